@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pinakes tenants`, `pinakes keys`, `pinakes collections`: what is set up before documents come."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pinakes.cli._session import Session, TenantOption, calling, usage
+from pinakes.client import _documents, _names
+from pinakes.v1.resources_pb2 import ApiKey, AttributeDefinition, Collection, Tenant
+from pinakes.v1.tenant_pb2 import CreateApiKeyResponse
+
+tenants = typer.Typer(no_args_is_help=True, help="Create, list, read and delete tenants (administrators' keys).")
+keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke a tenant's API keys.")
+collections = typer.Typer(no_args_is_help=True, help="Create, list, read, change and delete collections.")
+
+DisplayName = Annotated[str, typer.Option("--display-name", help="Name for people.")]
+Etag = Annotated[str, typer.Option("--etag", help="Only if this is the current etag.")]
+Attributes = Annotated[
+    list[str],
+    typer.Option(
+        "--attribute", "-a", help="A declared attribute, such as price:number:sortable.", metavar="NAME:TYPE[:sortable]"
+    ),
+]
+Languages = Annotated[
+    list[str], typer.Option("--language", help="A language of the documents, such as en.", metavar="CODE")
+]
+
+
+@tenants.command("create")
+@calling
+def create_tenant(
+    session: Session,
+    tenant_id: Annotated[str, typer.Argument(help="Id; the server chooses one if left out.", metavar="ID")] = "",
+    display_name: DisplayName = "",
+    label: Annotated[list[str], typer.Option("--label", help="A label.", metavar="KEY=VALUE")] = [],  # noqa: B006 - typer copies it
+    rate_limit: Annotated[float, typer.Option("--rate-limit", help="Requests a second; 0 for the default.", min=0)] = 0,
+) -> None:
+    """Create a tenant with its collection `default`."""
+    pairs = [text.partition("=") for text in label]
+    if wrong := [text for text, (key, separator, _) in zip(label, pairs, strict=True) if not (key and separator)]:
+        raise usage(f"--label {wrong[0]}: not KEY=VALUE")
+    labels = {key: value for key, _, value in pairs}
+    with session.client() as client:
+        tenant = client.create_tenant(tenant_id, display_name=display_name, labels=labels, rate_limit=rate_limit)
+    session.show(tenant, _tenant_rows(tenant))
+
+
+@tenants.command("get")
+@calling
+def get_tenant(
+    session: Session, tenant: Annotated[str, typer.Argument(help="Id; `-` is the key's own.", metavar="ID")] = "-"
+) -> None:
+    """Read a tenant."""
+    with session.client() as client:
+        found = client.get_tenant(tenant)
+    session.show(found, _tenant_rows(found))
+
+
+@tenants.command("list")
+@calling
+def list_tenants(
+    session: Session, deleted: Annotated[bool, typer.Option("--deleted", help="Deleted tenants too.")] = False
+) -> None:
+    """List all tenants."""
+    with session.client() as client:
+        session.show_all(
+            client.list_tenants(show_deleted=deleted),
+            ("ID", "NAME", "STATE", "CREATED"),
+            lambda tenant: (_names.last(tenant.name), tenant.display_name, _tenant_state(tenant), _time(tenant)),
+            "there are no tenants",
+        )
+
+
+@tenants.command("delete")
+@calling
+def delete_tenant(
+    session: Session, tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")], etag: Etag = ""
+) -> None:
+    """Delete a tenant: all that is its is unreachable at once."""
+    with session.client() as client:
+        client.delete_tenant(tenant, etag=etag)
+    session.done(f"deleted {_names.tenant(tenant)}", deleted=_names.tenant(tenant))
+
+
+@keys.command("create")
+@calling
+def create_key(
+    session: Session,
+    role: Annotated[
+        str, typer.Option("--role", help="user (reads), service (writes too), admin (keeps keys too).")
+    ] = "user",
+    tenant: TenantOption = "-",
+    display_name: DisplayName = "",
+    reader: Annotated[list[str], typer.Option("--reader", help="A reader whose documents the key may see.")] = [],  # noqa: B006 - typer copies it
+    expires: Annotated[str, typer.Option("--expires", help="When it stops working, RFC 3339.", metavar="TIME")] = "",
+) -> None:
+    """Create a key. It is shown once, on stdout; nobody can read it again."""
+    if role not in {"user", "service", "admin"}:
+        raise usage(f"--role {role}: not user, service or admin")
+    with session.client() as client:
+        made = client.create_key(
+            role,  # type: ignore[arg-type]  # checked above
+            tenant=tenant,
+            display_name=display_name,
+            readers=reader,
+            expire_time=expires or None,
+        )
+    session.show(made, _created_rows(made))
+
+
+@keys.command("list")
+@calling
+def list_keys(session: Session, tenant: TenantOption = "-") -> None:
+    """List a tenant's keys, revoked ones too, without their secrets."""
+    with session.client() as client:
+        session.show_all(
+            client.list_keys(tenant=tenant),
+            ("ID", "NAME", "ROLE", "STATE", "PREFIX", "CREATED"),
+            lambda key: (
+                _names.last(key.name),
+                key.display_name,
+                _role(key),
+                ApiKey.State.Name(key.state).removeprefix("STATE_").lower(),
+                key.prefix,
+                _time(key),
+            ),
+            "there are no keys",
+        )
+
+
+@keys.command("revoke")
+@calling
+def revoke_key(
+    session: Session,
+    key: Annotated[str, typer.Argument(help="Id of the key.", metavar="ID")],
+    tenant: TenantOption = "-",
+) -> None:
+    """Revoke a key: it is refused everywhere within 5 s."""
+    with session.client() as client:
+        revoked = client.revoke_key(key, tenant=tenant)
+    session.show(revoked, [("key", revoked.name), ("state", "revoked")])
+
+
+@collections.command("create")
+@calling
+def create_collection(
+    session: Session,
+    collection: Annotated[str, typer.Argument(help="Id.", metavar="ID")],
+    tenant: TenantOption = "-",
+    display_name: DisplayName = "",
+    language: Languages = [],  # noqa: B006 - typer copies it
+    attribute: Attributes = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Create a collection."""
+    definitions = _definitions(attribute)
+    with session.client() as client:
+        made = client.create_collection(
+            collection, tenant=tenant, display_name=display_name, languages=language, attributes=definitions
+        )
+    session.show(made, _collection_rows(made))
+
+
+@collections.command("get")
+@calling
+def get_collection(
+    session: Session,
+    collection: Annotated[str, typer.Argument(help="Id.", metavar="ID")] = "default",
+    tenant: TenantOption = "-",
+) -> None:
+    """Read a collection."""
+    with session.client() as client:
+        found = client.get_collection(collection, tenant=tenant)
+    session.show(found, _collection_rows(found))
+
+
+@collections.command("list")
+@calling
+def list_collections(session: Session, tenant: TenantOption = "-") -> None:
+    """List a tenant's collections."""
+    with session.client() as client:
+        session.show_all(
+            client.list_collections(tenant=tenant),
+            ("ID", "NAME", "LANGUAGES", "ATTRIBUTES", "CREATED"),
+            lambda found: (
+                _names.last(found.name),
+                found.display_name,
+                " ".join(found.languages),
+                " ".join(_definition(attribute) for attribute in found.attributes),
+                _time(found),
+            ),
+            "there are no collections",
+        )
+
+
+@collections.command("update")
+@calling
+def update_collection(
+    session: Session,
+    collection: Annotated[str, typer.Argument(help="Id.", metavar="ID")],
+    tenant: TenantOption = "-",
+    display_name: Annotated[str | None, typer.Option("--display-name", help="New name for people.")] = None,
+    language: Languages = [],  # noqa: B006 - typer copies it
+    attribute: Attributes = [],  # noqa: B006 - typer copies it
+    remove_attribute: Annotated[
+        list[str], typer.Option("--remove-attribute", help="Declared no longer.", metavar="NAME")
+    ] = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Change a collection: attributes given are added or changed, the others stay."""
+    definitions = {definition.name: definition for definition in _definitions(attribute)}
+    if display_name is None and not (language or attribute or remove_attribute):
+        raise usage("nothing to change: give --display-name, --language, --attribute or --remove-attribute")
+    with session.client() as client:
+        current = client.get_collection(collection, tenant=tenant)
+        # The etag makes this safe: what somebody changed between the two calls is not overwritten.
+        wanted = Collection(name=current.name, etag=current.etag)
+        paths = []
+        if display_name is not None:
+            wanted.display_name = display_name
+            paths.append("display_name")
+        if language:
+            wanted.languages.extend(language)
+            paths.append("languages")
+        if attribute or remove_attribute:
+            kept = {item.name: item for item in current.attributes} | definitions
+            if unknown := [name for name in remove_attribute if name not in kept]:
+                raise usage(f"--remove-attribute {unknown[0]}: the collection declares no such attribute")
+            wanted.attributes.extend(item for name, item in kept.items() if name not in remove_attribute)
+            paths.append("attributes")
+        changed = client.update_collection(wanted, paths)
+    session.show(changed, _collection_rows(changed))
+
+
+@collections.command("delete")
+@calling
+def delete_collection(
+    session: Session,
+    collection: Annotated[str, typer.Argument(help="Id.", metavar="ID")],
+    tenant: TenantOption = "-",
+    etag: Etag = "",
+) -> None:
+    """Delete a collection: it and its documents are unreachable at once."""
+    with session.client() as client:
+        client.delete_collection(collection, tenant=tenant, etag=etag)
+    name = _names.collection(collection, tenant)
+    session.done(f"deleted {name}", deleted=name)
+
+
+def _tenant_rows(tenant: Tenant) -> list[tuple[str, str]]:
+    return [
+        ("tenant", tenant.name),
+        ("name", tenant.display_name),
+        ("state", _tenant_state(tenant)),
+        ("labels", " ".join(f"{key}={value}" for key, value in sorted(tenant.labels.items()))),
+        ("rate limit", f"{tenant.rate_limit:g}/s" if tenant.rate_limit else "the platform's default"),
+        ("created", _time(tenant)),
+        ("etag", tenant.etag),
+    ]
+
+
+def _created_rows(made: CreateApiKeyResponse) -> list[tuple[str, str]]:
+    return [
+        ("key", made.api_key.name),
+        ("role", _role(made.api_key)),
+        ("secret", made.secret),
+        ("", "Keep the secret now: it can't be read again."),
+    ]
+
+
+def _collection_rows(collection: Collection) -> list[tuple[str, str]]:
+    return [
+        ("collection", collection.name),
+        ("name", collection.display_name),
+        ("languages", " ".join(collection.languages)),
+        ("attributes", "\n".join(_definition(attribute) for attribute in collection.attributes)),
+        ("created", _time(collection)),
+        ("etag", collection.etag),
+    ]
+
+
+def _definitions(texts: list[str]) -> list[AttributeDefinition]:
+    try:
+        return [_documents.attribute(text) for text in texts]
+    except ValueError as error:
+        raise usage(f"--attribute: {error}") from error
+
+
+def _definition(attribute: AttributeDefinition) -> str:
+    kind = AttributeDefinition.Type.Name(attribute.type).removeprefix("TYPE_").lower()
+    return f"{attribute.name}:{kind}" + (":sortable" if attribute.sortable else "")
+
+
+def _role(key: ApiKey) -> str:
+    return ApiKey.Role.Name(key.role).removeprefix("ROLE_").removeprefix("TENANT_").lower()
+
+
+def _tenant_state(tenant: Tenant) -> str:
+    return Tenant.State.Name(tenant.state).removeprefix("STATE_").lower()
+
+
+def _time(resource: Tenant | ApiKey | Collection) -> str:
+    if not resource.HasField("create_time"):
+        return ""
+    return resource.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Client of the platform: `AsyncClient` for asyncio, `Client` for everything else."""
+
+from pinakes.client._channel import Tls
+from pinakes.client._client import AsyncClient
+from pinakes.client._documents import deletion, document
+from pinakes.client._errors import (
+    AlreadyExists,
+    Conflict,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    PinakesError,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+    Violation,
+)
+from pinakes.client._sync import Client
+from pinakes.client._writing import Written
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncClient",
+    "Client",
+    "Conflict",
+    "DeadlineExceeded",
+    "InvalidArgument",
+    "NotFound",
+    "PermissionDenied",
+    "PinakesError",
+    "RateLimited",
+    "Tls",
+    "Unauthenticated",
+    "Unavailable",
+    "Violation",
+    "Written",
+    "deletion",
+    "document",
+]

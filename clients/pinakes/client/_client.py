@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The asynchronous client: every call of the platform on one channel."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from pinakes.client._channel import Channel, Tls
+from pinakes.client._collections import CollectionCalls
+from pinakes.client._indexing import DocumentCalls
+from pinakes.client._search import SearchCalls
+from pinakes.client._tenants import TenantCalls
+
+
+class AsyncClient(SearchCalls, DocumentCalls, CollectionCalls, TenantCalls):
+    """A client of the platform, for asyncio.
+
+    Ids and whole names (`tenants/acme/collections/default`) are both taken wherever a resource is meant; tenant `-` is
+    the one of the key. Every failed call raises a `PinakesError`. Reads are tried again while the platform can't be
+    reached, within their deadline; writes only by `write_many`.
+
+        async with AsyncClient("localhost:7300", key="pk_…") as client:
+            await client.put_document(document("a", title="First"), mode="searchable")
+            async for result in client.search_all("first"):
+                print(result.document.title, result.score)
+    """
+
+    def __init__(
+        self, endpoint: str, *, key: str | None = None, tls: bool | Tls | None = None, timeout: float = 10.0
+    ) -> None:
+        """Make a client; the first call connects.
+
+        Args:
+            endpoint: `host:port`, `https://host` or `unix:path`.
+            key: an API key (`pk_…`) or a JSON Web Token.
+            tls: whether and how to speak TLS. None: not to this machine, and to any other, so that a key never travels
+                openly unless False says so.
+            timeout: seconds each call has, if it doesn't say otherwise.
+
+        Raises:
+            ValueError: an endpoint that can't be read.
+            OSError: a TLS file that can't be read.
+        """
+        self._channel = Channel(endpoint, key=key, tls=tls, timeout=timeout)
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint, as it was given."""
+        return self._channel.endpoint
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        await self.close()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of IndexService that keep collections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.empty_pb2 import Empty
+
+from pinakes.client import _names
+from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
+from pinakes.client._documents import attribute
+from pinakes.client._pages import Pages
+from pinakes.v1 import index_pb2
+from pinakes.v1.resources_pb2 import AttributeDefinition, Collection
+
+
+class CollectionCalls(Calls):
+    """Collections: sets of documents of one tenant, each with a schema of its own."""
+
+    async def create_collection(
+        self,
+        collection_id: str,
+        *,
+        tenant: str = _names.MINE,
+        display_name: str = "",
+        languages: Iterable[str] = (),
+        attributes: Iterable[AttributeDefinition | str] = (),
+        timeout: float | None = None,
+    ) -> Collection:
+        """Create a collection.
+
+        Args:
+            collection_id: 1 to 63 lower-case letters, digits and hyphens.
+            tenant: whose it is; `-` is the key's own.
+            display_name: for people.
+            languages: BCP 47 codes, at most 5; empty means `en`.
+            attributes: definitions, or text such as `price:number:sortable`.
+            timeout: seconds; the client's if None.
+        """
+        collection = Collection(
+            display_name=display_name, languages=languages, attributes=[attribute(given) for given in attributes]
+        )
+        request = index_pb2.CreateCollectionRequest(
+            parent=_names.tenant(tenant), collection=collection, collection_id=collection_id
+        )
+        return await self._channel.call("IndexService/CreateCollection", request, Collection, timeout)
+
+    async def get_collection(
+        self,
+        collection: str = _names.DEFAULT_COLLECTION,
+        *,
+        tenant: str = _names.MINE,
+        timeout: float | None = None,
+    ) -> Collection:
+        """Read a collection."""
+        request = index_pb2.GetCollectionRequest(name=_names.collection(collection, tenant))
+        return await self._channel.call("IndexService/GetCollection", request, Collection, timeout)
+
+    def list_collections(self, *, tenant: str = _names.MINE, timeout: float | None = None) -> Pages[Collection]:
+        """List a tenant's collections in the order of their ids."""
+        parent = _names.tenant(tenant)
+
+        async def ask(token: str) -> index_pb2.ListCollectionsResponse:
+            request = index_pb2.ListCollectionsRequest(parent=parent, page_size=LARGEST_PAGE, page_token=token)
+            return await self._channel.call(
+                "IndexService/ListCollections", request, index_pb2.ListCollectionsResponse, timeout
+            )
+
+        return Pages(paged(ask, lambda answer: answer.collections))
+
+    async def update_collection(
+        self, collection: Collection, update_mask: Iterable[str] = (), *, timeout: float | None = None
+    ) -> Collection:
+        """Change the fields of `update_mask` (or those that are set); raises Conflict if a set etag isn't current."""
+        request = index_pb2.UpdateCollectionRequest(collection=collection, update_mask=mask(update_mask))
+        return await self._channel.call("IndexService/UpdateCollection", request, Collection, timeout)
+
+    async def delete_collection(
+        self, collection: str, *, tenant: str = _names.MINE, etag: str = "", timeout: float | None = None
+    ) -> None:
+        """Delete a collection: it and its documents are unreachable at once."""
+        request = index_pb2.DeleteCollectionRequest(name=_names.collection(collection, tenant), etag=etag)
+        await self._channel.call("IndexService/DeleteCollection", request, Empty, timeout)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of TenantService: tenants and their API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from google.protobuf.empty_pb2 import Empty
+
+from pinakes.client import _names
+from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
+from pinakes.client._documents import Time, timestamp
+from pinakes.client._pages import Pages
+from pinakes.v1 import tenant_pb2
+from pinakes.v1.resources_pb2 import ApiKey, Tenant
+
+Role = Literal["user", "service", "admin"]
+_ROLES: dict[str, ApiKey.Role] = {
+    "user": ApiKey.ROLE_TENANT_USER,
+    "service": ApiKey.ROLE_SERVICE,
+    "admin": ApiKey.ROLE_TENANT_ADMIN,
+}
+
+
+class TenantCalls(Calls):
+    """Tenants (administrators' keys) and keys (those of a tenant's own administrators too)."""
+
+    async def create_tenant(
+        self,
+        tenant_id: str = "",
+        *,
+        display_name: str = "",
+        labels: Mapping[str, str] | None = None,
+        rate_limit: float = 0.0,
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> Tenant:
+        """Create a tenant with its collection `default`; `rate_limit` is in requests a second, 0 for the default.
+
+        Raises AlreadyExists if an active tenant has the id.
+        """
+        tenant = Tenant(display_name=display_name, labels=dict(labels or {}), rate_limit=rate_limit)
+        request = tenant_pb2.CreateTenantRequest(tenant=tenant, tenant_id=tenant_id, validate_only=validate_only)
+        return await self._channel.call("TenantService/CreateTenant", request, Tenant, timeout)
+
+    async def get_tenant(self, tenant: str = _names.MINE, *, timeout: float | None = None) -> Tenant:
+        """Read a tenant; `-` is the key's own."""
+        request = tenant_pb2.GetTenantRequest(name=_names.tenant(tenant))
+        return await self._channel.call("TenantService/GetTenant", request, Tenant, timeout)
+
+    def list_tenants(self, *, show_deleted: bool = False, timeout: float | None = None) -> Pages[Tenant]:
+        """List tenants in the order of their ids."""
+
+        async def ask(token: str) -> tenant_pb2.ListTenantsResponse:
+            request = tenant_pb2.ListTenantsRequest(page_size=LARGEST_PAGE, page_token=token, show_deleted=show_deleted)
+            return await self._channel.call(
+                "TenantService/ListTenants", request, tenant_pb2.ListTenantsResponse, timeout
+            )
+
+        return Pages(paged(ask, lambda answer: answer.tenants))
+
+    async def update_tenant(
+        self, tenant: Tenant, update_mask: Iterable[str] = (), *, timeout: float | None = None
+    ) -> Tenant:
+        """Change the fields of `update_mask` (or those that are set); raises Conflict if a set etag isn't current."""
+        request = tenant_pb2.UpdateTenantRequest(tenant=tenant, update_mask=mask(update_mask))
+        return await self._channel.call("TenantService/UpdateTenant", request, Tenant, timeout)
+
+    async def delete_tenant(self, tenant: str, *, etag: str = "", timeout: float | None = None) -> None:
+        """Delete a tenant: all that is its is unreachable at once."""
+        request = tenant_pb2.DeleteTenantRequest(name=_names.tenant(tenant), etag=etag)
+        await self._channel.call("TenantService/DeleteTenant", request, Empty, timeout)
+
+    async def create_key(
+        self,
+        role: Role = "user",
+        *,
+        tenant: str = _names.MINE,
+        display_name: str = "",
+        readers: Iterable[str] = (),
+        expire_time: Time | None = None,
+        timeout: float | None = None,
+    ) -> tenant_pb2.CreateApiKeyResponse:
+        """Create a key: `user` reads, `service` reads and writes, `admin` also keeps the tenant's keys.
+
+        The answer's `secret` is the whole key, and can't be read again.
+        """
+        if role not in _ROLES:
+            message = f"role is user, service or admin, not {role!r}"
+            raise ValueError(message)
+        key = ApiKey(display_name=display_name, role=_ROLES[role], readers=readers)
+        if expire_time is not None:
+            key.expire_time.CopyFrom(timestamp(expire_time))
+        request = tenant_pb2.CreateApiKeyRequest(parent=_names.tenant(tenant), api_key=key)
+        return await self._channel.call("TenantService/CreateApiKey", request, tenant_pb2.CreateApiKeyResponse, timeout)
+
+    def list_keys(self, *, tenant: str = _names.MINE, timeout: float | None = None) -> Pages[ApiKey]:
+        """List a tenant's keys without their secrets, revoked ones too, oldest first."""
+        parent = _names.tenant(tenant)
+
+        async def ask(token: str) -> tenant_pb2.ListApiKeysResponse:
+            request = tenant_pb2.ListApiKeysRequest(parent=parent, page_size=LARGEST_PAGE, page_token=token)
+            return await self._channel.call(
+                "TenantService/ListApiKeys", request, tenant_pb2.ListApiKeysResponse, timeout
+            )
+
+        return Pages(paged(ask, lambda answer: answer.api_keys))
+
+    async def revoke_key(self, key: str, *, tenant: str = _names.MINE, timeout: float | None = None) -> ApiKey:
+        """Revoke a key, by its id or name: it is refused everywhere within 5 s."""
+        request = tenant_pb2.RevokeApiKeyRequest(name=_names.key(key, tenant))
+        return await self._channel.call("TenantService/RevokeApiKey", request, ApiKey, timeout)

@@ -1,0 +1,195 @@
+{{/* Names, labels and the parts that every Deployment shares. */}}
+
+{{- define "pinakes.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select: they never change over a release's life. Argument: dict root, component. */}}
+{{- define "pinakes.selector" -}}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "pinakes.labels" -}}
+{{ include "pinakes.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: pinakes
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "pinakes.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "pinakes.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name: name an existing ServiceAccount, or set serviceAccount.create" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What stands or falls together; said before anything is made. */}}
+{{- define "pinakes.check" -}}
+{{- $_ := required "secrets.existingSecret: name a Secret with the keys of secrets.keys; docs/guides/kubernetes.md shows how to make one" .Values.secrets.existingSecret -}}
+{{- $_ := required "settings.opensearch_urls: give OpenSearch's addresses, such as https://opensearch:9200" .Values.settings.opensearch_urls -}}
+{{- range $setting := list "secret_key" "bootstrap_admin_key" -}}
+{{- $_ := required (printf "secrets.keys.%s: say at which key of the Secret it is" $setting) (index $.Values.secrets.keys $setting) -}}
+{{- end -}}
+{{- if and .Values.settings.cache_url .Values.secrets.keys.cache_url -}}
+{{- fail "settings.cache_url and secrets.keys.cache_url: give the cache's address once" -}}
+{{- end -}}
+{{- if and (regexMatch "//[^/]*@" (default "" .Values.settings.cache_url)) -}}
+{{- fail "settings.cache_url has a password in it: put the address into the Secret and name its key in secrets.keys.cache_url" -}}
+{{- end -}}
+{{- if .Values.envoy.tls.enabled -}}
+{{- $_ := required "envoy.tls.existingSecret: name a kubernetes.io/tls Secret, or set envoy.tls.enabled to false for clear text" .Values.envoy.tls.existingSecret -}}
+{{- else if .Values.envoy.tls.clientCertificates -}}
+{{- fail "envoy.tls.clientCertificates needs envoy.tls.enabled" -}}
+{{- end -}}
+{{- range $name := keys .Values.workers -}}
+{{- if or (hasKey $.Values.servers $name) (eq $name "envoy") -}}
+{{- fail (printf "workers.%s: the name is taken by a server" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The environment of a server or worker. Arguments: root, settings, listens. */}}
+{{- define "pinakes.env" -}}
+{{- $values := .root.Values -}}
+{{- if .listens }}
+- {name: PINAKES_LISTEN, value: "0.0.0.0:7300"}
+{{- end }}
+- {name: PINAKES_METRICS_LISTEN, value: "0.0.0.0:9100"}
+{{- range $setting, $value := .settings }}
+{{- if not (kindIs "invalid" $value) }}
+- name: {{ printf "PINAKES_%s" (upper $setting) }}
+  value: {{ include "pinakes.text" $value | quote }}
+{{- end }}
+{{- end }}
+{{- range $limit, $value := $values.limits }}
+- name: {{ printf "PINAKES_LIMIT_%s" (upper $limit) }}
+  value: {{ include "pinakes.text" $value | quote }}
+{{- end }}
+{{- if $values.opensearchCa.existingSecret }}
+- {name: PINAKES_OPENSEARCH_CA_FILE, value: /etc/pinakes/opensearch-ca/ca.crt}
+{{- end }}
+{{- range $setting, $key := $values.secrets.keys }}
+{{- if $key }}
+- name: {{ printf "PINAKES_%s" (upper $setting) }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $values.secrets.existingSecret }}
+      key: {{ $key }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A value as the settings read it: whole numbers without an exponent. */}}
+{{- define "pinakes.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}
+
+{{/* Pods over zones and nodes. Arguments: root, component (name). */}}
+{{- define "pinakes.placement" -}}
+topologySpreadConstraints:
+  {{- range $label, $when := dict "topology.kubernetes.io/zone" .root.Values.topologySpread.zone "kubernetes.io/hostname" .root.Values.topologySpread.node }}
+  - maxSkew: 1
+    topologyKey: {{ $label }}
+    whenUnsatisfiable: {{ $when }}
+    # Pods of the revision before don't count, or a rolling update would be placed around them.
+    matchLabelKeys: [pod-template-hash]
+    labelSelector:
+      matchLabels:
+        {{- include "pinakes.selector" $ | nindent 8 }}
+  {{- end }}
+{{- with .root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "pinakes.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "pinakes.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "pinakes.image" -}}
+{{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end -}}
+
+{{/* PodDisruptionBudget and autoscaler of a Deployment. Arguments: root, component (name), autoscaling. */}}
+{{- define "pinakes.availability" -}}
+{{- $name := printf "%s-%s" (include "pinakes.fullname" .root) .component }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "pinakes.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ .root.Values.podDisruptionBudget.maxUnavailable }}
+  # A pod that isn't ready serves nobody: it must not hold up a node's drain.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "pinakes.selector" . | nindent 6 }}
+{{- with .autoscaling }}
+{{- if .enabled }}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "pinakes.labels" $ | nindent 4 }}
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: {{ $name }}
+  minReplicas: {{ .minReplicas }}
+  maxReplicas: {{ .maxReplicas }}
+  metrics:
+    {{- range $resource, $percent := dict "cpu" .cpuPercent "memory" .memoryPercent }}
+    - type: Resource
+      resource:
+        name: {{ $resource }}
+        target:
+          type: Utilization
+          averageUtilization: {{ $percent }}
+    {{- end }}
+  behavior:
+    scaleDown:
+      stabilizationWindowSeconds: 300
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection to OpenSearch: one guarded call, JSON by orjson. Nothing outside `core/engine` may hold one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from opensearchpy import AsyncOpenSearch
+from opensearchpy.exceptions import ConnectionError as EngineConnectionError
+from opensearchpy.exceptions import ConnectionTimeout, TransportError
+from opensearchpy.serializer import JSONSerializer
+
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.resilience.guard import Guard, Verdict
+from pinakes.core.telemetry import metrics, tracing
+from pinakes.core.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pinakes.core.settings import Settings
+
+Json = dict[str, Any]
+_BUSY = {429, 502, 503, 504}
+_log = logger("pinakes.engine")
+
+
+class OrjsonSerializer(JSONSerializer):
+    """JSON by orjson: 5–10 times the speed of the default on search answers. Bytes pass as they are."""
+
+    def dumps(self, data: Any) -> Any:
+        """Return the body to send."""
+        return data if isinstance(data, str | bytes) else orjson.dumps(data)
+
+    def loads(self, s: str) -> Any:
+        """Return the answer."""
+        return orjson.loads(s)
+
+
+def classify(error: BaseException) -> Verdict:
+    """Say what an error of the engine means: try again, count it, or the request's own fault."""
+    if isinstance(error, EngineConnectionError | ConnectionTimeout | TimeoutError):
+        return Verdict.RETRY
+    if isinstance(error, TransportError):
+        status = error.status_code
+        if status in _BUSY:
+            return Verdict.RETRY
+        return Verdict.REFUSED if isinstance(status, int) and status < 500 else Verdict.FAILURE
+    return Verdict.FAILURE
+
+
+class EngineRefusal(Exception):
+    """The engine answered with a 4xx: its status and the type of its error, which no caller ever sees."""
+
+    def __init__(self, status: int, error_type: str) -> None:
+        """Keep what the engine said."""
+        super().__init__(f"{status} {error_type}")
+        self.status = status
+        self.error_type = error_type
+
+
+class Engine:
+    """A guarded pool of connections to the engine's nodes."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the pool; connections are opened when they are needed."""
+        auth = (settings.opensearch_username, settings.opensearch_password.get_secret_value())
+        self.prefix = settings.index_prefix
+        self._client = AsyncOpenSearch(
+            hosts=settings.opensearch_urls,
+            http_auth=auth if auth[0] else None,
+            ca_certs=str(settings.opensearch_ca_file) if settings.opensearch_ca_file else None,
+            serializer=OrjsonSerializer(),
+            pool_maxsize=settings.engine_connections,
+            maxsize=settings.engine_connections,
+            max_retries=0,
+            http_compress=False,
+        )
+        self._guard = Guard("the search engine", classify, settings.engine_timeout_seconds)
+
+    async def call(  # noqa: PLR0913  # the parts of an HTTP request
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        retry: bool = True,
+    ) -> Json:
+        """Send one request and return its answer.
+
+        Raises `EngineRefusal` for a 4xx and a fault of kind UNAVAILABLE or DEADLINE for anything else that fails.
+        """
+        started = time.perf_counter()
+
+        async def attempt(seconds: float) -> Any:
+            return await self._client.transport.perform_request(
+                method, path, params=dict(params) if params else None, body=body, timeout=seconds
+            )
+
+        outcome = "ok"
+        try:
+            with tracing.span(f"engine {operation}"):
+                answer = await self._guard.run(attempt, retry=retry)
+        except TransportError as error:
+            outcome = "refused"
+            raise _refusal(error, operation) from None
+        except BaseException:
+            outcome = "failed"
+            raise
+        finally:
+            metrics.ENGINE_SECONDS.labels(operation, outcome).observe(time.perf_counter() - started)
+        return answer if isinstance(answer, dict) else {"answer": answer}
+
+    async def ready(self) -> bool:
+        """Tell whether the engine answers."""
+        try:
+            await self.call("ping", "GET", "/_cluster/health", params={"timeout": "1s"}, retry=False)
+        except (Fault, EngineRefusal):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def _refusal(error: TransportError, operation: str) -> Exception:
+    """Turn a 4xx into what the engine's room understands, and log all but the expected ones."""
+    status = error.status_code if isinstance(error.status_code, int) else 0
+    info: Any = error.info if isinstance(error.info, dict) else {}
+    reason = info.get("error", {})
+    kind = reason.get("type", "") if isinstance(reason, dict) else str(reason)
+    if status not in {404, 409}:
+        _log.warning("engine refused", operation=operation, status=status, error=str(info)[:500])
+    return EngineRefusal(status, kind)
+
+
+def engine_fault(refusal: EngineRefusal) -> Fault:
+    """Return the fault for a refusal that nobody foresaw."""
+    return Fault(Kind.INTERNAL, "INTERNAL", f"the search engine refused a request of the platform ({refusal.status})")

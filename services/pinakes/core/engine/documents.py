@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents in the engine: a `Document` compiled to a body, a tombstone, and a body read back (design §4)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from pinakes.core.engine import mapping
+from pinakes.core.engine.tokens import tokens_of
+from pinakes.core.faults import Fault, Kind, Violation
+from pinakes.core.query.schema import AttributeType, Schema, language_field
+from pinakes.core.query.words import words_of
+from pinakes.core.settings import Limits
+from pinakes.core.times import parse_time_ms
+from pinakes.v1 import resources_pb2
+
+Json = dict[str, Any]
+EXACT = 1 << 53
+SLOT_BYTES = 1000
+_HASHED = ("title", "body", "tags", "language", "attributes", "readers", "source_uri", "expire_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose document it is: uids, which are in the engine's ids and filters, and names, which callers see."""
+
+    tenant_uid: str
+    collection_uid: str
+    tenant_id: str
+    collection_id: str
+
+    def engine_id(self, document_id: str) -> str:
+        """Return `_id`: the same caller's id in another tenant or collection must never be the same document."""
+        text = "\0".join((self.tenant_uid, self.collection_uid, document_id)).encode()
+        return base64.urlsafe_b64encode(hashlib.sha256(text).digest())[:22].decode()
+
+    def name(self, document_id: str) -> str:
+        """Return the document's resource name."""
+        return f"tenants/{self.tenant_id}/collections/{self.collection_id}/documents/{document_id}"
+
+
+def check_document(document: resources_pb2.Document, schema: Schema, limits: Limits) -> list[Violation]:
+    """Return what is wrong with a document beyond the contract's constraints; paths are relative to the document."""
+    found: list[Violation] = []
+    size = document.ByteSize()
+    if size > limits.document_bytes:
+        found.append(Violation("", f"the document has {size} bytes; at most {limits.document_bytes} are allowed"))
+        return found
+    count = 0
+    # Depth first with a stack: a hostile nesting must not exhaust Python's.
+    stack: list[tuple[str, struct_pb2.Value, int]] = [
+        (f"attributes.{name}", value, 1) for name, value in document.attributes.fields.items()
+    ]
+    while stack:
+        path, value, depth = stack.pop()
+        count += 1
+        kind = value.WhichOneof("kind")
+        if depth > limits.attribute_depth:
+            return [Violation(path, f"attributes may be nested {limits.attribute_depth} deep")]
+        if kind == "number_value":
+            number = value.number_value
+            if number != number or number in {float("inf"), float("-inf")}:
+                found.append(Violation(path, "a number must be finite"))
+            elif abs(number) > EXACT:
+                found.append(Violation(path, "whole numbers beyond 2^53 can't be kept exactly; send a string"))
+        elif kind == "struct_value":
+            stack += [(f"{path}.{name}", inner, depth + 1) for name, inner in value.struct_value.fields.items()]
+        elif kind == "list_value":
+            # Items of a list are as deep as the list: [1, 2] is one level.
+            stack += [
+                (f"{path}[{i}]", inner, depth + (inner.WhichOneof("kind") in {"list_value", "struct_value"}))
+                for i, inner in enumerate(value.list_value.values)
+            ]
+            count -= len(value.list_value.values)
+        elif kind is None:
+            found.append(Violation(path, "the value isn't set"))
+    if count > limits.attributes:
+        found.append(Violation("attributes", f"there are {count} attributes; at most {limits.attributes} are allowed"))
+    if not found:
+        _, wrong = _slots(plain(document.attributes), schema)
+        found += wrong
+    return found
+
+
+def compile_document(
+    document: resources_pb2.Document, owner: Owner, schema: Schema, document_id: str, revision: int, create_ms: int
+) -> Json:
+    """Return the body that is indexed for a checked document."""
+    language = language_field(document.language or schema.languages[0])
+    attributes = plain(document.attributes)
+    slots, _ = _slots(attributes, schema)
+    body: Json = {
+        "v": mapping.FORMAT,
+        "tenant": owner.tenant_uid,
+        "collection": owner.collection_uid,
+        "id": document_id,
+        "revision": revision,
+        "deleted": False,
+        "language": document.language or schema.languages[0],
+        f"title_{language}": document.title,
+        f"body_{language}": document.body,
+        "hash": content_hash(document),
+        "create_time": create_ms,
+        "update_time": revision_ms(revision),
+        **slots,
+    }
+    if document.tags:
+        tags = list(document.tags)
+        body["tags"], body["tags_text"] = tags, tags
+    if words := words_of(document.title, list(document.tags)):
+        prefix = f"{owner.tenant_uid}\x1f{owner.collection_uid}\x1f"
+        body["words"] = [prefix + word for word in words]
+    if document.readers:
+        body["readers"] = list(document.readers)
+    if document.source_uri:
+        body["source_uri"] = document.source_uri
+    if document.HasField("expire_time"):
+        body["expire_time"] = document.expire_time.ToMilliseconds()
+    if attributes:
+        body["attrs"] = base64.b64encode(document.attributes.SerializeToString()).decode()
+        if undeclared := tokens_of(attributes, schema.attributes):
+            body["kv"] = undeclared
+    return body
+
+
+def tombstone(owner: Owner, document_id: str, revision: int) -> Json:
+    """Return the body that a delete writes: nothing of it is found, and it stands against late writes."""
+    return {
+        "v": mapping.FORMAT,
+        "tenant": owner.tenant_uid,
+        "collection": owner.collection_uid,
+        "id": document_id,
+        "revision": revision,
+        "deleted": True,
+        "update_time": revision_ms(revision),
+    }
+
+
+def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str], etag: str) -> resources_pb2.Document:
+    """Return the document in an engine body, with the fields of `paths`. Unreadable parts are left out by the mask only."""
+    document = resources_pb2.Document(name=owner.name(source["id"]), etag=etag)
+    language = source.get("language", "")
+    field = language_field(language)
+    if "title" in paths:
+        document.title = source.get(f"title_{field}", "")
+    if "body" in paths:
+        document.body = source.get(f"body_{field}", "")
+    if "tags" in paths and "tags" in source:
+        document.tags.extend(source["tags"])
+    if "language" in paths:
+        document.language = language
+    if "attributes" in paths and "attrs" in source:
+        document.attributes.MergeFromString(base64.b64decode(source["attrs"]))
+    if "readers" in paths and "readers" in source:
+        document.readers.extend(source["readers"])
+    if "source_uri" in paths and "source_uri" in source:
+        document.source_uri = source["source_uri"]
+    for time in ("create_time", "update_time", "expire_time"):
+        if time in paths and time in source:
+            getattr(document, time).FromMilliseconds(source[time])
+    if "content_hash" in paths:
+        document.content_hash = source.get("hash", "")
+    return document
+
+
+def source_fields(paths: frozenset[str]) -> list[str]:
+    """Return the engine's fields that a read of these paths needs."""
+    fields = ["id", "revision", "hash", "language"]
+    for path in paths & {"title", "body"}:
+        fields.append(f"{path}_*")
+    fields += paths & {"tags", "readers", "source_uri", "create_time", "update_time", "expire_time"}
+    if "attributes" in paths:
+        fields.append("attrs")
+    return sorted(fields)
+
+
+def content_hash(document: resources_pb2.Document) -> str:
+    """Return the hash of what the caller wrote: the same content has the same hash, whatever wrote it."""
+    content = resources_pb2.Document()
+    content.CopyFrom(document)
+    for field in ("name", "create_time", "update_time", "etag", "content_hash"):
+        content.ClearField(field)
+    return hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()[:32]
+
+
+def plain(attributes: struct_pb2.Struct) -> Json:
+    """Return attributes as plain Python values; whole numbers as int."""
+    return {name: _plain(value) for name, value in attributes.fields.items()}
+
+
+def _plain(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return plain(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    return None
+
+
+def revision_ms(revision: int) -> int:
+    """Return the time of a revision in ms since 1970."""
+    from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS  # noqa: PLC0415  # constants only; avoids a cycle
+
+    return ((revision >> SLOT_BITS) + EPOCH_US) // 1000
+
+
+def _slots(attributes: Json, schema: Schema) -> tuple[Json, list[Violation]]:
+    """Return the slots of the declared attributes, and what doesn't fit its declared type."""
+    slots: Json = {}
+    wrong: list[Violation] = []
+    for name, attribute in schema.attributes.items():
+        value = attributes.get(name)
+        if value is None:
+            continue
+        try:
+            slots[attribute.slot] = _slot_value(value, attribute.type)
+        except ValueError as error:
+            wrong.append(Violation(f"attributes.{name}", f"is declared as {attribute.type.value}: {error}"))
+    return slots, wrong
+
+
+def _slot_value(value: Any, kind: AttributeType) -> Any:
+    if isinstance(value, list) and kind is not AttributeType.GEO:
+        return [_slot_value(item, kind) for item in value]
+    match kind:
+        case AttributeType.STRING | AttributeType.TEXT if isinstance(value, str):
+            if kind is AttributeType.STRING and len(value.encode()) > SLOT_BYTES:
+                message = f"a string may have {SLOT_BYTES} bytes"
+                raise ValueError(message)
+            return value
+        case AttributeType.BOOL if isinstance(value, bool):
+            return "true" if value else "false"
+        case AttributeType.NUMBER if isinstance(value, int | float) and not isinstance(value, bool):
+            return value
+        case AttributeType.TIME if isinstance(value, str):
+            return parse_time_ms(value)
+        case AttributeType.GEO if isinstance(value, dict):
+            return _place(value)
+    wanted = {
+        AttributeType.TIME: "an RFC 3339 time such as \"2026-01-31T12:00:00Z\"",
+        AttributeType.GEO: 'an object of "lat" and "lon"',
+        AttributeType.BOOL: "true or false",
+        AttributeType.NUMBER: "a number",
+    }.get(kind, "a string")
+    message = f"expected {wanted}"
+    raise ValueError(message)
+
+
+def _place(value: Json) -> Json:
+    lat, lon = value.get("lat"), value.get("lon")
+    numbers = all(isinstance(part, int | float) and not isinstance(part, bool) for part in (lat, lon))
+    if not numbers or set(value) != {"lat", "lon"} or not (-90 <= lat <= 90 and -180 <= lon <= 180):  # type: ignore[operator]
+        message = 'expected an object of "lat" (-90 to 90) and "lon" (-180 to 180)'
+        raise ValueError(message)
+    return {"lat": lat, "lon": lon}
+
+
+def refused(violations: list[Violation], prefix: str) -> Fault:
+    """Make the fault of a document that can't be written; `prefix` is its place in the request."""
+    placed = tuple(Violation(".".join(p for p in (prefix, v.field) if p), v.description) for v in violations)
+    first = placed[0]
+    return Fault(Kind.INVALID, "DOCUMENT_INVALID", f"{first.field}: {first.description}", placed)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`TenantScope`: the one door to document indices. It is made from a verified principal and adds what keeps tenants apart.
+
+Every search body gets the filters of tenant, collection, readers, not-deleted and not-expired; every id is derived from
+the tenant's and collection's uids; every document that a read returns is checked against the scope once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
+from pinakes.core.engine.documents import Owner
+from pinakes.core.engine.setup import pool_alias
+from pinakes.core.faults import Fault, Kind, unavailable
+from pinakes.core.identity.principal import Principal
+from pinakes.core.query import allowlist
+from pinakes.core.resilience import deadline
+from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
+
+Json = dict[str, Any]
+TOTAL_HITS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document in the engine, a tombstone too, with the position that a compare-and-set must find unchanged."""
+
+    source: Json
+    seq_no: int
+    primary_term: int
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it is a tombstone."""
+        return bool(self.source.get("deleted"))
+
+    @property
+    def revision(self) -> int:
+        """The revision it was written at."""
+        return int(self.source["revision"])
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result: the engine body, its score and the values that it was sorted by."""
+
+    source: Json
+    score: float
+    sort: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The results of a search."""
+
+    hits: list[Hit]
+    total: int
+    capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A body to be written at a revision: a document or a tombstone."""
+
+    document_id: str
+    body: Json
+
+
+class TenantScope:
+    """One collection of one tenant, as one principal sees it."""
+
+    def __init__(self, engine: Engine, principal: Principal, tenant: TenantRecord, collection: CollectionRecord) -> None:
+        """Bind the scope. Raises a fault of kind DENIED if the principal isn't of the tenant."""
+        mine = principal.tenants is None or tenant.tenant_id in principal.tenants
+        if not mine or principal.tenant_uid not in {None, tenant.uid} or collection.tenant_uid != tenant.uid:
+            raise Fault(Kind.DENIED, "PERMISSION_DENIED", "the resource isn't the caller's, or doesn't exist")
+        self._engine = engine
+        self._readers = principal.readers
+        self._index = pool_alias(engine.prefix, tenant.pool)
+        self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
+
+    # ---- reading
+
+    async def get(self, document_id: str, fields: Sequence[str] | None = None) -> Found | None:
+        """Read one document or tombstone as it was last written, or None. `fields` are engine fields; None means all.
+
+        A document that the principal may not read is None.
+        """
+        found = await self.mget([document_id], fields)
+        return found[0]
+
+    async def mget(self, document_ids: Sequence[str], fields: Sequence[str] | None = None) -> list[Found | None]:
+        """Read documents and tombstones as they were last written, in the order of the ids."""
+        source: Any = True
+        if fields is not None:
+            source = sorted({*fields, *_CHECKED})
+        routing = self.owner.tenant_uid
+        docs = [{"_id": self.owner.engine_id(i), "routing": routing, "_source": source} for i in document_ids]
+        answer = await self._call("mget", "POST", f"/{self._index}/_mget", body={"docs": docs})
+        return [self._checked(doc, wanted) for doc, wanted in zip(answer["docs"], document_ids, strict=True)]
+
+    def _checked(self, doc: Mapping[str, Any], document_id: str) -> Found | None:
+        """Return a document that is in the scope; whatever else the engine returned is None."""
+        if "error" in doc:
+            raise unavailable("the search engine")
+        if not doc.get("found"):
+            return None
+        source = doc["_source"]
+        if (
+            source.get("tenant") != self.owner.tenant_uid
+            or source.get("collection") != self.owner.collection_uid
+            or source.get("id") != document_id
+        ):
+            return None
+        if self._readers is not None and (readers := source.get("readers")) and not set(readers) & set(self._readers):
+            return None
+        return Found(source, doc["_seq_no"], doc["_primary_term"])
+
+    async def search(self, body: Json, seconds: float) -> Page:
+        """Search. `body` has query, filter, sort, size, search_after and _source; the scope adds its filters.
+
+        `seconds` is the time the engine may take, within the caller's deadline.
+        """
+        request = dict(body)
+        query, condition = request.pop("query", None), request.pop("filter", None)
+        for part in (query, condition):
+            if part is not None:
+                allowlist.check(part)
+        filters = self.filters()
+        if condition is not None:
+            filters.append(condition)
+        inner: Json = {"filter": filters}
+        if query is not None:
+            inner["must"] = [query]
+        request["query"] = {"bool": inner}
+        request["timeout"] = f"{max(1, round(deadline.remaining(seconds) * 1000))}ms"
+        answer = await self._call(
+            "search", "POST", f"/{self._index}/_search",
+            params={"routing": self.owner.tenant_uid, "request_cache": "false"}, body=request,
+        )  # fmt: skip
+        if answer.get("timed_out"):
+            raise Fault(Kind.DEADLINE, "SEARCH_TIMEOUT", f"the search took longer than {seconds:g} s; narrow it")
+        if answer["_shards"]["failed"]:
+            raise unavailable("the search engine")
+        found = answer["hits"]
+        hits = [Hit(h["_source"], h.get("_score") or 0.0, h.get("sort", [])) for h in found["hits"]]
+        total = found.get("total", {"value": 0, "relation": "eq"})
+        return Page(hits, total["value"], total["relation"] == "gte")
+
+    def filters(self) -> list[Json]:
+        """Return the filters that every body gets."""
+        filters: list[Json] = [
+            {"term": {"tenant": self.owner.tenant_uid}},
+            {"term": {"collection": self.owner.collection_uid}},
+            {"term": {"deleted": False}},
+            # Rounded to a second, so that the engine's filter cache can hold it.
+            {"bool": {"must_not": [{"range": {"expire_time": {"lte": now_ms() // 1000 * 1000}}}]}},
+        ]
+        if self._readers is not None:
+            unrestricted = {"bool": {"must_not": [{"exists": {"field": "readers"}}]}}
+            mine = [{"terms": {"readers": list(self._readers)}}] if self._readers else []
+            filters.append({"bool": {"should": [unrestricted, *mine], "minimum_should_match": 1}})
+        return filters
+
+    # ---- writing
+
+    async def bulk(self, puts: Sequence[Put], *, searchable: bool) -> list[Json]:
+        """Write bodies at their revisions; of two writes of a document the higher revision stands.
+
+        Returns the engine's item results (`status`, `result`, `error`) in order. Replays and reordering are harmless,
+        so this is retried.
+        """
+        lines: list[bytes] = []
+        for put in puts:
+            action = {
+                "_id": self.owner.engine_id(put.document_id),
+                "routing": self.owner.tenant_uid,
+                "version": put.body["revision"],
+                "version_type": "external_gte",
+            }
+            lines += (orjson.dumps({"index": action}), orjson.dumps(put.body))
+        params = {"refresh": "wait_for"} if searchable else {}
+        payload = b"\n".join(lines) + b"\n"
+        answer = await self._call("bulk", "POST", f"/{self._index}/_bulk", params=params, body=payload)
+        return [next(iter(item.values())) for item in answer["items"]]
+
+    async def write_if(self, put: Put, seen: Found | None, *, searchable: bool) -> bool:
+        """Write a body only if the document is still what was seen (None: absent). False if it isn't.
+
+        Two writes: the first compares; it raises the engine's version by one only, so the second writes the same body
+        with its revision as external version, and an older write that is still queued can't win. If the second finds a
+        newer one, that superseded ours after it had been applied: success all the same.
+        """
+        path = f"/{self._index}/_doc/{self.owner.engine_id(put.document_id)}"
+        routing = {"routing": self.owner.tenant_uid}
+        if seen is None:
+            params: Json = {"op_type": "create"}
+        else:
+            params = {"if_seq_no": seen.seq_no, "if_primary_term": seen.primary_term}
+        try:
+            # Not retried: a second try could meet the first one's own effect and call it a conflict.
+            await self._engine.call("compare_and_set", "PUT", path, params=params | routing, body=put.body, retry=False)
+        except EngineRefusal as refusal:
+            if refusal.status == 409:
+                return False
+            raise engine_fault(refusal) from None
+        external: Json = {"version": put.body["revision"], "version_type": "external_gte"}
+        if searchable:
+            external["refresh"] = "wait_for"
+        try:
+            await self._engine.call("write", "PUT", path, params=external | routing, body=put.body)
+        except EngineRefusal as refusal:
+            if refusal.status != 409:
+                raise engine_fault(refusal) from None
+        return True
+
+    async def _call(self, operation: str, method: str, path: str, *, params: Json | None = None, body: Any = None) -> Json:
+        try:
+            return await self._engine.call(operation, method, path, params=params, body=body)
+        except EngineRefusal as refusal:
+            raise engine_fault(refusal) from None
+
+
+_CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time")

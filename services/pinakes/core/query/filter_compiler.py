@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns the tree of a filter into an engine query for filter context, checked against the collection's schema."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from datetime import datetime, timezone
+from typing import Any, NoReturn
+
+from pinakes.core.engine.tokens import EXACT, presence, token
+from pinakes.core.query.expression import (
+    And,
+    Call,
+    Comparison,
+    Expression,
+    Not,
+    Or,
+    Path,
+    Value,
+    Words,
+    filter_fault,
+)
+from pinakes.core.query.schema import Attribute, AttributeType, Schema
+
+Json = dict[str, Any]
+
+ATTRIBUTES = "attributes"
+FIELDS: dict[str, str] = {
+    "id": "keyword", "language": "keyword", "tags": "tags", "title": "text", "body": "text",
+    "create_time": "time", "update_time": "time", "expire_time": "time",
+}  # fmt: skip
+_UNFILTERABLE = ("readers", "source_uri", "name", "etag", "content_hash")
+_RANGES = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+_TYPES = {
+    AttributeType.STRING: "keyword", AttributeType.TEXT: "text", AttributeType.NUMBER: "number",
+    AttributeType.BOOL: "bool", AttributeType.TIME: "time", AttributeType.GEO: "geo",
+}  # fmt: skip
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DISTANCE = re.compile(r"\d+(?:\.\d+)?(?:m|km|mi|ft|yd|nmi)", re.ASCII)
+
+
+def compile_filter(expr: Expression, schema: Schema) -> Json:
+    """Return the engine query of a filter, for filter context.
+
+    Raises a `Fault` with the place: FILTER_UNKNOWN_FIELD, FILTER_UNKNOWN_FUNCTION, FILTER_WRONG_TYPE,
+    FILTER_WRONG_OPERATOR, FILTER_NOT_DECLARED. Times are compared in milliseconds. A quoted or bare value with a `*`
+    at its end is a prefix where the field is a string.
+    """
+    return _Compiler(schema).compile(expr)
+
+
+class _Compiler:
+    """One compilation against one schema."""
+
+    __slots__ = ("schema",)
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def compile(self, expr: Expression) -> Json:
+        """Return the query of any node."""
+        if isinstance(expr, And):
+            return self._all(expr)
+        if isinstance(expr, Or):
+            return _any([self.compile(operand) for operand in expr.operands])
+        if isinstance(expr, Not):
+            return _not(self.compile(expr.operand))
+        if isinstance(expr, Comparison):
+            return self._comparison(expr)
+        return self._words(expr) if isinstance(expr, Words) else self._call(expr)
+
+    def _all(self, expr: And) -> Json:
+        if not expr.operands:
+            return {"match_all": {}}
+        wanted = [self.compile(operand) for operand in expr.operands if not isinstance(operand, Not)]
+        barred = [self.compile(operand.operand) for operand in expr.operands if isinstance(operand, Not)]
+        return {"bool": {name: found for name, found in (("filter", wanted), ("must_not", barred)) if found}}
+
+    def _words(self, expr: Words) -> Json:
+        if not expr.value.quoted and expr.value.text.startswith(f"{ATTRIBUTES}."):
+            _wrong(expr.position, "expected a comparison after the field", "FILTER_SYNTAX")
+        fields = [*self._text_fields("title"), "tags_text", *self._text_fields("body")]
+        return _match(fields, expr.value.text)
+
+    def _comparison(self, expr: Comparison) -> Json:
+        if isinstance(expr.left, Call):
+            _wrong(expr.position, f"{expr.left.name}() can't be compared; it stands alone", "FILTER_WRONG_OPERATOR")
+        if expr.operator == "!=":
+            return _not(self._equal_or_range(expr, expr.left, "="))
+        return self._equal_or_range(expr, expr.left, expr.operator)
+
+    def _equal_or_range(self, expr: Comparison, path: Path, operator: str) -> Json:
+        """Return the query of one comparison other than `!=`."""
+        found = self._resolve(path)
+        if found is None:
+            return self._undeclared(path, operator, expr.value)
+        kind, field = found
+        if isinstance(expr.value, Value) and expr.value.anything:
+            if operator not in (":", "="):
+                _wrong(expr.value.position, "`*` goes with : only", "FILTER_WRONG_OPERATOR")
+            names = self._text_fields(field) if field in ("title", "body") else [field]
+            return _any([{"exists": {"field": name}} for name in names])
+        if kind == "time":
+            return _compare(field, operator, _time(expr.value, path))
+        value = _literal(expr.value, path)
+        if kind == "number":
+            return _compare(field, operator, _number(value, path))
+        if kind == "keyword":
+            return _string(field, operator, value)
+        return self._member(kind, field, path, operator, value)
+
+    def _member(self, kind: str, field: str, path: Path, operator: str, value: Value) -> Json:
+        """Return the query of the kinds that know neither greater nor less."""
+        if kind == "geo":
+            _wrong(path.position, f'{path} is a place; use geo_distance({path}, LAT, LON, "5km")', "FILTER_WRONG_OPERATOR")
+        if kind == "text":
+            if operator != ":":
+                _wrong(path.position, f"{path} is text; use : to find its words", "FILTER_WRONG_OPERATOR")
+            return _match(self._text_fields(field) if field in ("title", "body") else [field], value.text)
+        if operator in _RANGES:
+            what = "a list of strings" if kind == "tags" else "true or false"
+            _wrong(path.position, f"{path} is {what}; use = != or :", "FILTER_WRONG_OPERATOR")
+        if kind == "tags":
+            return _string(field, operator, value)
+        if value.quoted or value.text not in ("true", "false"):
+            _mistyped(value, path, "true or false, not quoted")
+        return {"term": {field: value.text}}
+
+    def _undeclared(self, path: Path, operator: str, value: Value | Call) -> Json:
+        """Return the query of an attribute that is kept as tokens only."""
+        name = ".".join(path.keys[1:])
+        if operator in _RANGES:
+            advice = "declare it as a number, time or string in the collection"
+            _wrong(path.position, f"{path} isn't declared, so only = != : compare it; {advice}", "FILTER_NOT_DECLARED")
+        literal = _literal(value, path)
+        if literal.anything:
+            return {"term": {"kv": presence(name)}}
+        if literal.stars:
+            advice = "declare it as a string in the collection, or write \\* for a star"
+            _wrong(literal.position, f"{path} isn't declared, so it can't be found by a prefix; {advice}", "FILTER_NOT_DECLARED")
+        if not literal.quoted:
+            if literal.text in ("true", "false"):
+                return {"term": {"kv": token(name, literal.text == "true")}}
+            if _NUMBER.fullmatch(literal.text):
+                return {"term": {"kv": token(name, _number(literal, path))}}
+        return {"term": {"kv": token(name, literal.text)}}
+
+    def _call(self, call: Call) -> Json:
+        if call.name != "geo_distance":
+            known = "now() can only be compared with" if call.name == "now" else "known: geo_distance"
+            _wrong(call.position, f"{call.name}() isn't a condition; {known}", "FILTER_UNKNOWN_FUNCTION")
+        if len(call.arguments) != 4:
+            advice = 'geo_distance(FIELD, LAT, LON, "5km")'
+            _wrong(call.position, f"expected 4 arguments as in {advice}, found {len(call.arguments)}", "FILTER_WRONG_TYPE")
+        place, *numbers, distance = (_literal(argument, Path(("geo_distance",))) for argument in call.arguments)
+        path = Path(tuple(place.text.split(".")), place.position)
+        found = self._resolve(path)
+        if found is None or found[0] != "geo":
+            _wrong(place.position, f"expected a declared attribute of type GEO, found {path}", "FILTER_WRONG_TYPE")
+        latitude, longitude = (_number(number, path) for number in numbers)
+        for degrees, most, literal in ((latitude, 90, numbers[0]), (longitude, 180, numbers[1])):
+            if abs(degrees) > most:
+                _mistyped(literal, path, f"degrees from -{most} to {most}")
+        if not _DISTANCE.fullmatch(distance.text):
+            _mistyped(distance, path, 'a distance such as "5km" (m, km, mi, ft, yd, nmi)')
+        return {"geo_distance": {"distance": distance.text, found[1]: {"lat": latitude, "lon": longitude}}}
+
+    def _resolve(self, path: Path) -> tuple[str, str] | None:
+        """Return kind and engine field of a path; None if it is an attribute that isn't declared."""
+        first = path.keys[0]
+        if len(path.keys) == 1 and first in FIELDS:
+            return FIELDS[first], first
+        declared = self._declared(path)
+        if declared:
+            return _TYPES[declared.type], declared.slot
+        if first == ATTRIBUTES and len(path.keys) > 1:
+            owner = self.schema.attributes.get(path.keys[1])
+            if owner:
+                kind = owner.type.value
+                _wrong(path.position, f"{ATTRIBUTES}.{owner.name} is a {kind} and has no fields", "FILTER_UNKNOWN_FIELD")
+            return None
+        if first in _UNFILTERABLE:
+            _wrong(path.position, f"{first} can't be filtered", "FILTER_UNKNOWN_FIELD")
+        known = [*FIELDS, *self.schema.attributes, *(f"{ATTRIBUTES}.{name}" for name in self.schema.attributes)]
+        near = difflib.get_close_matches(str(path), known, 1)
+        advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(FIELDS)}, {ATTRIBUTES}.NAME"
+        _wrong(path.position, f"there is no field {str(path)[:80]}; {advice}", "FILTER_UNKNOWN_FIELD")
+
+    def _declared(self, path: Path) -> Attribute | None:
+        keys = path.keys[1:] if path.keys[0] == ATTRIBUTES else path.keys
+        return self.schema.attributes.get(keys[0]) if len(keys) == 1 else None
+
+    def _text_fields(self, name: str) -> list[str]:
+        return [f"{name}_{language}" for language in self.schema.text_languages()]
+
+
+def _any(queries: list[Json]) -> Json:
+    """Return what one of the queries must match; equal fields become one `terms`."""
+    if len(queries) == 1:
+        return queries[0]
+    by_field: dict[str, list[Any]] = {}
+    rest: list[Json] = []
+    for query in queries:
+        if "term" in query:
+            [(field, value)] = query["term"].items()
+            by_field.setdefault(field, []).append(value)
+        else:
+            rest.append(query)
+    one = [
+        {"term": {field: values[0]}} if len(values) == 1 else {"terms": {field: values}}
+        for field, values in by_field.items()
+    ]
+    should = one + rest
+    return should[0] if len(should) == 1 else {"bool": {"should": should, "minimum_should_match": 1}}
+
+
+def _not(query: Json) -> Json:
+    return {"bool": {"must_not": [query]}}
+
+
+def _match(fields: list[str], text: str) -> Json:
+    return _any([{"match": {field: {"query": text, "operator": "and"}}} for field in fields])
+
+
+def _compare(field: str, operator: str, value: float | str) -> Json:
+    return {"range": {field: {_RANGES[operator]: value}}} if operator in _RANGES else {"term": {field: value}}
+
+
+def _string(field: str, operator: str, value: Value) -> Json:
+    """Compare a string as a whole, or by its beginning."""
+    if operator in _RANGES or not value.stars:
+        return _compare(field, operator, value.text)
+    if value.stars != (len(value.text) - 1,):
+        _wrong(value.position, "`*` is understood at the end only; write \\* in quotes for a star", "FILTER_WRONG_TYPE")
+    return {"prefix": {field: {"value": value.text[:-1]}}} if len(value.text) > 1 else {"exists": {"field": field}}
+
+
+def _literal(value: Value | Call, path: Path) -> Value:
+    if isinstance(value, Call):
+        _wrong(value.position, f"{value.name}() can't be a value of {path}", "FILTER_WRONG_TYPE")
+    return value
+
+
+def _number(value: Value, path: Path) -> float:
+    """Return a number that a double keeps exactly, as int where it is whole."""
+    if value.quoted or not _NUMBER.fullmatch(value.text):
+        _mistyped(value, path, "a number")
+    if re.fullmatch(r"[+-]?\d+", value.text):
+        digits = value.text.lstrip("+-").lstrip("0")
+        if len(digits) > 16 or int(digits or "0") > EXACT:
+            _mistyped(value, path, "a whole number within ±2^53, because greater ones can't be kept exactly")
+        return int(value.text)
+    number = float(value.text)
+    if not math.isfinite(number) or (number.is_integer() and abs(number) > EXACT and "e" not in value.text.lower()):
+        _mistyped(value, path, "a number within ±2^53 or the range of a double")
+    return number
+
+
+def _time(value: Value | Call, path: Path) -> int | str:
+    """Return epoch milliseconds, or the engine's word for the time of the search."""
+    if isinstance(value, Call):
+        if value.name != "now" or value.arguments:
+            _wrong(value.position, f"{value.name}() isn't a time; use now()", "FILTER_UNKNOWN_FUNCTION")
+        return "now"
+    match = _TIME.fullmatch(value.text)
+    if match:
+        day, clock, fraction, zone = match.groups()
+        try:
+            moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
+            seconds = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // _SECOND
+            return seconds * 1000 + int((fraction or "0").ljust(3, "0")[:3])
+        except (ValueError, OverflowError):
+            pass
+    _mistyped(value, path, "a time such as 2026-01-31T12:00:00Z")
+
+
+_SECOND = datetime(1970, 1, 1, 0, 0, 1) - datetime(1970, 1, 1)
+
+
+def _mistyped(value: Value, path: Path, expected: str) -> NoReturn:
+    shown = f'"{value.text[:40]}"' if value.quoted else value.text[:40]
+    _wrong(value.position, f"{path} expected {expected}, found {shown}", "FILTER_WRONG_TYPE")
+
+
+def _wrong(position: int, description: str, reason: str) -> NoReturn:
+    raise filter_fault(position, description, reason)

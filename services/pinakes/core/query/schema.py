@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the query compiler knows of a collection: its languages and declared attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+LANGUAGES = ("ar", "cs", "de", "en", "es", "fr", "it", "ja", "nl", "pt", "ru", "sv")
+OTHER_LANGUAGE = "und"
+
+
+class AttributeType(str, Enum):
+    """The types a declared attribute can have."""
+
+    STRING = "string"
+    TEXT = "text"
+    NUMBER = "number"
+    BOOL = "bool"
+    TIME = "time"
+    GEO = "geo"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A declared attribute; `slot` is the engine field that holds it, such as `kw_03`."""
+
+    name: str
+    type: AttributeType
+    slot: str
+    sortable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Languages (BCP 47 codes; empty means `en`) and declared attributes by name."""
+
+    languages: tuple[str, ...] = ("en",)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    def text_languages(self) -> tuple[str, ...]:
+        """Return the suffixes of the text fields to search, each once, always with `und`."""
+        known = (language_field(code) for code in self.languages or ("en",))
+        return tuple(dict.fromkeys((*known, OTHER_LANGUAGE)))
+
+
+def language_field(code: str) -> str:
+    """Return the suffix of the text fields of a language: its own code if it has fields, else `und`."""
+    return code if code in LANGUAGES else OTHER_LANGUAGE

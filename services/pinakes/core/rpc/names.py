@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resource names: `tenants/{tenant}/collections/{collection}/documents/{document}` and their parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OWN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A parsed name. Parts that the name doesn't have are empty. The contract's patterns were checked before."""
+
+    tenant: str
+    collection: str = ""
+    document: str = ""
+    key: str = ""
+
+
+def parse(text: str) -> Name:
+    """Split a name that has passed the contract's pattern."""
+    parts = dict(zip(*[iter(text.split("/"))] * 2, strict=False))
+    return Name(
+        tenant=parts.get("tenants", ""),
+        collection=parts.get("collections", ""),
+        document=parts.get("documents", ""),
+        key=parts.get("apiKeys", ""),
+    )
+
+
+def tenant(tenant_id: str) -> str:
+    """Return the name of a tenant."""
+    return f"tenants/{tenant_id}"
+
+
+def collection(tenant_id: str, collection_id: str) -> str:
+    """Return the name of a collection."""
+    return f"tenants/{tenant_id}/collections/{collection_id}"
+
+
+def document(tenant_id: str, collection_id: str, document_id: str) -> str:
+    """Return the name of a document."""
+    return f"tenants/{tenant_id}/collections/{collection_id}/documents/{document_id}"
+
+
+def api_key(tenant_id: str, key_id: str) -> str:
+    """Return the name of a key."""
+    return f"tenants/{tenant_id}/apiKeys/{key_id}"

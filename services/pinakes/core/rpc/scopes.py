@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a call to the scope it may work in: the collection that its request names, as its principal sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pinakes.core.engine.scope import TenantScope
+from pinakes.core.faults import not_found
+from pinakes.core.rpc import names
+
+if TYPE_CHECKING:
+    from pinakes.core.platform import Platform
+    from pinakes.core.rpc.call import Call
+    from pinakes.core.tenancy.models import CollectionRecord
+
+
+async def open_scope(platform: Platform, call: Call, collection_id: str) -> tuple[TenantScope, CollectionRecord]:
+    """Return scope and record of a collection of the call's tenant. Raises a fault of kind NOT_FOUND if there is none."""
+    collection = await platform.directory.collection(call.tenant, collection_id)
+    if collection is None:
+        raise not_found("pinakes/Collection", names.collection(call.tenant.tenant_id, collection_id))
+    return TenantScope(platform.engine, call.principal, call.tenant, collection), collection

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the servers: every `PINAKES_*` variable, typed and checked before a port opens."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "PINAKES_"
+CommaList = Annotated[list[str], NoDecode]
+
+
+class Limits(BaseSettings):
+    """Limits of requests and documents. Every error that one of these causes names the limit."""
+
+    model_config = SettingsConfigDict(env_prefix="PINAKES_LIMIT_", frozen=True)
+
+    query_chars: int = Field(500, ge=1, description="Characters in a search's query.")
+    query_clauses: int = Field(32, ge=1, le=256, description="Words and phrases in a search's query.")
+    filter_chars: int = Field(2000, ge=1, description="Characters in a filter.")
+    filter_terms: int = Field(64, ge=1, le=512, description="Comparisons in a filter.")
+    filter_depth: int = Field(8, ge=1, le=32, description="Nesting of a filter.")
+    page_default: int = Field(10, ge=1, description="Results on a page when a request doesn't say.")
+    page_max: int = Field(50, ge=1, le=1000, description="Results on a page at most.")
+    search_seconds: float = Field(5.0, gt=0, description="Time the engine has for one search.")
+    document_bytes: int = Field(1 << 20, ge=1024, description="Size of a document.")
+    attributes: int = Field(256, ge=1, description="Attributes of a document, nested ones counted.")
+    attribute_depth: int = Field(4, ge=1, le=16, description="Nesting of a document's attributes.")
+    batch_documents: int = Field(1000, ge=1, description="Writes in a batch.")
+    batch_bytes: int = Field(8 << 20, ge=1 << 20, description="Size of a batch.")
+    collections: int = Field(100, ge=1, description="Collections of a tenant.")
+
+
+class Settings(BaseSettings):
+    """Settings of one server process."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    environment: str = Field("development", description="Name of the deployment, told in every log line.")
+    listen: str = Field("127.0.0.1:7301", description="Address of the gRPC port, host:port.")
+    metrics_listen: str = Field("", description="Address of the Prometheus endpoint, host:port; empty for none.")
+    processes: int = Field(1, ge=1, le=64, description="Server processes that share the port (SO_REUSEPORT).")
+    drain_seconds: float = Field(20.0, ge=0, le=600, description="Time in-flight calls have to finish on SIGTERM.")
+    gzip_over_bytes: int = Field(
+        64 << 10, ge=0, description="Answers longer than this are gzipped for callers who accept it; 0 never."
+    )
+    max_message_bytes: int = Field(16 << 20, ge=1 << 20, description="Largest message on the wire.")
+    default_deadline_seconds: float = Field(30.0, gt=0, description="Deadline of calls that come without one.")
+
+    tls_cert_file: Path | None = Field(None, description="Certificate chain of the server, PEM; unset means no TLS.")
+    tls_key_file: Path | None = Field(None, description="Private key of the server, PEM.")
+    tls_client_ca_file: Path | None = Field(None, description="CA that client certificates must be of; turns on mTLS.")
+
+    opensearch_urls: CommaList = Field(["http://127.0.0.1:9200"], description="Nodes, comma-separated.")
+    opensearch_username: str = Field("", description="User name for the engine; empty for none.")
+    opensearch_password: SecretStr = Field(SecretStr(""), description="Password for the engine.")
+    opensearch_ca_file: Path | None = Field(None, description="CA of the engine's certificate, PEM.")
+    engine_connections: int = Field(32, ge=1, le=1024, description="Connections a process keeps to the engine.")
+    engine_timeout_seconds: float = Field(10.0, gt=0, description="Longest time for one call of the engine.")
+    index_prefix: str = Field("pinakes", pattern=r"^[a-z][a-z0-9-]{0,30}$", description="How index names begin.")
+    pool_shards: int = Field(1, ge=1, le=64, description="Shards of a new pool index.")
+    replicas: int = Field(0, ge=0, le=5, description="Copies of each shard besides the primary.")
+    max_clock_skew_seconds: float = Field(5.0, gt=0, description="Clock difference to the engine that stops writing.")
+
+    cache_url: str = Field("", description="Redis of the cache, redis://host:port/db; empty for no cache.")
+    cache_seconds: float = Field(1.0, ge=0, le=1.0, description="Lifetime of a cached answer; 0 turns the cache off.")
+
+    secret_key: SecretStr = Field(..., description="Key of etags, page tokens and key hashes, 32 characters or more.")
+    bootstrap_admin_key: SecretStr | None = Field(
+        None, description="API key of the first administrator, pk_bootstrap_ and 43 characters of base64url."
+    )
+    jwt_issuer: str = Field("", description="`iss` of accepted tokens; empty turns JWT off.")
+    jwt_audience: str = Field("", description="`aud` of accepted tokens.")
+    jwt_jwks_url: str = Field("", description="Where the issuer publishes its keys.")
+    jwt_algorithms: CommaList = Field(["RS256", "ES256", "EdDSA"], description="Accepted algorithms.")
+    jwt_tenant_claim: str = Field("tenant_id", description="Claim that names the tenant.")
+    jwt_role_claim: str = Field("role", description="Claim that names the role.")
+    identity_hold_seconds: float = Field(3600.0, ge=60, description="How long known identities serve without the engine.")
+
+    rate_limit: float = Field(1000.0, gt=0, description="Requests a second of a tenant that has no limit of its own.")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    tracing_endpoint: str = Field("", description="OTLP/HTTP endpoint of traces, http://host:4318/v1/traces; empty for none.")
+    tracing_ratio: float = Field(0.1, ge=0, le=1, description="Part of the traces that is kept.")
+
+    limits: Limits = Field(default_factory=lambda: Limits())  # type: ignore[call-arg]  # from the environment
+
+    @field_validator("opensearch_urls", "jwt_algorithms", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Take comma-separated text for a list."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("listen", "metrics_listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        """Refuse what isn't host:port."""
+        host, _, port = value.rpartition(":")
+        if value and not (host and port.isdigit() and int(port) < 1 << 16):
+            message = f"{value!r} isn't host:port, such as 127.0.0.1:7301"
+            raise ValueError(message)
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        """Refuse a key that could be guessed."""
+        if len(value.get_secret_value()) < 32:
+            message = "must have 32 characters or more"
+            raise ValueError(message)
+        return value
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _asymmetric(cls, value: list[str]) -> list[str]:
+        """Refuse algorithms whose verification key could sign."""
+        known = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+        if unknown := [name for name in value if name not in known]:
+            message = f"{', '.join(unknown)} can't be allowed; known: {', '.join(sorted(known))}"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Settings:
+        """Refuse settings that make no sense without each other."""
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            message = "PINAKES_TLS_CERT_FILE and PINAKES_TLS_KEY_FILE go together"
+            raise ValueError(message)
+        if self.tls_client_ca_file and not self.tls_cert_file:
+            message = "PINAKES_TLS_CLIENT_CA_FILE needs PINAKES_TLS_CERT_FILE"
+            raise ValueError(message)
+        if self.jwt_issuer and not (self.jwt_jwks_url and self.jwt_audience):
+            message = "PINAKES_JWT_ISSUER needs PINAKES_JWT_JWKS_URL and PINAKES_JWT_AUDIENCE"
+            raise ValueError(message)
+        for variable in ("tls_cert_file", "tls_key_file", "tls_client_ca_file", "opensearch_ca_file"):
+            path: Path | None = getattr(self, variable)
+            if path and not path.is_file():
+                message = f"{PREFIX}{variable.upper()}: there is no file {path}"
+                raise ValueError(message)
+        return self
+
+
+def load() -> Settings:
+    """Read the settings from the environment, or stop the process with the name of what is wrong."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # pydantic-settings fills it from the environment
+    except ValidationError as error:
+        for fault in error.errors():
+            prefix = "PINAKES_LIMIT_" if error.title == "Limits" else PREFIX
+            name = prefix + "_".join(str(part) for part in fault["loc"]).upper() if fault["loc"] else "settings"
+            sys.stderr.write(f"pinakes: {name}: {fault['msg'].removeprefix('Value error, ')}\n")
+        raise SystemExit(78) from None

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Prometheus metrics of all servers, and their endpoint. No label takes a tenant's name: there are thousands."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app, multiprocess
+
+MULTIPROC = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+RPC_SECONDS = Histogram(
+    "pinakes_rpc_seconds", "Time of calls, streams from first to last message.", ("service", "method", "code"),
+    buckets=SECONDS,
+)
+RPC_IN_FLIGHT = Gauge(
+    "pinakes_rpc_in_flight", "Calls under way.", ("service",), multiprocess_mode="livesum"
+)
+ENGINE_SECONDS = Histogram(
+    "pinakes_engine_seconds", "Time of calls of the search engine.", ("operation", "outcome"), buckets=SECONDS
+)
+CACHE_REQUESTS = Counter(
+    "pinakes_cache_requests", "Look-ups of the response cache: hit, miss, error or off.", ("result",)
+)
+CACHE_WRITES = Counter("pinakes_cache_writes", "Answers for the response cache: stored or error.", ("result",))
+RATE_LIMITED = Counter("pinakes_rate_limited", "Calls refused by a tenant's rate limit.")
+RATE_SOURCE = Counter(
+    "pinakes_rate_grants", "Asks for a share of a tenant's rate: shared (Redis) or local (Redis is down).", ("source",)
+)
+BREAKER_STATE = Gauge(
+    "pinakes_breaker_state", "State of a dependency's breaker: 0 closed, 1 half open, 2 open.", ("name",),
+    multiprocess_mode="livemax",
+)
+RETRIES = Counter("pinakes_retries", "Calls of a dependency that were tried again.", ("name",))
+WRITES = Counter("pinakes_writes", "Document writes by outcome.", ("outcome",))
+SEARCHES = Counter("pinakes_searches", "Searches by outcome: results, empty or degraded.", ("outcome",))
+SEARCH_RESULTS = Histogram(
+    "pinakes_search_results", "Results on the pages of searches.", buckets=(0, 1, 5, 10, 20, 50, 100, 1000)
+)
+AUTHENTICATIONS = Counter(
+    "pinakes_authentications", "Checks of credentials by kind (api_key, jwt, none) and outcome.", ("kind", "outcome")
+)
+LOG_DROPPED = Counter("pinakes_log_dropped", "Log lines dropped because standard output didn't take them.")
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers scrapes from a thread each."""
+
+    daemon_threads = True
+
+
+class _SharedServer(_Server):
+    """The same for several processes on one port; any of them answers for all."""
+
+    allow_reuse_port = True
+
+
+class _Quiet(WSGIRequestHandler):
+    """Logs no scrape."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it so
+        """Drop the line."""
+
+
+def serve(listen: str) -> WSGIServer | None:
+    """Answer scrapes at `listen`, host:port, from a background thread; an empty address means no endpoint.
+
+    With PROMETHEUS_MULTIPROC_DIR set before the process started, all processes of that directory share the port and
+    each answers for all. Raises OSError when the port is taken. `shutdown()` of the result stops it.
+    """
+    if not listen:
+        return None
+    registry, kind = REGISTRY, _Server
+    if directory := os.environ.get(MULTIPROC):
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        registry, kind = CollectorRegistry(), _SharedServer
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    host, _, port = listen.rpartition(":")
+    server = make_server(host.strip("[]"), int(port), make_wsgi_app(registry), kind, _Quiet)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+def forget_process(pid: int) -> None:
+    """Drop the gauges of a process that has ended; its counters stay in the sums."""
+    if os.environ.get(MULTIPROC):
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

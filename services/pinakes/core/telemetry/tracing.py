@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces by OpenTelemetry. Without an endpoint nothing of it is imported, and a span costs a function call."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from pinakes.core.settings import Settings
+
+if TYPE_CHECKING:
+    import grpc.aio
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Tracer
+
+_provider: TracerProvider | None = None
+_tracer: Tracer | None = None
+_NOTHING: AbstractContextManager[Any] = nullcontext()
+
+
+def configure(settings: Settings, service: str) -> None:
+    """Send traces of `service` to the settings' endpoint, or none when there is no endpoint."""
+    global _provider, _tracer  # noqa: PLW0603  # one process, one tracer
+    shutdown()
+    if not settings.tracing_endpoint:
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    _provider = TracerProvider(
+        sampler=ParentBased(TraceIdRatioBased(settings.tracing_ratio)),
+        resource=Resource.create({"service.name": service, "deployment.environment.name": settings.environment}),
+    )
+    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.tracing_endpoint, timeout=5)))
+    _tracer = _provider.get_tracer("pinakes")
+
+
+def server_interceptor() -> grpc.aio.ServerInterceptor | None:
+    """Return the interceptor that makes a span of every call and takes over the caller's trace, or None when off."""
+    if _provider is None:
+        return None
+    from opentelemetry.instrumentation.grpc import aio_server_interceptor
+
+    return aio_server_interceptor(tracer_provider=_provider)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def span(name: str, **attributes: str | int | float | bool) -> AbstractContextManager[Any]:
+    """Return a context that is a span; an exception that leaves it is recorded on the span."""
+    if _tracer is None:
+        return _NOTHING
+    return _tracer.start_as_current_span(name, attributes=attributes)
+
+
+def annotate(**attributes: str | int | float | bool) -> None:
+    """Add attributes to the current span."""
+    if _tracer is None:
+        return
+    from opentelemetry.trace import get_current_span
+
+    get_current_span().set_attributes(attributes)
+
+
+def trace_id() -> str:
+    """Return the current trace's id, 32 hexadecimal digits, or nothing outside a trace."""
+    if _tracer is None:
+        return ""
+    from opentelemetry.trace import get_current_span
+
+    context = get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else ""
+
+
+def shutdown() -> None:
+    """Send what is left and stop."""
+    global _provider, _tracer  # noqa: PLW0603  # one process, one tracer
+    if _provider is not None:
+        _provider.shutdown()
+    _provider = _tracer = None

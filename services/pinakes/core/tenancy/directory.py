@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where every process looks up tenants, collections and keys: cached, and never older than a few seconds (design §7).
+
+Each process asks the engine every 2 s what changed, so a revocation or deletion reaches it within 5 s without Redis.
+When the engine can't be asked no change can commit either, so known records go on serving for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pinakes.core.engine.client import Engine, EngineRefusal
+from pinakes.core.engine.records import RecordStore
+from pinakes.core.faults import Fault
+from pinakes.core.telemetry.logs import logger
+from pinakes.core.tenancy.models import CollectionRecord, KeyRecord, Record, TenantRecord, now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+R = TypeVar("R", bound=Record)
+POLL_SECONDS = 2.0
+OVERLAP_MS = 10_000
+ADMINISTRATION_HOLD_SECONDS = 60.0
+_ABSENT_SECONDS = 1.0
+_ENTRIES = 50_000
+_log = logger("pinakes.directory")
+
+
+class CachedRecords(Generic[R]):
+    """The records of one kind, read through a bounded cache that a poll keeps true."""
+
+    def __init__(self, store: RecordStore, read: Callable[[dict[str, object]], R], hold_seconds: float) -> None:
+        """Begin empty."""
+        self.store = store
+        self._read = read
+        self._hold = hold_seconds
+        self._entries: OrderedDict[str, R] = OrderedDict()
+        self._absent: OrderedDict[str, float] = OrderedDict()
+        self._asked_ms = now_ms()
+        self._confirmed = time.monotonic()
+
+    async def get(self, rid: str, *, administration: bool = False) -> R | None:
+        """Return a record, deleted ones too, or None. Raises a fault of kind UNAVAILABLE if it can't be known.
+
+        `administration` asks for a record that was confirmed within the last minute.
+        """
+        hold = min(self._hold, ADMINISTRATION_HOLD_SECONDS) if administration else self._hold
+        if (found := self._entries.get(rid)) is not None and time.monotonic() - self._confirmed <= hold:
+            self._entries.move_to_end(rid)
+            return found
+        if self._absent.get(rid, 0.0) > time.monotonic():
+            return None
+        stored = await self.store.get(rid)
+        if stored is None:
+            self._remember_absent(rid)
+            return None
+        record = self._read(stored.record)
+        self.remember(rid, record)
+        return record
+
+    def remember(self, rid: str, record: R) -> None:
+        """Keep a record that was just read or written, unless a newer one is known."""
+        self._absent.pop(rid, None)
+        known = self._entries.get(rid)
+        if known is None or known.version <= record.version:
+            self._entries[rid] = record
+        if len(self._entries) > _ENTRIES:
+            self._entries.popitem(last=False)
+
+    def _remember_absent(self, rid: str) -> None:
+        """Keep for a second that there is no such record, so that made-up names don't reach the engine each time."""
+        self._entries.pop(rid, None)
+        self._absent[rid] = time.monotonic() + _ABSENT_SECONDS
+        if len(self._absent) > _ENTRIES:
+            self._absent.popitem(last=False)
+
+    async def poll(self) -> None:
+        """Take over what changed since the last poll, less an overlap for what wasn't searchable yet."""
+        asked_ms, asked = now_ms(), time.monotonic()
+        changes = await self.store.changed_since(self._asked_ms - OVERLAP_MS)
+        if changes is None:
+            self._entries.clear()
+        else:
+            for rid, record in changes.items():
+                if rid in self._entries:
+                    self.remember(rid, self._read(record))
+        self._asked_ms, self._confirmed = asked_ms, asked
+
+
+class Directory:
+    """Looks up tenants by id, collections by tenant and id, keys by id."""
+
+    def __init__(self, engine: Engine, hold_seconds: float) -> None:
+        """Prepare; `start` begins to poll."""
+        self.tenants = CachedRecords(RecordStore(engine, "tenants"), TenantRecord.from_json, hold_seconds)
+        self.keys = CachedRecords(RecordStore(engine, "keys"), KeyRecord.from_json, hold_seconds)
+        self.collections = CachedRecords(RecordStore(engine, "collections"), CollectionRecord.from_json, hold_seconds)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to poll in the background."""
+        self._task = asyncio.create_task(self._poll(), name="directory-poll")
+
+    async def close(self) -> None:
+        """Stop polling."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
+        """Return an active tenant, or None."""
+        found = await self.tenants.get(tenant_id, administration=administration)
+        return found if found is not None and found.active else None
+
+    async def collection(self, tenant: TenantRecord, collection_id: str) -> CollectionRecord | None:
+        """Return an active collection of a tenant, or None."""
+        found = await self.collections.get(collection_rid(tenant.uid, collection_id))
+        return found if found is not None and found.active else None
+
+    async def key(self, key_id: str, *, administration: bool = False) -> KeyRecord | None:
+        """Return a key, revoked ones too, or None."""
+        return await self.keys.get(key_id, administration=administration)
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                for records in (self.keys, self.tenants, self.collections):
+                    await records.poll()
+            except (Fault, EngineRefusal, TimeoutError) as error:
+                _log.warning("records can't be polled", error=str(error))
+            except Exception:
+                _log.exception("polling records failed")
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def collection_rid(tenant_uid: str, collection_id: str) -> str:
+    """Return the id of a collection's record."""
+    return f"{tenant_uid}/{collection_id}"

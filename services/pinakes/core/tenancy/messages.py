@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records as the messages that callers see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf import timestamp_pb2
+
+from pinakes.core.identity import keys
+from pinakes.core.identity.permissions import Role
+from pinakes.core.query.schema import AttributeType
+from pinakes.core.rpc import names
+from pinakes.v1 import resources_pb2
+
+if TYPE_CHECKING:
+    from pinakes.core.tenancy.etags import Etags
+    from pinakes.core.tenancy.models import CollectionRecord, KeyRecord, Record, TenantRecord
+
+_Type = resources_pb2.AttributeDefinition.Type
+TYPES = {
+    _Type.TYPE_STRING: AttributeType.STRING,
+    _Type.TYPE_TEXT: AttributeType.TEXT,
+    _Type.TYPE_NUMBER: AttributeType.NUMBER,
+    _Type.TYPE_BOOL: AttributeType.BOOL,
+    _Type.TYPE_TIME: AttributeType.TIME,
+    _Type.TYPE_GEO: AttributeType.GEO,
+}
+_TYPE_OF = {kind.value: number for number, kind in TYPES.items()}
+ROLES = {
+    resources_pb2.ApiKey.ROLE_TENANT_ADMIN: Role.TENANT_ADMIN,
+    resources_pb2.ApiKey.ROLE_TENANT_USER: Role.TENANT_USER,
+    resources_pb2.ApiKey.ROLE_SERVICE: Role.SERVICE,
+}
+_ROLE_OF = {role.value: number for number, role in ROLES.items()}
+
+
+def tenant(record: TenantRecord, etags: Etags) -> resources_pb2.Tenant:
+    """Return the tenant's message."""
+    message = resources_pb2.Tenant(
+        name=names.tenant(record.tenant_id), uid=record.uid, display_name=record.display_name, labels=record.labels,
+        rate_limit=record.rate_limit, etag=etags.make(record.uid, record.version),
+        state=resources_pb2.Tenant.STATE_ACTIVE if record.active else resources_pb2.Tenant.STATE_DELETED,
+    )  # fmt: skip
+    _times(message, record)
+    return message
+
+
+def collection(tenant_id: str, record: CollectionRecord, etags: Etags) -> resources_pb2.Collection:
+    """Return the collection's message."""
+    message = resources_pb2.Collection(
+        name=names.collection(tenant_id, record.collection_id), uid=record.uid, display_name=record.display_name,
+        languages=record.languages, etag=etags.make(record.uid, record.version),
+        attributes=[
+            resources_pb2.AttributeDefinition(name=a.name, type=_TYPE_OF[a.type], sortable=a.sortable)
+            for a in record.attributes
+        ],
+        state=resources_pb2.Collection.STATE_ACTIVE if record.active else resources_pb2.Collection.STATE_DELETED,
+    )  # fmt: skip
+    _times(message, record)
+    return message
+
+
+def api_key(record: KeyRecord) -> resources_pb2.ApiKey:
+    """Return the key's message; there is no secret in it."""
+    message = resources_pb2.ApiKey(
+        name=names.api_key(record.tenant_id, record.key_id), display_name=record.display_name,
+        role=_ROLE_OF[record.role], readers=record.readers, prefix=f"{keys.PREFIX}{record.key_id}_",
+        state=resources_pb2.ApiKey.STATE_ACTIVE if record.active else resources_pb2.ApiKey.STATE_REVOKED,
+    )  # fmt: skip
+    message.create_time.FromMilliseconds(record.create_ms)
+    if record.expire_ms:
+        message.expire_time.FromMilliseconds(record.expire_ms)
+    if not record.active:
+        message.revoke_time.FromMilliseconds(record.delete_ms)
+    return message
+
+
+def _times(message: resources_pb2.Tenant | resources_pb2.Collection, record: Record) -> None:
+    message.create_time.FromMilliseconds(record.create_ms)
+    message.update_time.FromMilliseconds(record.update_ms)
+    if not record.active:
+        message.delete_time.FromMilliseconds(record.delete_ms)
+
+
+def milliseconds(time: timestamp_pb2.Timestamp) -> int:
+    """Return a timestamp in ms since 1970; 0 if it isn't set."""
+    return time.ToMilliseconds() if time.seconds or time.nanos else 0

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tenants, collections and API keys as the platform keeps them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pinakes.core.query.schema import Attribute, AttributeType, Schema
+
+Json = dict[str, Any]
+ACTIVE, DELETED = "active", "deleted"
+DEFAULT_COLLECTION = "default"
+DEFAULT_LANGUAGES = ("en",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What every record has. `version` grows with each change; times are in ms since 1970; 0 means never."""
+
+    version: int = 1
+    state: str = ACTIVE
+    create_ms: int = 0
+    update_ms: int = 0
+    delete_ms: int = 0
+
+    def to_json(self) -> Json:
+        """Return the record as it is stored."""
+        return dataclasses.asdict(self)
+
+    @property
+    def active(self) -> bool:
+        """Whether it may be used."""
+        return self.state == ACTIVE
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the next version with these changes."""
+        return dataclasses.replace(self, version=self.version + 1, update_ms=now_ms(), **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRecord(Record):
+    """A tenant. `pool` and `epoch` are its placement: which pool holds its documents, and how often that changed."""
+
+    tenant_id: str
+    uid: str
+    display_name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    rate_limit: float = 0.0
+    pool: int = 0
+    epoch: int = 1
+
+    @classmethod
+    def from_json(cls, record: Json) -> TenantRecord:
+        """Read a stored record."""
+        return cls(**record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRecord:
+    """A declared attribute and the slot it was given."""
+
+    name: str
+    type: str
+    slot: str
+    sortable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionRecord(Record):
+    """A collection. `freed` are slots of removed attributes, not used again before a reindex has cleaned them."""
+
+    tenant_uid: str
+    collection_id: str
+    uid: str
+    display_name: str = ""
+    languages: tuple[str, ...] = DEFAULT_LANGUAGES
+    attributes: tuple[SlotRecord, ...] = ()
+    freed: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, record: Json) -> CollectionRecord:
+        """Read a stored record."""
+        attributes = tuple(SlotRecord(**attribute) for attribute in record["attributes"])
+        rest = {
+            "languages": tuple(record["languages"]),
+            "freed": tuple(record["freed"]),
+            "attributes": attributes,
+        }
+        return cls(**(record | rest))
+
+    def schema(self) -> Schema:
+        """Return what the query compiler must know."""
+        declared = {
+            a.name: Attribute(name=a.name, type=AttributeType(a.type), slot=a.slot, sortable=a.sortable)
+            for a in self.attributes
+        }
+        return Schema(languages=self.languages, attributes=declared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord(Record):
+    """An API key: its keyed hash and public half, never its secret."""
+
+    key_id: str
+    tenant_id: str
+    tenant_uid: str
+    role: str
+    digest: str
+    public_key: str
+    display_name: str = ""
+    readers: tuple[str, ...] = ()
+    expire_ms: int = 0
+
+    @classmethod
+    def from_json(cls, record: Json) -> KeyRecord:
+        """Read a stored record."""
+        return cls(**(record | {"readers": tuple(record["readers"])}))
+
+
+def now_ms() -> int:
+    """Return the time in ms since 1970."""
+    return time.time_ns() // 1_000_000

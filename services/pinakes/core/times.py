@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times as callers write them, RFC 3339, and as the engine keeps them, ms since 1970."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def parse_time_ms(text: str) -> int:
+    """Return an RFC 3339 time in ms since 1970. Raises `ValueError` that says what was expected."""
+    if _RFC3339.fullmatch(text):
+        try:
+            # `fromisoformat` takes up to µs and wants an upper-case T and Z.
+            trimmed = re.sub(r"(\.\d{6})\d+", r"\1", text.upper().replace(" ", "T"))
+            when = datetime.fromisoformat(trimmed)
+        except ValueError:
+            pass
+        else:
+            return round(when.timestamp() * 1000)
+    message = 'expected an RFC 3339 time such as "2026-01-31T12:00:00Z"'
+    raise ValueError(message)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What creating, changing and deleting a collection means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.query.update_mask import update_paths
+from pinakes.core.rpc import names
+from pinakes.core.tenancy import collections
+from pinakes.core.tenancy.messages import TYPES
+from pinakes.core.tenancy.models import ACTIVE, DEFAULT_LANGUAGES, CollectionRecord, TenantRecord
+
+if TYPE_CHECKING:
+    from pinakes.core.platform import Platform
+    from pinakes.v1 import index_pb2, resources_pb2
+
+CHANGEABLE = frozenset({"display_name", "languages", "attributes"})
+
+
+async def create(request: index_pb2.CreateCollectionRequest, tenant: TenantRecord, platform: Platform) -> CollectionRecord:
+    """Create a collection, within the tenant's number of them."""
+    record = _merged(collections.new_collection(tenant, request.collection_id), request.collection, CHANGEABLE)
+    most = platform.settings.limits.collections
+    if await platform.directory.collections.store.count(tenant.uid, ACTIVE) >= most:
+        raise Fault(
+            Kind.EXHAUSTED, "COLLECTIONS_EXHAUSTED", f"a tenant may have {most} collections",
+            quota=f"tenants/{tenant.tenant_id}",
+        )  # fmt: skip
+    if request.validate_only:
+        return record
+    return await collections.create(platform.directory, tenant, record)
+
+
+async def update(request: index_pb2.UpdateCollectionRequest, tenant: TenantRecord, platform: Platform) -> CollectionRecord:
+    """Change a collection by its mask, if the etag is still right."""
+    paths = update_paths(request.update_mask.paths, request.collection, CHANGEABLE)
+
+    def decide(old: CollectionRecord) -> CollectionRecord:
+        _check_etag(platform, old, request.collection.etag)
+        return _merged(old.changed(), request.collection, paths)
+
+    collection_id = names.parse(request.collection.name).collection
+    if request.validate_only:
+        stored = await collections.active(platform.directory, tenant, collection_id)
+        return decide(CollectionRecord.from_json(stored.record))
+    return await collections.change(platform.directory, tenant, collection_id, decide)
+
+
+async def delete(request: index_pb2.DeleteCollectionRequest, tenant: TenantRecord, platform: Platform) -> None:
+    """Delete a collection: no name in it can be reached from now on."""
+
+    def decide(old: CollectionRecord) -> CollectionRecord:
+        _check_etag(platform, old, request.etag)
+        return collections.deleted(old)
+
+    await collections.change(platform.directory, tenant, names.parse(request.name).collection, decide)
+
+
+def _merged(record: CollectionRecord, given: resources_pb2.Collection, paths: frozenset[str]) -> CollectionRecord:
+    if "display_name" in paths:
+        record = replace(record, display_name=given.display_name)
+    if "languages" in paths:
+        record = replace(record, languages=tuple(given.languages) or DEFAULT_LANGUAGES)
+    if "attributes" in paths:
+        record = collections.with_attributes(record, [(a.name, TYPES[a.type], a.sortable) for a in given.attributes])
+    return record
+
+
+def _check_etag(platform: Platform, record: CollectionRecord, given: str) -> None:
+    if given and not platform.etags.matches(given, record.uid, record.version):
+        raise Fault(Kind.CONFLICT, "ETAG_MISMATCH", "the collection has changed since its etag was read; read it again")

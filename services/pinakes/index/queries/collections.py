@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reading and listing collections means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pinakes.core.query.pages import page_size
+from pinakes.core.tenancy import messages
+from pinakes.core.tenancy.directory import collection_rid
+from pinakes.core.tenancy.models import ACTIVE, CollectionRecord, TenantRecord
+from pinakes.v1 import index_pb2
+
+if TYPE_CHECKING:
+    from pinakes.core.platform import Platform
+
+
+async def list_collections(
+    request: index_pb2.ListCollectionsRequest, tenant: TenantRecord, platform: Platform
+) -> index_pb2.ListCollectionsResponse:
+    """List a tenant's active collections in the order of their ids."""
+    size = page_size(request.page_size, platform.settings.limits)
+    after = platform.page_tokens.read(request, tenant.uid)
+    found = await platform.directory.collections.store.page(tenant.uid, (ACTIVE,), after[0] if after else None, size + 1)
+    records = [CollectionRecord.from_json(record) for record in found]
+    answer = index_pb2.ListCollectionsResponse(
+        collections=[messages.collection(tenant.tenant_id, record, platform.etags) for record in records[:size]]
+    )
+    if len(records) > size:
+        last = collection_rid(tenant.uid, records[size - 1].collection_id)
+        answer.next_page_token = platform.page_tokens.make(request, tenant.uid, [last])
+    return answer

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IndexService's transport: message in, message out; what an RPC means is in `commands` and `queries`."""
+
+# ruff: noqa: N802  # methods are named by the contract
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import empty_pb2
+
+from pinakes.core.rpc import call as calls
+from pinakes.core.rpc import names
+from pinakes.core.rpc.scopes import open_scope
+from pinakes.core.tenancy import messages
+from pinakes.index.commands import batch, collections, write
+from pinakes.index.queries import collections as collection_queries
+from pinakes.index.queries import read
+from pinakes.v1 import index_pb2, index_pb2_grpc, resources_pb2
+
+if TYPE_CHECKING:
+    import grpc
+
+    from pinakes.core.platform import Platform
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class IndexServicer(index_pb2_grpc.IndexServiceServicer):
+    """Serves collections and documents."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Serve from these parts."""
+        self._platform = platform
+
+    async def CreateCollection(self, request: index_pb2.CreateCollectionRequest, context: Context) -> resources_pb2.Collection:
+        """Create a collection."""
+        tenant = calls.current().tenant
+        record = await collections.create(request, tenant, self._platform)
+        return messages.collection(tenant.tenant_id, record, self._platform.etags)
+
+    async def GetCollection(self, request: index_pb2.GetCollectionRequest, context: Context) -> resources_pb2.Collection:
+        """Read a collection."""
+        tenant = calls.current().tenant
+        _, record = await open_scope(self._platform, calls.current(), names.parse(request.name).collection)
+        return messages.collection(tenant.tenant_id, record, self._platform.etags)
+
+    async def ListCollections(
+        self, request: index_pb2.ListCollectionsRequest, context: Context
+    ) -> index_pb2.ListCollectionsResponse:
+        """List collections."""
+        return await collection_queries.list_collections(request, calls.current().tenant, self._platform)
+
+    async def UpdateCollection(self, request: index_pb2.UpdateCollectionRequest, context: Context) -> resources_pb2.Collection:
+        """Change a collection."""
+        tenant = calls.current().tenant
+        record = await collections.update(request, tenant, self._platform)
+        return messages.collection(tenant.tenant_id, record, self._platform.etags)
+
+    async def DeleteCollection(self, request: index_pb2.DeleteCollectionRequest, context: Context) -> empty_pb2.Empty:
+        """Delete a collection."""
+        await collections.delete(request, calls.current().tenant, self._platform)
+        return empty_pb2.Empty()
+
+    async def CreateDocument(self, request: index_pb2.CreateDocumentRequest, context: Context) -> resources_pb2.Document:
+        """Create a document."""
+        return await write.create(request, await self._writer(request.parent))
+
+    async def GetDocument(self, request: index_pb2.GetDocumentRequest, context: Context) -> resources_pb2.Document:
+        """Read a document."""
+        scope, _ = await open_scope(self._platform, calls.current(), names.parse(request.name).collection)
+        return await read.get(request, scope, self._platform)
+
+    async def UpdateDocument(self, request: index_pb2.UpdateDocumentRequest, context: Context) -> resources_pb2.Document:
+        """Change a document."""
+        name = request.document.name
+        return await write.update(request, names.parse(name).document, await self._writer(name))
+
+    async def DeleteDocument(self, request: index_pb2.DeleteDocumentRequest, context: Context) -> empty_pb2.Empty:
+        """Delete a document."""
+        await write.delete(request, names.parse(request.name).document, await self._writer(request.name))
+        return empty_pb2.Empty()
+
+    async def ListDocuments(
+        self, request: index_pb2.ListDocumentsRequest, context: Context
+    ) -> index_pb2.ListDocumentsResponse:
+        """List documents."""
+        scope, record = await open_scope(self._platform, calls.current(), names.parse(request.parent).collection)
+        return await read.list_documents(request, scope, record, self._platform)
+
+    async def BatchGetDocuments(
+        self, request: index_pb2.BatchGetDocumentsRequest, context: Context
+    ) -> index_pb2.BatchGetDocumentsResponse:
+        """Read documents."""
+        scope, _ = await open_scope(self._platform, calls.current(), names.parse(request.parent).collection)
+        return await read.batch_get(request, scope, self._platform)
+
+    async def BatchWriteDocuments(
+        self, request: index_pb2.BatchWriteDocumentsRequest, context: Context
+    ) -> index_pb2.BatchWriteDocumentsResponse:
+        """Write documents."""
+        return await batch.write(request, await self._writer(request.parent), calls.current().item_violations)
+
+    async def _writer(self, name: str) -> write.Writer:
+        """Return what a write to the collection of a name works with."""
+        scope, record = await open_scope(self._platform, calls.current(), names.parse(name).collection)
+        return write.Writer(scope, record, self._platform)

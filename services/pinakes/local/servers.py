@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three gRPC servers as processes of their own, with the settings that tie them to this platform."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+import pinakes
+from pinakes.local.parts import Launch, Site
+
+SERVICES = {
+    "search": "pinakes.v1.SearchService",
+    "index": "pinakes.v1.IndexService",
+    "tenant": "pinakes.v1.TenantService",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server."""
+
+    name: str
+    ready_seconds: float = 60.0
+    stop_seconds: float = 40.0
+    """Longer than a server's own time to drain."""
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Return its gRPC port and that of its metrics."""
+        return (self.name, f"{self.name}-metrics")
+
+    def memory_mib(self, site: Site) -> int:  # noqa: ARG002  # as the protocol has it
+        """Return what a server with some load takes."""
+        return 130
+
+    def launch(self, site: Site) -> Launch:
+        """Start it as a module of the Python that runs us."""
+        return Launch(argv=(sys.executable, "-m", f"pinakes.{self.name}"), env=environment(site, self.name))
+
+    def ready(self, site: Site, *, fresh: bool) -> str | None:  # noqa: ARG002  # one check does for both
+        """Ask its health service."""
+        return serving(site.address(self.name), "")
+
+
+def environment(site: Site, name: str) -> dict[str, str]:
+    """Return the variables of a server: what was given from outside, then what makes it part of this platform."""
+    ports = site.state.ports
+    return {
+        "PYTHONPATH": ":".join(import_roots()),
+        "PYTHONUNBUFFERED": "1",
+        **site.settings,
+        "PINAKES_LISTEN": site.address(name),
+        "PINAKES_METRICS_LISTEN": site.address(f"{name}-metrics"),
+        "PINAKES_OPENSEARCH_URLS": f"http://{site.address('opensearch')}",
+        "PINAKES_CACHE_URL": f"redis://127.0.0.1:{ports['redis-cache']}/0",
+        "PINAKES_SECRET_KEY": site.state.secret_key,
+        "PINAKES_BOOTSTRAP_ADMIN_KEY": site.state.bootstrap_admin_key,
+    }
+
+
+def import_roots() -> list[str]:
+    """Return the folders that the namespace package is made of, so that servers find what we found."""
+    return list(dict.fromkeys(str(Path(folder).resolve().parent) for folder in pinakes.__path__))
+
+
+def serving(address: str, service: str, metadata: Mapping[str, str] | None = None) -> str | None:
+    """Return None when the health service at an address says SERVING, else what it says."""
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=service),
+                timeout=2,
+                metadata=tuple((metadata or {}).items()),
+            )
+        except grpc.RpcError as error:
+            return f"its health can't be asked: {error.code().name} {error.details()}"
+    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+        return None
+    return f"its health is {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}"

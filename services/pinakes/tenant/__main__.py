@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pinakes-tenant`: runs the TenantService server."""
+
+from __future__ import annotations
+
+import grpc
+
+from pinakes.core.platform import Platform
+from pinakes.core.rpc.server import Service, run
+from pinakes.tenant.servicer import TenantServicer
+from pinakes.v1 import tenant_pb2_grpc
+
+
+def add(platform: Platform, server: grpc.aio.Server) -> None:
+    """Add the servicer to a server."""
+    tenant_pb2_grpc.add_TenantServiceServicer_to_server(TenantServicer(platform), server)
+
+
+SERVICE = Service("pinakes.v1.TenantService", add)
+
+
+def main() -> None:
+    """Serve until a signal."""
+    run(SERVICE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What creating and revoking an API key means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pinakes.core.engine.records import Conflict
+from pinakes.core.faults import Fault, Kind, invalid, not_found
+from pinakes.core.identity import keys
+from pinakes.core.identity.permissions import Role
+from pinakes.core.rpc import names
+from pinakes.core.tenancy.messages import ROLES, milliseconds
+from pinakes.core.tenancy.models import ACTIVE, DELETED, KeyRecord, TenantRecord, now_ms
+
+if TYPE_CHECKING:
+    from pinakes.core.platform import Platform
+    from pinakes.v1 import tenant_pb2
+
+
+async def create(
+    request: tenant_pb2.CreateApiKeyRequest, tenant: TenantRecord, platform: Platform
+) -> tuple[KeyRecord, str]:
+    """Create a key and return it with its text, which isn't kept."""
+    given = request.api_key
+    role = ROLES[given.role]
+    expire_ms = milliseconds(given.expire_time)
+    if expire_ms and expire_ms <= now_ms():
+        raise invalid("api_key.expire_time", "is in the past")
+    if given.readers and role is not Role.TENANT_USER:
+        raise invalid("api_key.readers", f"a key with the role {role} sees every document; readers are for tenant-user")
+    new = keys.generate()
+    server_key = platform.settings.secret_key.get_secret_value().encode()
+    now = now_ms()
+    record = KeyRecord(
+        key_id=new.key_id, tenant_id=tenant.tenant_id, tenant_uid=tenant.uid, role=role.value,
+        digest=keys.digest(new.secret, server_key), public_key=keys.public_half(new.secret),
+        display_name=given.display_name, readers=tuple(given.readers), expire_ms=expire_ms, create_ms=now, update_ms=now,
+    )  # fmt: skip
+    await platform.directory.keys.store.create(new.key_id, tenant.uid, ACTIVE, record.to_json())
+    platform.directory.keys.remember(new.key_id, record)
+    return record, new.text
+
+
+async def revoke(request: tenant_pb2.RevokeApiKeyRequest, tenant: TenantRecord, platform: Platform) -> KeyRecord:
+    """Revoke a key of the tenant; a revoked one stays as it is."""
+    key_id = names.parse(request.name).key
+    store = platform.directory.keys.store
+    for _ in range(5):
+        old = await store.get(key_id)
+        if old is None or old.record["tenant_uid"] != tenant.uid:
+            raise not_found("pinakes/ApiKey", names.api_key(tenant.tenant_id, key_id))
+        record = KeyRecord.from_json(old.record)
+        if not record.active:
+            return record
+        record = record.changed(state=DELETED, delete_ms=now_ms())
+        try:
+            await store.replace(old, tenant.uid, DELETED, record.to_json())
+        except Conflict:
+            continue
+        platform.directory.keys.remember(key_id, record)
+        return record
+    raise Fault(Kind.CONFLICT, "CONCURRENT_CHANGE", "the key is being changed by others; try again", retry_after=0.2)

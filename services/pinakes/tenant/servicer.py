@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TenantService's transport: message in, message out; what an RPC means is in `commands` and `queries`."""
+
+# ruff: noqa: N802  # methods are named by the contract
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import empty_pb2
+
+from pinakes.core.rpc import call as calls
+from pinakes.core.tenancy import messages
+from pinakes.tenant.commands import keys, tenants
+from pinakes.tenant.queries import lists
+from pinakes.v1 import resources_pb2, tenant_pb2, tenant_pb2_grpc
+
+if TYPE_CHECKING:
+    import grpc
+
+    from pinakes.core.platform import Platform
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
+    """Serves tenants and keys."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Serve from these parts."""
+        self._platform = platform
+
+    async def CreateTenant(self, request: tenant_pb2.CreateTenantRequest, context: Context) -> resources_pb2.Tenant:
+        """Create a tenant."""
+        return messages.tenant(await tenants.create(request, self._platform), self._platform.etags)
+
+    async def GetTenant(self, request: tenant_pb2.GetTenantRequest, context: Context) -> resources_pb2.Tenant:
+        """Read a tenant."""
+        return messages.tenant(calls.current().tenant, self._platform.etags)
+
+    async def ListTenants(
+        self, request: tenant_pb2.ListTenantsRequest, context: Context
+    ) -> tenant_pb2.ListTenantsResponse:
+        """List tenants."""
+        return await lists.list_tenants(request, self._platform)
+
+    async def UpdateTenant(self, request: tenant_pb2.UpdateTenantRequest, context: Context) -> resources_pb2.Tenant:
+        """Change a tenant."""
+        return messages.tenant(await tenants.update(request, self._platform), self._platform.etags)
+
+    async def DeleteTenant(self, request: tenant_pb2.DeleteTenantRequest, context: Context) -> empty_pb2.Empty:
+        """Delete a tenant."""
+        await tenants.delete(request, self._platform)
+        return empty_pb2.Empty()
+
+    async def CreateApiKey(
+        self, request: tenant_pb2.CreateApiKeyRequest, context: Context
+    ) -> tenant_pb2.CreateApiKeyResponse:
+        """Create a key."""
+        record, text = await keys.create(request, calls.current().tenant, self._platform)
+        return tenant_pb2.CreateApiKeyResponse(api_key=messages.api_key(record), secret=text)
+
+    async def ListApiKeys(
+        self, request: tenant_pb2.ListApiKeysRequest, context: Context
+    ) -> tenant_pb2.ListApiKeysResponse:
+        """List keys."""
+        return await lists.list_keys(request, calls.current().tenant, self._platform)
+
+    async def RevokeApiKey(self, request: tenant_pb2.RevokeApiKeyRequest, context: Context) -> resources_pb2.ApiKey:
+        """Revoke a key."""
+        return messages.api_key(await keys.revoke(request, calls.current().tenant, self._platform))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real platform for tests: one for the whole session, in a folder and on ports of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pinakes.local import PARTS, Platform
+
+ENGINE_PARTS = ("opensearch", "redis-cache", "redis-queue")
+
+PlatformWith = Callable[[tuple[str, ...]], Platform]
+
+
+class _Lines:
+    """Progress as lines that pytest shows when something fails."""
+
+    def say(self, text: str) -> None:
+        """Print it."""
+        print(text)
+
+    def download(self, done: int, total: int) -> None:
+        """Print the end of it."""
+        if done == total:
+            print(f"downloaded {total >> 20} MiB")
+
+
+@pytest.fixture(scope="session")
+def platform_with() -> Iterator[PlatformWith]:
+    """Give the session's platform with at least the parts that are asked for; parts are added as tests need them."""
+    home = Path(tempfile.mkdtemp(prefix="pinakes-test-"))
+    platform = Platform(home, parts=(), random_ports=True, report=_Lines())
+
+    def with_parts(parts: tuple[str, ...]) -> Platform:
+        missing = set(parts) - set(platform.parts)
+        if missing:
+            platform.add(*missing)
+            platform.up()
+        return platform
+
+    try:
+        yield with_parts
+    finally:
+        platform.reset()
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def engine(platform_with: PlatformWith) -> Platform:
+    """Give the platform with OpenSearch and both Redis instances only."""
+    return platform_with(ENGINE_PARTS)
+
+
+@pytest.fixture(scope="session")
+def platform(platform_with: PlatformWith) -> Platform:
+    """Give the platform with all parts."""
+    return platform_with(tuple(PARTS))

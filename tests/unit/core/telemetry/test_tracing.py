@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing when it is off, and what it adds when it is on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pydantic import SecretStr
+
+from pinakes.core.settings import Settings
+from pinakes.core.telemetry import tracing
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Keep spans in memory."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_provider", provider)
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    return exporter
+
+
+def test_without_an_endpoint_everything_is_off() -> None:
+    tracing.configure(Settings(secret_key=SecretStr("s" * 32)), "search")
+    assert tracing.server_interceptor() is None
+    with tracing.span("engine.search", hits=1):
+        assert tracing.trace_id() == ""
+        tracing.annotate(cache="hit")
+
+
+def test_without_an_endpoint_opentelemetry_is_not_even_imported() -> None:
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}; from pinakes.core.telemetry import tracing; "
+        "tracing.trace_id(); assert not any(name.startswith('opentelemetry') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_a_span_has_its_attributes_its_id_and_its_exception(spans: InMemorySpanExporter) -> None:
+    with pytest.raises(ValueError, match="bad"), tracing.span("engine.search", operation="search"):
+        assert len(tracing.trace_id()) == 32
+        tracing.annotate(cache="miss")
+        message = "bad"
+        raise ValueError(message)
+    (span,) = spans.get_finished_spans()
+    assert span.name == "engine.search"
+    assert span.attributes == {"operation": "search", "cache": "miss"}
+    assert span.events[0].name == "exception"
+
+
+def test_with_tracing_on_there_is_an_interceptor(spans: InMemorySpanExporter) -> None:
+    assert tracing.server_interceptor() is not None
+    assert not spans.get_finished_spans()
