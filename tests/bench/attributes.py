@@ -58,22 +58,37 @@ def _messages() -> tuple[type[message.Message], type[message.Message], type[mess
     file.dependency.append("google/protobuf/struct.proto")
     kinds = descriptor_pb2.FieldDescriptorProto
     typed = file.message_type.add(name="Typed")
-    scalars = [("text", kinds.TYPE_STRING), ("integer", kinds.TYPE_INT64), ("real", kinds.TYPE_DOUBLE), ("flag", kinds.TYPE_BOOL)]
+    scalars = [
+        ("text", kinds.TYPE_STRING),
+        ("integer", kinds.TYPE_INT64),
+        ("real", kinds.TYPE_DOUBLE),
+        ("flag", kinds.TYPE_BOOL),
+    ]
     for number, (name, kind) in enumerate(scalars, start=1):
         typed.field.add(name=name, number=number, type=kind, label=kinds.LABEL_OPTIONAL)
-    typed.field.add(name="items", number=5, type=kinds.TYPE_MESSAGE, type_name=".bench.Typed", label=kinds.LABEL_REPEATED)
+    typed.field.add(
+        name="items", number=5, type=kinds.TYPE_MESSAGE, type_name=".bench.Typed", label=kinds.LABEL_REPEATED
+    )
     _add_map(typed, "members", 6, "Typed.MembersEntry")
     document = file.message_type.add(name="Document")
     document.field.add(
-        name="struct", number=1, type=kinds.TYPE_MESSAGE, type_name=".google.protobuf.Struct", label=kinds.LABEL_OPTIONAL
+        name="struct",
+        number=1,
+        type=kinds.TYPE_MESSAGE,
+        type_name=".google.protobuf.Struct",
+        label=kinds.LABEL_OPTIONAL,
     )
     document.field.add(name="json", number=2, type=kinds.TYPE_BYTES, label=kinds.LABEL_OPTIONAL)
     _add_map(document, "typed", 3, "Document.TypedEntry")
     page = file.message_type.add(name="Page")
-    page.field.add(name="documents", number=1, type=kinds.TYPE_MESSAGE, type_name=".bench.Document", label=kinds.LABEL_REPEATED)
+    page.field.add(
+        name="documents", number=1, type=kinds.TYPE_MESSAGE, type_name=".bench.Document", label=kinds.LABEL_REPEATED
+    )
     pool = descriptor_pool.Default()
-    pool.Add(file)  # type: ignore[no-untyped-call]
-    classes = [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"bench.{n}")) for n in ("Document", "Page", "Typed")]
+    pool.Add(file)
+    classes = [
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"bench.{n}")) for n in ("Document", "Page", "Typed")
+    ]
     return classes[0], classes[1], classes[2]
 
 
@@ -83,7 +98,9 @@ def _add_map(owner: descriptor_pb2.DescriptorProto, name: str, number: int, entr
     entry = owner.nested_type.add(name=entry_path.rpartition(".")[2])
     entry.options.map_entry = True
     entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
-    entry.field.add(name="value", number=2, type=kinds.TYPE_MESSAGE, type_name=".bench.Typed", label=kinds.LABEL_OPTIONAL)
+    entry.field.add(
+        name="value", number=2, type=kinds.TYPE_MESSAGE, type_name=".bench.Typed", label=kinds.LABEL_OPTIONAL
+    )
     owner.field.add(
         name=name, number=number, type=kinds.TYPE_MESSAGE, type_name=f".bench.{entry_path}", label=kinds.LABEL_REPEATED
     )

@@ -56,7 +56,12 @@ def write(values: Sequence[Value], path: Path) -> None:
     table(
         "Report",
         ["value", "measured", "target", ""],
-        [[v.name, f"{v.value:.3g} {v.unit}".strip(), v.target, ("ok" if v.ok else "MISSED") if v.target else "told"] for v in values],
+        [
+            [v.name, f"{v.value:.3g} {v.unit}".strip(), v.target, ("ok" if v.ok else "MISSED") if v.target else "told"]
+            for v in values
+        ],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(value) for value in values], indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps([asdict(value) for value in values], indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

@@ -171,9 +171,7 @@ async def test_half_a_minute_of_clock_difference_is_forgiven(verifier: JwtVerifi
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "e" * 20_000, "ä.ö.ü"])
-async def test_what_is_no_token_is_refused_without_a_fetch(
-    verifier: JwtVerifier, issuer: Issuer, token: str
-) -> None:
+async def test_what_is_no_token_is_refused_without_a_fetch(verifier: JwtVerifier, issuer: Issuer, token: str) -> None:
     assert (await refusal(verifier, token)).reason == "TOKEN_INVALID"
     assert issuer.fetches == 0
 
@@ -221,9 +219,7 @@ async def test_a_rotated_key_is_fetched_at_once_and_the_old_one_ends(
     assert (await refusal(verifier, old)).reason == "TOKEN_INVALID"
 
 
-async def test_unknown_keys_cause_one_fetch_in_ten_seconds(
-    verifier: JwtVerifier, issuer: Issuer, clock: Clock
-) -> None:
+async def test_unknown_keys_cause_one_fetch_in_ten_seconds(verifier: JwtVerifier, issuer: Issuer, clock: Clock) -> None:
     await verifier.verify(issuer.token("k1"))
     clock.now += 11
     for number in range(20):
@@ -237,8 +233,8 @@ async def test_keys_are_refreshed_every_ten_minutes_in_the_background(
     await verifier.verify(issuer.token("k1"))
     clock.now += 601
     await verifier.verify(issuer.token("k1"))
-    assert verifier._refresh is not None  # noqa: SLF001  # the only way to wait for it
-    await verifier._refresh  # noqa: SLF001
+    assert verifier._refresh is not None  # the only way to wait for it
+    await verifier._refresh
     assert issuer.fetches == 2
 
 

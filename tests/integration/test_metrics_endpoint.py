@@ -11,9 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from _redis import free_port
 
 from pinakes.core.telemetry import metrics
+from tests.integration._redis import free_port
 
 _CHILD = """
 import sys
@@ -61,7 +61,10 @@ def test_processes_on_one_port_answer_for_each_other(tmp_path: Path) -> None:
     children = [
         subprocess.Popen(
             [sys.executable, "-c", _CHILD.format(path=sys.path, port=port, state=state)],
-            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for state in (0, 2)
     ]

@@ -41,7 +41,7 @@ def search(
     query: Annotated[str, typer.Argument(help='Words, "phrases", -exclusions; empty finds all.', metavar="QUERY")] = "",
     filter: Annotated[
         str, typer.Option("--filter", "-f", help='AIP-160: tags:asyncio AND attributes.kind = "function".')
-    ] = "",  # noqa: A002 - the option's name
+    ] = "",
     order: Annotated[
         str, typer.Option("--order", "-o", help="`update_time desc, attributes.price`; else by relevance.")
     ] = "",

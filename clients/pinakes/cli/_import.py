@@ -113,7 +113,7 @@ class Source:
         self.path = path
         self._count = 0
         try:
-            self._raw: IO[bytes] = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
+            self._raw: IO[bytes] = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))  # noqa: SIM115  # the stack closes it
             self.size = Path(path).stat().st_size if path != "-" else None
             self._lines: Iterator[bytes] = self._raw
             if path.endswith(".gz"):
@@ -201,7 +201,7 @@ def import_(
         raise typer.Exit(PARTIAL)
 
 
-async def _import(  # noqa: PLR0913 - the options of one command
+async def _import(
     session: Session,
     source: Source,
     tally: Tally,

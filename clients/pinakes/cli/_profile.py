@@ -98,4 +98,4 @@ def _known(config: Config, name: str) -> None:
 def _masked(key: str) -> str:
     """Return the public beginning of a key: `pk_` and its prefix."""
     parts = key.split("_")
-    return "_".join(parts[:2]) + "_…" if len(parts) > 2 and parts[0] == "pk" else ("…" if key else "")  # noqa: PLR2004 - pk, prefix, secret
+    return "_".join(parts[:2]) + "_…" if len(parts) > 2 and parts[0] == "pk" else ("…" if key else "")

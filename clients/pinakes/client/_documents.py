@@ -21,8 +21,8 @@ _FIELDS = ("title", "body", "tags", "language", "attributes", "readers", "source
 _OUTPUT_ONLY = frozenset({"create_time", "update_time", "content_hash"})
 
 
-def document(  # noqa: PLR0913 - one argument for each field that a caller can set
-    id: str,  # noqa: A002 - the field's own name
+def document(
+    id: str,
     *,
     title: str = "",
     body: str = "",
@@ -92,7 +92,7 @@ def as_document(given: DocumentLike) -> resources_pb2.Document:
     return document(identity, **{name: given[name] for name in _FIELDS if given.get(name) is not None})
 
 
-def deletion(id: str, *, etag: str = "") -> index_pb2.DocumentDeletion:  # noqa: A002 - the field's own name
+def deletion(id: str, *, etag: str = "") -> index_pb2.DocumentDeletion:
     """Make the deletion of a document, for `write_many` and `batch_write`; with an etag it must be the current one."""
     return index_pb2.DocumentDeletion(name=id, etag=etag)
 

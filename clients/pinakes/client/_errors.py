@@ -31,7 +31,7 @@ class PinakesError(Exception):
     find the call by (both empty if the server didn't say).
     """
 
-    def __init__(  # noqa: PLR0913 - one for each thing an error says
+    def __init__(
         self,
         message: str,
         *,

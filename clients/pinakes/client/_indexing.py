@@ -131,7 +131,7 @@ class DocumentCalls(Calls):
         *,
         collection: str = _names.DEFAULT_COLLECTION,
         tenant: str = _names.MINE,
-        filter: str = "",  # noqa: A002 - the contract's word
+        filter: str = "",
         order_by: str = "",
         page_size: int = LARGEST_PAGE,
         read_mask: Iterable[str] = (),

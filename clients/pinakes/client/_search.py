@@ -20,7 +20,7 @@ class SearchCalls(Calls):
         *,
         collection: str = _names.DEFAULT_COLLECTION,
         tenant: str = _names.MINE,
-        filter: str = "",  # noqa: A002 - the contract's word
+        filter: str = "",
         order_by: str = "",
         page_size: int = 0,
         page_token: str = "",
@@ -60,7 +60,7 @@ class SearchCalls(Calls):
         *,
         collection: str = _names.DEFAULT_COLLECTION,
         tenant: str = _names.MINE,
-        filter: str = "",  # noqa: A002 - the contract's word
+        filter: str = "",
         order_by: str = "",
         read_mask: Iterable[str] = (),
         limit: int | None = None,

@@ -165,7 +165,7 @@ async def _write(batch: Batch, send: Send, patience: float) -> list[Written]:
             if not left or time.monotonic() + (retry_after or pause) >= give_up:
                 break
         # Jitter keeps clients that were turned away together from coming back together.
-        await asyncio.sleep((retry_after or pause) * random.uniform(1.0, 1.3))  # noqa: S311 - no secret
+        await asyncio.sleep((retry_after or pause) * random.uniform(1.0, 1.3))
         pause = min(pause * 2, _LONGEST_PAUSE)
     return [result for result in batch.results if result is not None]
 

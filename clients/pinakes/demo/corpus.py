@@ -26,7 +26,19 @@ SKIPPED = frozenset(
 )
 # Modules written in C have no source to read; these are safe to import and inspect.
 BUILTIN = (
-    *("array", "atexit", "binascii", "builtins", "cmath", "errno", "faulthandler", "fcntl", "gc", "itertools", "marshal"),
+    *(
+        "array",
+        "atexit",
+        "binascii",
+        "builtins",
+        "cmath",
+        "errno",
+        "faulthandler",
+        "fcntl",
+        "gc",
+        "itertools",
+        "marshal",
+    ),
     *("math", "mmap", "posix", "pwd", "resource", "select", "sys", "syslog", "termios", "time", "unicodedata", "zlib"),
 )
 LONGEST_TITLE, LONGEST_TAG, LONGEST_BODY = 1000, 100, 200_000
@@ -151,7 +163,7 @@ def _inspected(value: object) -> str:
         return ""
 
 
-def _document(name: str, kind: str, module: str, text: str, signature: str, line: int, path: str) -> Document:  # noqa: PLR0913, PLR0917 - one for each thing that is told
+def _document(name: str, kind: str, module: str, text: str, signature: str, line: int, path: str) -> Document:
     """Put what was read into a document; `name` holds the bare id until it is written to a collection."""
     package = module.partition(".")[0]
     public = not any(part.startswith("_") and not part.endswith("__") for part in name.split("."))

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from email.message import Message
 from importlib import metadata
+from typing import cast
 
 from pinakes.demo.corpus import LONGEST_BODY, LONGEST_TAG, LONGEST_TITLE, attributes_of, document_id, shorten
 from pinakes.v1.resources_pb2 import Document
@@ -18,11 +20,16 @@ def package_documents() -> Iterator[Document]:
     """Read every installed distribution once, in the order of their names."""
     found: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
-        name = _canonical(distribution.metadata.get("Name") or "")
+        name = _canonical(_told(distribution).get("Name") or "")
         if name:
             found.setdefault(name, distribution)  # the first on the path is the one that is imported
     for name in sorted(found):
         yield _document(name, found[name])
+
+
+def _told(distribution: metadata.Distribution) -> Message:
+    """Metadata of a distribution as the message it is written in."""
+    return cast("Message", distribution.metadata)
 
 
 def _canonical(name: str) -> str:
@@ -32,10 +39,10 @@ def _canonical(name: str) -> str:
 
 def _document(name: str, distribution: metadata.Distribution) -> Document:
     """Put a distribution's metadata into a document; `name` holds the bare id until it is written to a collection."""
-    told = distribution.metadata
+    told = _told(distribution)
     summary = told.get("Summary") or ""
     # Newer metadata has the README as the message's payload, older as a header.
-    readme = (told.get_payload() if hasattr(told, "get_payload") else "") or told.get("Description") or ""
+    readme = str(told.get_payload() or told.get("Description") or "")
     requires = [requirement for requirement in distribution.requires or [] if "extra ==" not in requirement]
     keywords = [word.strip() for word in re.split(r"[,;\s]+", told.get("Keywords") or "")]
     topics = [line.rpartition("::")[2].strip() for line in told.get_all("Classifier") or [] if line.startswith("Topic")]
@@ -54,7 +61,7 @@ def _document(name: str, distribution: metadata.Distribution) -> Document:
                 "requires_python": told.get("Requires-Python") or "",
                 "requires": [shorten(requirement, 200) for requirement in requires[:MOST_REQUIREMENTS]],
                 "requirements": len(requires),
-                "readme_words": len(str(readme).split()),
+                "readme_words": len(readme.split()),
                 "typed": any(file.name == "py.typed" for file in distribution.files or []),
             }
         ),

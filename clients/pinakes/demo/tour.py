@@ -57,7 +57,7 @@ def show(console: Console, title: str, answer: search_pb2.SearchResponse) -> Non
     more = "+" if answer.total_size_capped else ""
     took = answer.took.ToTimedelta().total_seconds() * 1e3
     printed = Table(title=f"{title} - {answer.total_size:,}{more} found in {took:.1f} ms", title_justify="left")
-    printed.add_column("score", justify="right")
+    printed.add_column("score", justify="right", min_width=5)
     printed.add_column("title", overflow="ellipsis", no_wrap=True, max_width=60)
     printed.add_column("tags", overflow="ellipsis", no_wrap=True, max_width=40)
     for result in answer.results:
@@ -68,10 +68,16 @@ def show(console: Console, title: str, answer: search_pb2.SearchResponse) -> Non
 
 async def curl(console: Console, endpoint: str, key: str) -> None:
     """Search over JSON by curl itself. The key goes in by its standard input, where no process list shows it."""
-    query = {"query": "http client", "filter": "attributes.typed = true", "pageSize": 3, "readMask": "title,attributes.version"}
+    query = {
+        "query": "http client",
+        "filter": "attributes.typed = true",
+        "pageSize": 3,
+        "readMask": "title,attributes",
+    }
     address = f"http://{endpoint}/v1/tenants/-/collections/{COLLECTION}:search"
     command = ["curl", "-sS", "--fail-with-body", "--max-time", "20", "-H", "@-", "-d", json.dumps(query), address]
-    shown = shlex.join([*command[:5], "-H", "authorization: Bearer $KEY", *command[7:]]).replace("'authorization: Bearer $KEY'", '"authorization: Bearer $KEY"')
+    # What a person would type: the key as a variable of the shell, which needs the double quotes.
+    shown = f'{shlex.join(command[:5])} -H "authorization: Bearer $KEY" {shlex.join(command[7:])}'
     console.print(f"\n[b]JSON by curl[/b]\n$ {escape(shown)}", soft_wrap=True)
     if shutil.which(command[0]) is None:
         console.print("curl isn't installed here; any HTTP client will do.")
@@ -111,12 +117,12 @@ async def isolation(console: Console, python: AsyncClient, packages: AsyncClient
 
 def _grpcurl(console: Console, endpoint: str, keys_file: Path) -> None:
     """Print how to go on by hand."""
-    read_key = f"KEY=$(python3 -c 'import json; print(json.load(open(\"{keys_file}\"))[\"keys\"][\"{PYTHON.tenant}\"])')"
+    read_key = f'KEY=$(python3 -c \'import json; print(json.load(open("{keys_file}"))["keys"]["{PYTHON.tenant}"])\')'
     body = json.dumps({"parent": f"tenants/-/collections/{COLLECTION}", "query": QUERY, "page_size": 3})
     lines = [
         read_key,
         f"grpcurl -plaintext {endpoint} list",
-        f'grpcurl -plaintext -H "authorization: Bearer $KEY" -d \'{body}\' {endpoint} pinakes.v1.SearchService/Search',
+        f"grpcurl -plaintext -H \"authorization: Bearer $KEY\" -d '{body}' {endpoint} pinakes.v1.SearchService/Search",
         "pinakes local status",
         "pinakes local down",
     ]

@@ -129,7 +129,7 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """Lists a tenant's keys, revoked ones too, oldest first.
+        """Lists a tenant's keys, revoked ones too, in the order of their ids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

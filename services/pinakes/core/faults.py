@@ -66,13 +66,9 @@ def invalid(field_name: str, description: str, reason: str = "INVALID_ARGUMENT")
 def not_found(resource_type: str, name: str) -> Fault:
     """Make the fault of a resource that isn't there, or that the caller may not read."""
     short = resource_type.removeprefix("pinakes/")
-    return Fault(
-        Kind.NOT_FOUND, f"{short.upper()}_NOT_FOUND", f"{name} doesn't exist", resource=(resource_type, name)
-    )
+    return Fault(Kind.NOT_FOUND, f"{short.upper()}_NOT_FOUND", f"{name} doesn't exist", resource=(resource_type, name))
 
 
 def unavailable(what: str, retry_after: float = 1.0) -> Fault:
     """Make the fault of a dependency that doesn't answer now."""
-    return Fault(
-        Kind.UNAVAILABLE, "UNAVAILABLE", f"{what} isn't available now; try again", retry_after=retry_after
-    )
+    return Fault(Kind.UNAVAILABLE, "UNAVAILABLE", f"{what} isn't available now; try again", retry_after=retry_after)

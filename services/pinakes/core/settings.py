@@ -79,15 +79,19 @@ class Settings(BaseSettings):
     jwt_algorithms: CommaList = Field(["RS256", "ES256", "EdDSA"], description="Accepted algorithms.")
     jwt_tenant_claim: str = Field("tenant_id", description="Claim that names the tenant.")
     jwt_role_claim: str = Field("role", description="Claim that names the role.")
-    identity_hold_seconds: float = Field(3600.0, ge=60, description="How long known identities serve without the engine.")
+    identity_hold_seconds: float = Field(
+        3600.0, ge=60, description="How long known identities serve without the engine."
+    )
 
     rate_limit: float = Field(1000.0, gt=0, description="Requests a second of a tenant that has no limit of its own.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
-    tracing_endpoint: str = Field("", description="OTLP/HTTP endpoint of traces, http://host:4318/v1/traces; empty for none.")
+    tracing_endpoint: str = Field(
+        "", description="OTLP/HTTP endpoint of traces, http://host:4318/v1/traces; empty for none."
+    )
     tracing_ratio: float = Field(0.1, ge=0, le=1, description="Part of the traces that is kept.")
 
-    limits: Limits = Field(default_factory=lambda: Limits())  # type: ignore[call-arg]  # from the environment
+    limits: Limits = Field(default_factory=Limits)
 
     @field_validator("opensearch_urls", "jwt_algorithms", mode="before")
     @classmethod
@@ -147,7 +151,7 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the settings from the environment, or stop the process with the name of what is wrong."""
     try:
-        return Settings()  # type: ignore[call-arg]  # pydantic-settings fills it from the environment
+        return Settings()
     except ValidationError as error:
         for fault in error.errors():
             prefix = "PINAKES_LIMIT_" if error.title == "Limits" else PREFIX

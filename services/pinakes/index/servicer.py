@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """IndexService's transport: message in, message out; what an RPC means is in `commands` and `queries`."""
 
-# ruff: noqa: N802  # methods are named by the contract
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -32,13 +31,17 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         """Serve from these parts."""
         self._platform = platform
 
-    async def CreateCollection(self, request: index_pb2.CreateCollectionRequest, context: Context) -> resources_pb2.Collection:
+    async def CreateCollection(
+        self, request: index_pb2.CreateCollectionRequest, context: Context
+    ) -> resources_pb2.Collection:
         """Create a collection."""
         tenant = calls.current().tenant
         record = await collections.create(request, tenant, self._platform)
         return messages.collection(tenant.tenant_id, record, self._platform.etags)
 
-    async def GetCollection(self, request: index_pb2.GetCollectionRequest, context: Context) -> resources_pb2.Collection:
+    async def GetCollection(
+        self, request: index_pb2.GetCollectionRequest, context: Context
+    ) -> resources_pb2.Collection:
         """Read a collection."""
         tenant = calls.current().tenant
         _, record = await open_scope(self._platform, calls.current(), names.parse(request.name).collection)
@@ -50,7 +53,9 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         """List collections."""
         return await collection_queries.list_collections(request, calls.current().tenant, self._platform)
 
-    async def UpdateCollection(self, request: index_pb2.UpdateCollectionRequest, context: Context) -> resources_pb2.Collection:
+    async def UpdateCollection(
+        self, request: index_pb2.UpdateCollectionRequest, context: Context
+    ) -> resources_pb2.Collection:
         """Change a collection."""
         tenant = calls.current().tenant
         record = await collections.update(request, tenant, self._platform)
@@ -61,7 +66,9 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         await collections.delete(request, calls.current().tenant, self._platform)
         return empty_pb2.Empty()
 
-    async def CreateDocument(self, request: index_pb2.CreateDocumentRequest, context: Context) -> resources_pb2.Document:
+    async def CreateDocument(
+        self, request: index_pb2.CreateDocumentRequest, context: Context
+    ) -> resources_pb2.Document:
         """Create a document."""
         return await write.create(request, await self._writer(request.parent))
 
@@ -70,7 +77,9 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         scope, _ = await open_scope(self._platform, calls.current(), names.parse(request.name).collection)
         return await read.get(request, scope, self._platform)
 
-    async def UpdateDocument(self, request: index_pb2.UpdateDocumentRequest, context: Context) -> resources_pb2.Document:
+    async def UpdateDocument(
+        self, request: index_pb2.UpdateDocumentRequest, context: Context
+    ) -> resources_pb2.Document:
         """Change a document."""
         name = request.document.name
         return await write.update(request, names.parse(name).document, await self._writer(name))

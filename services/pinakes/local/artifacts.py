@@ -115,14 +115,14 @@ def _present(path: Path, artifact: Artifact) -> bool:
 
 def _repository() -> str:
     """Return the repository: the one of the environment, or the resolver's own default."""
-    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415  # slow to import, needed only to download
+    from jgo.constants import MAVEN_CENTRAL_URL  # slow to import, needed only to download
 
     return (os.environ.get(REPOSITORY_VARIABLE) or str(MAVEN_CENTRAL_URL)).rstrip("/")
 
 
 def _download(root: str, artifact: Artifact, cache: Path, count: Callable[[int], None]) -> None:
     """Download one artifact, trying again after errors of the network but not after a wrong digest."""
-    import requests  # noqa: PLC0415  # slow to import, needed only to download
+    import requests  # slow to import, needed only to download
 
     error: Exception | None = None
     for _ in range(TRIES):

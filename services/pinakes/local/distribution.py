@@ -211,8 +211,6 @@ def _add_module(home: Path, module: Module, cache: Path, artifacts: list[Artifac
 
 def _in_use(home: Path) -> bool:
     """Tell whether a process on this machine was started from a home."""
-    import psutil  # noqa: PLC0415  # only after an upgrade
+    import psutil  # only after an upgrade
 
-    return any(
-        str(home) in " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
-    )
+    return any(str(home) in " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))

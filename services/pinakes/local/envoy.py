@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from pinakes.local.descriptors import descriptor_set
 from pinakes.local.envoy_config import Address, FrontDoor, render
 from pinakes.local.faults import LocalError
 from pinakes.local.parts import HOST, Launch, Site
@@ -28,15 +30,19 @@ class Envoy:
 
     def launch(self, site: Site) -> Launch:
         """Write the configuration."""
-        descriptors = find_descriptors()
-        config = render(front_door(site, descriptors))
         site.places.config.mkdir(parents=True, exist_ok=True)
+        content = descriptor_set()
+        descriptors = site.places.config / f"descriptors-{hashlib.sha256(content).hexdigest()[:12]}.binpb"
+        if not descriptors.is_file():
+            for old in site.places.config.glob("descriptors-*.binpb"):
+                old.unlink()
+            descriptors.write_bytes(content)
+        config = render(front_door(site, descriptors))
         path = site.places.config / "envoy.yaml"
         path.write_text(config, encoding="utf-8")
         threads = min(2, os.cpu_count() or 1)
         argv = (str(find_envoy()), "-c", str(path), "--disable-hot-restart", "--log-level", "warning")
-        stamp = f"# {descriptors.stat().st_mtime_ns}\n"
-        return Launch(argv=(*argv, "--concurrency", str(threads)), config=config + stamp)
+        return Launch(argv=(*argv, "--concurrency", str(threads)), config=config)
 
     def ready(self, site: Site, *, fresh: bool) -> str | None:  # noqa: ARG002  # one check does for both
         """Ask its admin port whether it listens."""
@@ -72,17 +78,6 @@ def front_door(site: Site, descriptors: Path) -> FrontDoor:
         upstreams={name: Address(HOST, ports[name]) for name in ("search", "index", "tenant")},
         descriptors=str(descriptors),
     )
-
-
-def find_descriptors() -> Path:
-    """Return the descriptor set that lies beside the generated code. Raises LocalError when there is none."""
-    spec = find_spec("pinakes.v1")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / "descriptors.binpb"
-        if path.is_file():
-            return path.resolve()
-    message = "the descriptor set pinakes/v1/descriptors.binpb is missing"
-    raise LocalError(message, "Run `make gen`")
 
 
 def find_envoy() -> Path:

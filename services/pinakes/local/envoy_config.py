@@ -15,8 +15,11 @@ SERVICES = {
     "tenant": "pinakes.v1.TenantService",
 }
 # Services that every server has; one of them answers for all through the front door.
-COMMON_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/")
-COMMON_PREFIXES_ALPHA = ("/grpc.reflection.v1alpha.ServerReflection/",)
+COMMON_PREFIXES = (
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+)
 COMMON_SERVER = "tenant"
 
 LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
@@ -138,8 +141,12 @@ def _filters(door: FrontDoor) -> list[Json]:
 def _virtual_host(door: FrontDoor) -> Json:
     """Return the routes by service name; a JSON request has its gRPC path by the time the router sees it."""
     routes = [_route(f"/{service}/", name) for name, service in SERVICES.items()]
-    routes += [_route(prefix, COMMON_SERVER) for prefix in (*COMMON_PREFIXES, *COMMON_PREFIXES_ALPHA)]
-    routes.append({"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": "Not Found"}}})
+    routes += [_route(prefix, COMMON_SERVER) for prefix in COMMON_PREFIXES]
+    # JSON never gets this far, but a browser's preflight for it does, and CORS needs a route that leads to a cluster.
+    routes.append(_route("/v1/", COMMON_SERVER))
+    routes.append(
+        {"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": "Not Found"}}}
+    )
     cors = {
         "@type": f"{TYPE}.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [{"safe_regex": {"regex": door.origins}}],

@@ -44,7 +44,7 @@ def _system() -> list[Path]:
 def _version(java: Path) -> int | None:
     """Return the feature release of a java, None when it doesn't run."""
     try:
-        done = subprocess.run(  # noqa: S603  # the machine's own java
+        done = subprocess.run(  # the machine's own java
             [java, "-version"], capture_output=True, text=True, timeout=20, check=True
         )
     except (OSError, subprocess.SubprocessError):

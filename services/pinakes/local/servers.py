@@ -4,21 +4,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import pinakes
 from pinakes.local.parts import Launch, Site
-
-SERVICES = {
-    "search": "pinakes.v1.SearchService",
-    "index": "pinakes.v1.IndexService",
-    "tenant": "pinakes.v1.TenantService",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ class Server:
 
     def ready(self, site: Site, *, fresh: bool) -> str | None:  # noqa: ARG002  # one check does for both
         """Ask its health service."""
-        return serving(site.address(self.name), "")
+        return serving(site.address(self.name))
 
 
 def environment(site: Site, name: str) -> dict[str, str]:
@@ -69,14 +63,14 @@ def import_roots() -> list[str]:
     return list(dict.fromkeys(str(Path(folder).resolve().parent) for folder in pinakes.__path__))
 
 
-def serving(address: str, service: str, metadata: Mapping[str, str] | None = None) -> str | None:
-    """Return None when the health service at an address says SERVING, else what it says."""
+def serving(address: str) -> str | None:
+    """Return None when the server at an address says SERVING for itself as a whole, else what it says."""
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service),
+            stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs don't know the methods
+            answer = stub.Check(
+                health_pb2.HealthCheckRequest(),
                 timeout=2,
-                metadata=tuple((metadata or {}).items()),
             )
         except grpc.RpcError as error:
             return f"its health can't be asked: {error.code().name} {error.details()}"

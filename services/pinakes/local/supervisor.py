@@ -48,15 +48,18 @@ def start(owner: Owner, launch: Launch, log: Path) -> Started:
     """Start a process in a session of its own, its output appended to a log. Raises LocalError when it can't be."""
     log.parent.mkdir(parents=True, exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINAKES_")}
+    env = {**inherited, **launch.env}
+    if "PYTHONPATH" in launch.env and "PYTHONPATH" in inherited:
+        env["PYTHONPATH"] = os.pathsep.join((launch.env["PYTHONPATH"], inherited["PYTHONPATH"]))
     marks = {HOME_MARK: str(owner.home), PART_MARK: owner.part}
     try:
         with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603  # commands of our own
+            process = subprocess.Popen(  # commands of our own
                 launch.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**inherited, **launch.env, **marks},
+                env={**env, **marks},
                 cwd=launch.cwd or owner.home,
                 start_new_session=True,
                 user=launch.user,

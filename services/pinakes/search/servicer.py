@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import duration_pb2
 
-from pinakes.core.cache.responses import cache_key
+from pinakes.core.cache.responses import cache_key, generation_key
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope
@@ -28,7 +28,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Serve from these parts."""
         self._platform = platform
 
-    async def Search(  # noqa: N802  # named by the contract
+    async def Search(  # type: ignore[override]  # serialised: a cached answer never becomes a message
         self, request: search_pb2.SearchRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> bytes:
         """Find documents: the contract says what this means, `queries.search` how it is done."""
@@ -41,12 +41,14 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             # Seeing everything and reading as nobody are not the same.
             f"Search:{call.principal.readers is None}", request.SerializeToString(deterministic=True),
         )  # fmt: skip
-        answer = await self._platform.cache.get(key)
-        cached = answer is not None
+        generation = generation_key(call.tenant.uid, collection.uid)
+        cache = self._platform.cache
+        found = await cache.get(key, generation)
+        answer, cached = found.value, found.value is not None
         if answer is None:
-            found = await search.run(request, scope, collection, self._platform)
-            answer = found.SerializeToString()
-            await self._platform.cache.put(key, answer)
+            message = await search.run(request, scope, collection, self._platform)
+            answer = message.SerializeToString()
+            cache.put_soon(key, generation, answer, found)
         # What is said anew on each hit is appended as serialised fields, so a hit never builds the message.
         return answer + _told(time.perf_counter() - started, cached=cached)
 

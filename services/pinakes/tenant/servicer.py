@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TenantService's transport: message in, message out; what an RPC means is in `commands` and `queries`."""
 
-# ruff: noqa: N802  # methods are named by the contract
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -10,7 +10,6 @@ from typing import Any
 
 import grpc
 import pytest
-from _scripted_server import Scripted, refuse, status, write_all
 from google.protobuf.json_format import MessageToDict
 
 from pinakes.client import (
@@ -23,6 +22,7 @@ from pinakes.client import (
 )
 from pinakes.client._documents import as_document, attribute
 from pinakes.v1 import index_pb2
+from tests.unit.clients._scripted_server import Scripted, refuse, status, write_all
 
 BATCH = "IndexService/BatchWriteDocuments"
 

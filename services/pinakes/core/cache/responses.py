@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import secrets
 import zlib
+from dataclasses import dataclass
 from typing import cast
 
 from redis.asyncio import Redis
@@ -16,6 +19,8 @@ from pinakes.core.telemetry import metrics
 
 FORMAT = 1
 KEY_PREFIX = b"pinakes:answer:1:"
+GENERATION_PREFIX = b"pinakes:generation:1:"
+GENERATION_SECONDS = 3600
 COMPRESS_FROM = 4096
 COMPRESS_LEVEL = 1
 LARGEST = 16 << 20
@@ -32,7 +37,7 @@ _STORED = metrics.CACHE_WRITES.labels("stored")
 _NOT_STORED = metrics.CACHE_WRITES.labels("error")
 
 
-def cache_key(  # noqa: PLR0913  # everything that an answer depends on
+def cache_key(  # everything that an answer depends on
     tenant_uid: str,
     collection_uid: str,
     collection_version: int | str,
@@ -53,7 +58,12 @@ def cache_key(  # noqa: PLR0913  # everything that an answer depends on
         mac.update(len(data).to_bytes(4, "big"))
         mac.update(data)
     mac.update(request)
-    return KEY_PREFIX + tenant_uid.encode() + b":" + mac.hexdigest().encode()
+    return KEY_PREFIX + b"{" + tenant_uid.encode() + b"}:" + mac.hexdigest().encode()
+
+
+def generation_key(tenant_uid: str, collection_uid: str) -> bytes:
+    """Return the key of a collection's generation; the braces keep a tenant's keys in one slot of a Redis cluster."""
+    return GENERATION_PREFIX + b"{" + tenant_uid.encode() + b"}:" + collection_uid.encode()
 
 
 def pack(key: bytes, value: bytes) -> bytes:
@@ -83,14 +93,31 @@ def unpack(key: bytes, stored: bytes) -> bytes | None:
     return value if inflater.eof else None
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a look-up found: the answer if there is one, and the token of the generation that a new one belongs to."""
+
+    value: bytes | None
+    token: bytes | None
+    begins: bool = False
+
+
+_NOTHING = Lookup(None, None)
+
+
 class ResponseCache:
-    """Answers of one lifetime in one Redis."""
+    """Answers of one lifetime in one Redis.
+
+    An answer belongs to a generation of its collection, a token that a SEARCHABLE write replaces before it is
+    acknowledged. A reader takes the token before it asks the engine, so an answer from before the write has the old one.
+    """
 
     def __init__(self, redis: Redis | None, seconds: float, breaker: Breaker | None = None) -> None:
         """Keep answers for `seconds` in `redis`; without it every look-up is a miss."""
         self._redis = redis
         self._milliseconds = max(1, round(seconds * 1000))
         self._breaker = breaker or Breaker("the cache")
+        self._storing: set[asyncio.Task[None]] = set()
 
     @classmethod
     def open(cls, url: str, seconds: float, timeout: float = SECONDS) -> ResponseCache:
@@ -100,33 +127,44 @@ class ResponseCache:
         """
         return cls(connect(url, timeout) if url and seconds > 0 else None, seconds)
 
-    async def get(self, key: bytes) -> bytes | None:
-        """Return the answer kept under `key`, or None. Raises nothing but cancellation."""
+    async def get(self, key: bytes, generation: bytes) -> Lookup:
+        """Return the answer kept under `key` for the present generation, if any. Raises nothing but cancellation."""
         if self._redis is None:
             _OFF.inc()
-            return None
+            return _NOTHING
         try:
             permit = self._breaker.before()
         except Fault:
             _ERROR.inc()
-            return None
+            return _NOTHING
         try:
-            stored = cast("bytes | None", await self._redis.get(key))
+            token, stored = cast("list[bytes | None]", await self._redis.mget(generation, key))
         except FAILURES as error:
             self._failed(permit, error)
             _ERROR.inc()
-            return None
+            return _NOTHING
         except BaseException:
             self._breaker.ignored(permit)
             raise
         self._breaker.success(permit)
-        value = unpack(key, stored) if stored is not None else None
+        if token is None:
+            # Never begun, or evicted. A new one is never equal to an old one, so nothing stored before is served.
+            _MISS.inc()
+            return Lookup(None, secrets.token_bytes(12), begins=True)
+        value = unpack(key + token, stored) if stored is not None else None
         (_MISS if value is None else _HIT).inc()
-        return value
+        return Lookup(value, token)
 
-    async def put(self, key: bytes, value: bytes) -> None:
-        """Keep an answer under `key`. Raises nothing but cancellation; what can't be kept isn't."""
-        if self._redis is None or len(value) > LARGEST:
+    def put_soon(self, key: bytes, generation: bytes, value: bytes, found: Lookup) -> None:
+        """Keep an answer that was made after the look-up `found`, without making its caller wait."""
+        if found.token is not None and len(value) <= LARGEST:
+            task = asyncio.create_task(self.put(key, generation, value, found))
+            self._storing.add(task)
+            task.add_done_callback(self._storing.discard)
+
+    async def put(self, key: bytes, generation: bytes, value: bytes, found: Lookup) -> None:
+        """Keep an answer under `key` and the generation of `found`. Raises nothing but cancellation."""
+        if self._redis is None or found.token is None or len(value) > LARGEST:
             return
         try:
             permit = self._breaker.before()
@@ -134,7 +172,9 @@ class ResponseCache:
             _NOT_STORED.inc()
             return
         try:
-            await self._redis.set(key, pack(key, value), px=self._milliseconds)
+            if found.begins:
+                await self._redis.set(generation, found.token, nx=True, ex=GENERATION_SECONDS)
+            await self._redis.set(key, pack(key + found.token, value), px=self._milliseconds)
         except FAILURES as error:
             self._failed(permit, error)
             _NOT_STORED.inc()
@@ -145,8 +185,32 @@ class ResponseCache:
         self._breaker.success(permit)
         _STORED.inc()
 
+    async def advance(self, generation: bytes) -> None:
+        """Make every answer of the generation unservable: no look-up that starts after this returns one.
+
+        When the generation can't be moved, waits until all that could be served has expired.
+        """
+        if self._redis is None:
+            return
+        try:
+            permit = self._breaker.before()
+        except Fault:
+            await asyncio.sleep(self._milliseconds / 1000)
+            return
+        try:
+            await self._redis.set(generation, secrets.token_bytes(12), ex=GENERATION_SECONDS)
+        except FAILURES as error:
+            self._failed(permit, error)
+            await asyncio.sleep(self._milliseconds / 1000)
+        except BaseException:
+            self._breaker.ignored(permit)
+            raise
+        else:
+            self._breaker.success(permit)
+
     async def close(self) -> None:
-        """Close the connections."""
+        """Finish storing and close the connections."""
+        await asyncio.gather(*self._storing, return_exceptions=True)
         if self._redis is not None:
             await self._redis.aclose()
             await self._redis.connection_pool.disconnect()

@@ -28,7 +28,7 @@ _log = logger("pinakes.engine")
 
 
 class OrjsonSerializer(JSONSerializer):
-    """JSON by orjson: 5–10 times the speed of the default on search answers. Bytes pass as they are."""
+    """JSON by orjson: 5 to 10 times the speed of the default on search answers. Bytes pass as they are."""
 
     def dumps(self, data: Any) -> Any:
         """Return the body to send."""
@@ -80,7 +80,7 @@ class Engine:
         )
         self._guard = Guard("the search engine", classify, settings.engine_timeout_seconds)
 
-    async def call(  # noqa: PLR0913  # the parts of an HTTP request
+    async def call(  # the parts of an HTTP request
         self,
         operation: str,
         method: str,
@@ -134,7 +134,7 @@ def _refusal(error: TransportError, operation: str) -> Exception:
     info: Any = error.info if isinstance(error.info, dict) else {}
     reason = info.get("error", {})
     kind = reason.get("type", "") if isinstance(reason, dict) else str(reason)
-    if status not in {404, 409}:
+    if status not in {404, 409} and kind != "resource_already_exists_exception":
         _log.warning("engine refused", operation=operation, status=status, error=str(info)[:500])
     return EngineRefusal(status, kind)
 

@@ -212,7 +212,7 @@ def _plain(value: struct_pb2.Value) -> Any:
 
 def revision_ms(revision: int) -> int:
     """Return the time of a revision in ms since 1970."""
-    from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS  # noqa: PLC0415  # constants only; avoids a cycle
+    from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS  # constants only; avoids a cycle
 
     return ((revision >> SLOT_BITS) + EPOCH_US) // 1000
 
@@ -250,7 +250,7 @@ def _slot_value(value: Any, kind: AttributeType) -> Any:
         case AttributeType.GEO if isinstance(value, dict):
             return _place(value)
     wanted = {
-        AttributeType.TIME: "an RFC 3339 time such as \"2026-01-31T12:00:00Z\"",
+        AttributeType.TIME: 'an RFC 3339 time such as "2026-01-31T12:00:00Z"',
         AttributeType.GEO: 'an object of "lat" and "lon"',
         AttributeType.BOOL: "true or false",
         AttributeType.NUMBER: "a number",

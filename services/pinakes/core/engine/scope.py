@@ -74,7 +74,9 @@ class Put:
 class TenantScope:
     """One collection of one tenant, as one principal sees it."""
 
-    def __init__(self, engine: Engine, principal: Principal, tenant: TenantRecord, collection: CollectionRecord) -> None:
+    def __init__(
+        self, engine: Engine, principal: Principal, tenant: TenantRecord, collection: CollectionRecord
+    ) -> None:
         """Bind the scope. Raises a fault of kind DENIED if the principal isn't of the tenant."""
         mine = principal.tenants is None or tenant.tenant_id in principal.tenants
         if not mine or principal.tenant_uid not in {None, tenant.uid} or collection.tenant_uid != tenant.uid:
@@ -219,7 +221,9 @@ class TenantScope:
                 raise engine_fault(refusal) from None
         return True
 
-    async def _call(self, operation: str, method: str, path: str, *, params: Json | None = None, body: Any = None) -> Json:
+    async def _call(
+        self, operation: str, method: str, path: str, *, params: Json | None = None, body: Any = None
+    ) -> Json:
         try:
             return await self._engine.call(operation, method, path, params=params, body=body)
         except EngineRefusal as refusal:

@@ -50,7 +50,9 @@ class Authenticator:
         if not header:
             raise _refused("CREDENTIAL_MISSING", "send an API key or a token: authorization: Bearer pk_…")
         if scheme.lower() != "bearer" or not token:
-            raise _refused("CREDENTIAL_MALFORMED", "the authorization header must be: Bearer, a space, the key or token")
+            raise _refused(
+                "CREDENTIAL_MALFORMED", "the authorization header must be: Bearer, a space, the key or token"
+            )
         if token.startswith(keys.PREFIX):
             return await self._by_key(token, administration=administration)
         if self._jwt is None:

@@ -16,7 +16,9 @@ _LEAVES: dict[str, frozenset[str]] = {
 }
 _BOOL_LISTS = frozenset({"must", "filter", "should", "must_not"})
 _AGGREGATIONS: dict[str, frozenset[str]] = {
-    "terms": frozenset({"field", "size", "shard_size", "order", "include", "exclude", "min_doc_count", "execution_hint"}),
+    "terms": frozenset(
+        {"field", "size", "shard_size", "order", "include", "exclude", "min_doc_count", "execution_hint"}
+    ),
     "range": frozenset({"field", "ranges", "keyed"}),
     "date_range": frozenset({"field", "ranges", "keyed"}),
     **{kind: frozenset({"field"}) for kind in ("min", "max", "sum", "avg", "stats", "value_count", "cardinality")},

@@ -90,7 +90,7 @@ Expression: TypeAlias = And | Or | Not | Comparison | Words | Call
 EVERYTHING = And()
 
 
-def joined(kind: type[And] | type[Or], operands: list[Expression]) -> Expression:
+def joined(kind: type[And | Or], operands: list[Expression]) -> Expression:
     """Return the operands under one `And` or `Or`, with those of the same kind taken in."""
     flat: list[Expression] = []
     for operand in operands:

@@ -28,7 +28,20 @@ from pinakes.core.query.expression import (
 )
 from pinakes.core.settings import Limits
 
-__all__ = ["And", "Call", "Comparison", "Expression", "Not", "Or", "Path", "Value", "Words", "canonical", "parse_filter", "uses_now"]
+__all__ = [
+    "And",
+    "Call",
+    "Comparison",
+    "Expression",
+    "Not",
+    "Or",
+    "Path",
+    "Value",
+    "Words",
+    "canonical",
+    "parse_filter",
+    "uses_now",
+]
 
 # A dot joins keys only without spaces around it. The lexer knows from the parser's state whether a field or a value is
 # due, so a value may hold dots and begin with a minus.

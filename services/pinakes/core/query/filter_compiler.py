@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from pinakes.core.engine.tokens import EXACT, presence, token
@@ -115,7 +115,9 @@ class _Compiler:
     def _member(self, kind: str, field: str, path: Path, operator: str, value: Value) -> Json:
         """Return the query of the kinds that know neither greater nor less."""
         if kind == "geo":
-            _wrong(path.position, f'{path} is a place; use geo_distance({path}, LAT, LON, "5km")', "FILTER_WRONG_OPERATOR")
+            _wrong(
+                path.position, f'{path} is a place; use geo_distance({path}, LAT, LON, "5km")', "FILTER_WRONG_OPERATOR"
+            )
         if kind == "text":
             if operator != ":":
                 _wrong(path.position, f"{path} is text; use : to find its words", "FILTER_WRONG_OPERATOR")
@@ -140,7 +142,11 @@ class _Compiler:
             return {"term": {"kv": presence(name)}}
         if literal.stars:
             advice = "declare it as a string in the collection, or write \\* for a star"
-            _wrong(literal.position, f"{path} isn't declared, so it can't be found by a prefix; {advice}", "FILTER_NOT_DECLARED")
+            _wrong(
+                literal.position,
+                f"{path} isn't declared, so it can't be found by a prefix; {advice}",
+                "FILTER_NOT_DECLARED",
+            )
         if not literal.quoted:
             if literal.text in ("true", "false"):
                 return {"term": {"kv": token(name, literal.text == "true")}}
@@ -154,7 +160,9 @@ class _Compiler:
             _wrong(call.position, f"{call.name}() isn't a condition; {known}", "FILTER_UNKNOWN_FUNCTION")
         if len(call.arguments) != 4:
             advice = 'geo_distance(FIELD, LAT, LON, "5km")'
-            _wrong(call.position, f"expected 4 arguments as in {advice}, found {len(call.arguments)}", "FILTER_WRONG_TYPE")
+            _wrong(
+                call.position, f"expected 4 arguments as in {advice}, found {len(call.arguments)}", "FILTER_WRONG_TYPE"
+            )
         place, *numbers, distance = (_literal(argument, Path(("geo_distance",))) for argument in call.arguments)
         path = Path(tuple(place.text.split(".")), place.position)
         found = self._resolve(path)
@@ -180,7 +188,9 @@ class _Compiler:
             owner = self.schema.attributes.get(path.keys[1])
             if owner:
                 kind = owner.type.value
-                _wrong(path.position, f"{ATTRIBUTES}.{owner.name} is a {kind} and has no fields", "FILTER_UNKNOWN_FIELD")
+                _wrong(
+                    path.position, f"{ATTRIBUTES}.{owner.name} is a {kind} and has no fields", "FILTER_UNKNOWN_FIELD"
+                )
             return None
         if first in _UNFILTERABLE:
             _wrong(path.position, f"{first} can't be filtered", "FILTER_UNKNOWN_FIELD")
@@ -270,7 +280,7 @@ def _time(value: Value | Call, path: Path) -> int | str:
         day, clock, fraction, zone = match.groups()
         try:
             moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-            seconds = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // _SECOND
+            seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _SECOND
             return seconds * 1000 + int((fraction or "0").ljust(3, "0")[:3])
         except (ValueError, OverflowError):
             pass

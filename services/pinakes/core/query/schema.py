@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 LANGUAGES = ("ar", "cs", "de", "en", "es", "fr", "it", "ja", "nl", "pt", "ru", "sv")
 OTHER_LANGUAGE = "und"
 
 
-class AttributeType(str, Enum):
+class AttributeType(StrEnum):
     """The types a declared attribute can have."""
 
     STRING = "string"

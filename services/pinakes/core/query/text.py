@@ -43,7 +43,9 @@ def compile_query(text: str, schema: Schema, limits: Limits) -> Json | None:
         return None
     found = terms_of(text)
     if len(found) > limits.query_clauses:
-        description = f"has {len(found)} words and phrases; at most {limits.query_clauses} are allowed (limit query_clauses)"
+        description = (
+            f"has {len(found)} words and phrases; at most {limits.query_clauses} are allowed (limit query_clauses)"
+        )
         raise invalid("query", description, "QUERY_TOO_MANY_CLAUSES")
     if not found:
         return {"match_none": {}}

@@ -64,8 +64,8 @@ class _Mirror(pybreaker.CircuitBreakerListener):
 
     def state_change(
         self,
-        cb: pybreaker.CircuitBreaker,
-        old_state: pybreaker.CircuitBreakerState | None,
+        cb: pybreaker.CircuitBreaker,  # noqa: ARG002  # named by pybreaker
+        old_state: pybreaker.CircuitBreakerState | None,  # noqa: ARG002  # as above
         new_state: pybreaker.CircuitBreakerState,
     ) -> None:
         """Take over the new state."""
@@ -75,7 +75,7 @@ class _Mirror(pybreaker.CircuitBreakerListener):
 class Breaker:
     """Stops calls to a dependency that fails: `before()` each call, then `success()`, `failure()` or `ignored()`."""
 
-    def __init__(  # noqa: PLR0913  # each is a documented knob with a default
+    def __init__(  # each is a documented knob with a default
         self,
         name: str,
         *,

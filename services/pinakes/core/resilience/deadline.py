@@ -43,4 +43,4 @@ def remaining(cap: float) -> float:
     seconds = end - time.monotonic()
     if seconds <= 0:
         raise exceeded()
-    return seconds if seconds < cap else cap
+    return min(cap, seconds)

@@ -58,7 +58,7 @@ class RetryBudget:
         return True
 
 
-class _Failed(Exception):  # noqa: N818  # never leaves this module
+class _Failed(Exception):  # never leaves this module
     """An attempt that the dependency failed."""
 
     def __init__(self, cause: BaseException, *, again: bool) -> None:

@@ -31,9 +31,21 @@ if TYPE_CHECKING:
 
 Proceed = Callable[[], Awaitable[bytes]]
 Link = Callable[[Call, Proceed], Awaitable[bytes]]
+Handler = grpc.RpcMethodHandler[Any, Any]
 # Outermost first. `errors` stands inside what reports the outcome and outside what can refuse; limits come before a
 # message is parsed, because parsing costs; names are judged last, because they stand in the message.
-ORDER = ("request_id", "log", "metrics", "errors", "deadline", "authenticate", "limit", "decode", "validate", "authorize")
+ORDER = (
+    "request_id",
+    "log",
+    "metrics",
+    "errors",
+    "deadline",
+    "authenticate",
+    "limit",
+    "decode",
+    "validate",
+    "authorize",
+)
 # Services that need no credential: they say nothing of any tenant.
 OPEN = frozenset({
     "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"
@@ -44,7 +56,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _log = logs.logger("pinakes.rpc")
 
 
-class Chain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc's stubs leave the base untyped
+class Chain(grpc.aio.ServerInterceptor):
     """Wraps every handler once in the links, outermost first."""
 
     def __init__(self, links: tuple[Link, ...], gzip_over_bytes: int) -> None:
@@ -55,13 +67,13 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc's stubs l
             raise RuntimeError(message)
         self._links = links
         self._gzip_over = gzip_over_bytes
-        self._handlers: dict[str, grpc.RpcMethodHandler] = {}
+        self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Handler | None:
         """Return the wrapped handler of a method."""
         method = handler_call_details.method
         if (known := self._handlers.get(method)) is not None:
@@ -72,12 +84,13 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc's stubs l
         self._handlers[method] = wrapped = self._wrap(method, handler)
         return wrapped
 
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        if handler.unary_unary is None:
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        if handler.unary_unary is None or handler.request_deserializer is None or handler.response_serializer is None:
             message = f"{method} is a stream, and the chain knows none yet"
             raise RuntimeError(message)
-        message_type: type[Message] = handler.request_deserializer.__self__
-        behaviour, serialize = handler.unary_unary, handler.response_serializer
+        message_type: type[Message] = handler.request_deserializer.__self__  # type: ignore[attr-defined]  # Message.FromString
+        behaviour: Any = handler.unary_unary
+        serialize = handler.response_serializer
 
         async def run(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
             call = Call(method, context, raw, message_type)
@@ -92,7 +105,8 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc's stubs l
                 context.set_compression(grpc.Compression.Gzip)
             return answer
 
-        return grpc.unary_unary_rpc_method_handler(run)  # bytes in, bytes out: the links decode and encode
+        behaviour_of_bytes: Any = run  # bytes in, bytes out: the links decode and encode
+        return grpc.unary_unary_rpc_method_handler(behaviour_of_bytes)
 
 
 def _through(call: Call, links: tuple[Link, ...], serve: Proceed) -> Awaitable[bytes]:
@@ -102,9 +116,7 @@ def _through(call: Call, links: tuple[Link, ...], serve: Proceed) -> Awaitable[b
     return links[0](call, lambda: _through(call, links[1:], serve))
 
 
-def build(
-    settings: Settings, authenticator: Authenticator, directory: Directory, limiter: TenantLimiter
-) -> Chain:
+def build(settings: Settings, authenticator: Authenticator, directory: Directory, limiter: TenantLimiter) -> Chain:
     """Make the chain of a server."""
 
     async def request_id(call: Call, proceed: Proceed) -> bytes:
@@ -140,8 +152,8 @@ def build(
     metrics_.__name__ = "metrics"
 
     async def deadline_(call: Call, proceed: Proceed) -> bytes:
-        left = call.context.time_remaining()
-        seconds = min(left, settings.default_deadline_seconds) if left is not None else settings.default_deadline_seconds
+        left: float | None = call.context.time_remaining()
+        seconds = settings.default_deadline_seconds if left is None else min(left, settings.default_deadline_seconds)
         token = deadline.set_deadline(seconds)
         try:
             async with asyncio.timeout(seconds):
@@ -210,7 +222,7 @@ async def validate(call: Call, proceed: Proceed) -> bytes:
     items: dict[int, list[Violation]] = {}
     prefix = ITEMS.get(call.method)
     for found in protovalidate.collect_violations(call.request):
-        path = field_path(found.proto.field.elements)
+        path = field_path(found.proto.field.elements if found.proto.field else ())
         text = found.proto.message or found.proto.rule_id
         index = path[len(prefix) + 1 : path.index("]")] if prefix and path.startswith(prefix + "[") else ""
         if index:
@@ -255,7 +267,9 @@ async def _authorize(call: Call, rule: Rule, directory: Directory) -> None:
     if tenant_id == names.OWN:
         if principal.home is None:
             text = "tenants/- means the caller's own tenant, and the caller hasn't just one; name it"
-            raise Fault(Kind.INVALID, "TENANT_AMBIGUOUS", f"{rule.name_field}: {text}", (Violation(rule.name_field, text),))
+            raise Fault(
+                Kind.INVALID, "TENANT_AMBIGUOUS", f"{rule.name_field}: {text}", (Violation(rule.name_field, text),)
+            )
         tenant_id = principal.home
     if principal.tenants is not None and tenant_id not in principal.tenants:
         raise _denied("the resource isn't the caller's, or doesn't exist")

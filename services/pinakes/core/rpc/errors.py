@@ -37,14 +37,14 @@ def fault_of(error: BaseException) -> Fault:
         return error
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return Fault(Kind.DEADLINE, "DEADLINE_EXCEEDED", "the call's deadline has passed")
-    return Fault(Kind.INTERNAL, "INTERNAL", "the call failed for a reason of the platform's; tell its operators the request id")
+    return Fault(
+        Kind.INTERNAL, "INTERNAL", "the call failed for a reason of the platform's; tell its operators the request id"
+    )
 
 
 def status_of(fault: Fault, request_id: str = "") -> status_pb2.Status:
     """Translate a fault to a status with `ErrorInfo` and whatever other details fit."""
-    details: list[Message] = [
-        error_details_pb2.ErrorInfo(reason=fault.reason, domain=DOMAIN, metadata=fault.metadata)
-    ]
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=fault.reason, domain=DOMAIN, metadata=fault.metadata)]
     if fault.violations:
         violations = [
             error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from google.protobuf.message import Message
 
-from pinakes.core.faults import Fault, Violation, Kind
+from pinakes.core.faults import Fault, Kind, Violation
 
 _FORMAT = b"\x01"
 _MAC_BYTES = 12
@@ -48,7 +48,8 @@ class PageTokens:
             raise _refused("PAGE_TOKEN_MALFORMED", "isn't a page token; send next_page_token as it came")
         if not hmac.compare_digest(mac, self._mac(payload, _binding(request, tenant_uid))):
             raise _refused(
-                "PAGE_TOKEN_MISMATCH", "belongs to another request; keep everything but page_size the same, or start anew"
+                "PAGE_TOKEN_MISMATCH",
+                "belongs to another request; keep everything but page_size the same, or start anew",
             )
         values: list[Any] = orjson.loads(payload)
         return values

@@ -63,7 +63,7 @@ def _fork(serve: Callable[[], None]) -> int:
         code = error.code if isinstance(error.code, int) else 1
         if isinstance(error.code, str):
             sys.stderr.write(error.code + "\n")
-    except BaseException as error:  # noqa: BLE001  # a child must never return into the parent's code
+    except BaseException as error:  # a child must never return into the parent's code
         sys.stderr.write(f"pinakes: {error!r}\n")
         code = 1
     os._exit(code)

@@ -50,7 +50,7 @@ def run(service: Service) -> None:
     settings = load()
     check_rules(service.descriptor)
     if settings.processes > 1:
-        from pinakes.core.rpc.processes import run_many  # noqa: PLC0415  # only where it is asked for
+        from pinakes.core.rpc.processes import run_many  # only where it is asked for
 
         run_many(settings.processes, lambda: uvloop.run(serve(service, settings)))
     else:
@@ -101,7 +101,9 @@ def make_server(
     interceptors: list[Any] = [chain.build(settings, platform.authenticator, platform.directory, platform.limiter)]
     if (traced := tracing.server_interceptor()) is not None:
         interceptors.insert(0, traced)
-    server = grpc.aio.server(interceptors=interceptors, options=_options(settings), compression=grpc.Compression.NoCompression)
+    server = grpc.aio.server(
+        interceptors=interceptors, options=_options(settings), compression=grpc.Compression.NoCompression
+    )
     service.add(platform, server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

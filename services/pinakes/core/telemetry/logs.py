@@ -123,7 +123,7 @@ class _Bridge(logging.Handler):
             log = logger(record.name)
             message = record.getMessage()
             log.log(record.levelno, message, exc_info=record.exc_info or None)
-        except Exception:  # noqa: BLE001  # logging's own contract: hand it to handleError
+        except Exception:  # logging's own contract: hand it to handleError
             self.handleError(record)
 
 
@@ -132,7 +132,7 @@ _writer: Writer | None = None
 
 def configure(settings: Settings, service: str, stream: IO[bytes] | None = None) -> None:
     """Log as `service` with the settings' level and environment, to standard output unless told otherwise."""
-    global _writer  # noqa: PLW0603  # one standard output, one writer
+    global _writer  # one standard output, one writer
     flush()
     _writer = writer = Writer(stream or sys.stdout.buffer)
     level = _LEVELS[settings.log_level]
@@ -146,6 +146,8 @@ def configure(settings: Settings, service: str, stream: IO[bytes] | None = None)
     root.handlers[:] = [_Bridge()]
     # Libraries log every call at INFO, bodies at DEBUG: too much, and not ours to show.
     root.setLevel(max(level, logging.WARNING))
+    # The engine's client warns of every 404 and 409, which are answers; `core/engine` logs what matters.
+    logging.getLogger("opensearch").setLevel(logging.ERROR)
     atexit.unregister(flush)
     atexit.register(flush)
 
@@ -176,7 +178,7 @@ def flush() -> None:
 
 def _sample(_logger: object, method: str, event: Event) -> Event:
     """Keep one in ten DEBUG lines."""
-    if method == "debug" and random.random() >= DEBUG_RATIO:  # noqa: S311  # sampling needs no secrecy
+    if method == "debug" and random.random() >= DEBUG_RATIO:  # sampling needs no secrecy
         raise structlog.DropEvent
     return event
 

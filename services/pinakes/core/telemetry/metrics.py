@@ -15,12 +15,12 @@ MULTIPROC = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 RPC_SECONDS = Histogram(
-    "pinakes_rpc_seconds", "Time of calls, streams from first to last message.", ("service", "method", "code"),
+    "pinakes_rpc_seconds",
+    "Time of calls, streams from first to last message.",
+    ("service", "method", "code"),
     buckets=SECONDS,
 )
-RPC_IN_FLIGHT = Gauge(
-    "pinakes_rpc_in_flight", "Calls under way.", ("service",), multiprocess_mode="livesum"
-)
+RPC_IN_FLIGHT = Gauge("pinakes_rpc_in_flight", "Calls under way.", ("service",), multiprocess_mode="livesum")
 ENGINE_SECONDS = Histogram(
     "pinakes_engine_seconds", "Time of calls of the search engine.", ("operation", "outcome"), buckets=SECONDS
 )
@@ -33,7 +33,9 @@ RATE_SOURCE = Counter(
     "pinakes_rate_grants", "Asks for a share of a tenant's rate: shared (Redis) or local (Redis is down).", ("source",)
 )
 BREAKER_STATE = Gauge(
-    "pinakes_breaker_state", "State of a dependency's breaker: 0 closed, 1 half open, 2 open.", ("name",),
+    "pinakes_breaker_state",
+    "State of a dependency's breaker: 0 closed, 1 half open, 2 open.",
+    ("name",),
     multiprocess_mode="livemax",
 )
 RETRIES = Counter("pinakes_retries", "Calls of a dependency that were tried again.", ("name",))

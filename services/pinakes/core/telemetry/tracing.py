@@ -20,7 +20,7 @@ _NOTHING: AbstractContextManager[Any] = nullcontext()
 
 def configure(settings: Settings, service: str) -> None:
     """Send traces of `service` to the settings' endpoint, or none when there is no endpoint."""
-    global _provider, _tracer  # noqa: PLW0603  # one process, one tracer
+    global _provider, _tracer  # one process, one tracer
     shutdown()
     if not settings.tracing_endpoint:
         return
@@ -47,14 +47,14 @@ def server_interceptor() -> grpc.aio.ServerInterceptor | None:
     return aio_server_interceptor(tracer_provider=_provider)  # type: ignore[no-any-return,no-untyped-call]
 
 
-def span(name: str, **attributes: str | int | float | bool) -> AbstractContextManager[Any]:
+def span(name: str, **attributes: str | float | bool) -> AbstractContextManager[Any]:
     """Return a context that is a span; an exception that leaves it is recorded on the span."""
     if _tracer is None:
         return _NOTHING
     return _tracer.start_as_current_span(name, attributes=attributes)
 
 
-def annotate(**attributes: str | int | float | bool) -> None:
+def annotate(**attributes: str | float | bool) -> None:
     """Add attributes to the current span."""
     if _tracer is None:
         return
@@ -75,7 +75,7 @@ def trace_id() -> str:
 
 def shutdown() -> None:
     """Send what is left and stop."""
-    global _provider, _tracer  # noqa: PLW0603  # one process, one tracer
+    global _provider, _tracer  # one process, one tracer
     if _provider is not None:
         _provider.shutdown()
     _provider = _tracer = None

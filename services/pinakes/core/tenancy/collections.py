@@ -98,7 +98,9 @@ async def change(
             continue
         directory.collections.remember(rid, record)
         return record
-    raise Fault(Kind.CONFLICT, "CONCURRENT_CHANGE", "the collection is being changed by others; try again", retry_after=0.2)
+    raise Fault(
+        Kind.CONFLICT, "CONCURRENT_CHANGE", "the collection is being changed by others; try again", retry_after=0.2
+    )
 
 
 async def active(directory: Directory, tenant: TenantRecord, collection_id: str) -> Stored:
@@ -135,7 +137,9 @@ def with_attributes(record: CollectionRecord, wanted: Sequence[tuple[str, Attrib
             violations.append(Violation(f"{place}.sortable", f"results can't be ordered by a {kind.value}"))
         before = known.get(name)
         if before is not None and before.type != kind.value:
-            violations.append(Violation(f"{place}.type", f"{name} is a {before.type}; an attribute's type can't be changed"))
+            violations.append(
+                Violation(f"{place}.type", f"{name} is a {before.type}; an attribute's type can't be changed")
+            )
             continue
         chosen = before.slot if before is not None else _free(_KIND_OF_SLOT[kind], taken)
         if chosen is None:

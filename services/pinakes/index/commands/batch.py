@@ -29,13 +29,20 @@ async def write(
     """Write a batch. `bad` are the writes that break the contract's constraints, by position."""
     limits = writer.platform.settings.limits
     if len(request.writes) > limits.batch_documents:
-        raise invalid("writes", f"there are {len(request.writes)}; at most {limits.batch_documents} are allowed", "BATCH_TOO_LARGE")
+        raise invalid(
+            "writes",
+            f"there are {len(request.writes)}; at most {limits.batch_documents} are allowed",
+            "BATCH_TOO_LARGE",
+        )
     if (size := request.ByteSize()) > limits.batch_bytes:
-        raise invalid("writes", f"the batch has {size} bytes; at most {limits.batch_bytes} are allowed", "BATCH_TOO_LARGE")
+        raise invalid(
+            "writes", f"the batch has {size} bytes; at most {limits.batch_bytes} are allowed", "BATCH_TOO_LARGE"
+        )
     results = [index_pb2.WriteResult(name=_name(w)) for w in request.writes]
     good = _checked(request, results, writer, bad)
     if not request.validate_only and good:
         await _apply(request, results, good, writer)
+        await writer.acknowledge(searchable=request.mode == index_pb2.WRITE_MODE_SEARCHABLE)
     for result in results:
         metrics.WRITES.labels(Outcome.Outcome.Name(result.outcome).removeprefix("OUTCOME_").lower()).inc()
     mode = request.mode or index_pb2.WRITE_MODE_APPLIED
@@ -166,4 +173,3 @@ def _fail(result: index_pb2.WriteResult, outcome: index_pb2.WriteResult.Outcome,
     result.outcome = outcome
     result.etag, result.revision = "", 0
     result.status.CopyFrom(status_of(fault))
-

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 CHANGEABLE = frozenset({"display_name", "languages", "attributes"})
 
 
-async def create(request: index_pb2.CreateCollectionRequest, tenant: TenantRecord, platform: Platform) -> CollectionRecord:
+async def create(
+    request: index_pb2.CreateCollectionRequest, tenant: TenantRecord, platform: Platform
+) -> CollectionRecord:
     """Create a collection, within the tenant's number of them."""
     record = _merged(collections.new_collection(tenant, request.collection_id), request.collection, CHANGEABLE)
     most = platform.settings.limits.collections
@@ -34,7 +36,9 @@ async def create(request: index_pb2.CreateCollectionRequest, tenant: TenantRecor
     return await collections.create(platform.directory, tenant, record)
 
 
-async def update(request: index_pb2.UpdateCollectionRequest, tenant: TenantRecord, platform: Platform) -> CollectionRecord:
+async def update(
+    request: index_pb2.UpdateCollectionRequest, tenant: TenantRecord, platform: Platform
+) -> CollectionRecord:
     """Change a collection by its mask, if the etag is still right."""
     paths = update_paths(request.update_mask.paths, request.collection, CHANGEABLE)
 

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pinakes.core.cache.responses import generation_key
 from pinakes.core.engine.documents import (
     check_document,
     compile_document,
@@ -62,7 +63,14 @@ class Writer:
     def check_etag(self, given: str, seen: Found) -> None:
         """Refuse a write whose etag isn't that of the document that is there."""
         if given and not self.platform.etags.matches(given, seen.source["revision"], seen.source.get("hash", "")):
-            raise Fault(Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again")
+            raise Fault(
+                Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again"
+            )
+
+    async def acknowledge(self, *, searchable: bool) -> None:
+        """Before a SEARCHABLE write is answered, see that no cached answer from before it is served any more."""
+        if searchable:
+            await self.platform.cache.advance(generation_key(self.scope.owner.tenant_uid, self.collection.uid))
 
     def absent(self, document_id: str) -> Fault:
         """Return the fault of a document that isn't there."""
@@ -82,8 +90,11 @@ async def create(request: index_pb2.CreateDocumentRequest, writer: Writer) -> re
         raise exists
     body = await writer.compile(request.document, document_id, None)
     searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
-    if not request.validate_only and not await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
+    if not request.validate_only and not await writer.scope.write_if(
+        Put(document_id, body), seen, searchable=searchable
+    ):
         raise exists
+    await writer.acknowledge(searchable=searchable)
     _count("created")
     return writer.message(body)
 
@@ -105,11 +116,16 @@ async def update(request: index_pb2.UpdateDocumentRequest, document_id: str, wri
         writer.check(merged, "document")
         body = await writer.compile(merged, document_id, create_ms)
         if request.validate_only or await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
+            await writer.acknowledge(searchable=searchable)
             _count("updated")
             return writer.message(body)
         if request.document.etag:
-            raise Fault(Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again")
-    raise Fault(Kind.CONFLICT, "CONCURRENT_CHANGE", "the document is being changed by others; try again", retry_after=0.2)
+            raise Fault(
+                Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again"
+            )
+    raise Fault(
+        Kind.CONFLICT, "CONCURRENT_CHANGE", "the document is being changed by others; try again", retry_after=0.2
+    )
 
 
 async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, writer: Writer) -> None:
@@ -127,11 +143,16 @@ async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, wri
         await writer.platform.revisions.ready()
         body = tombstone(writer.scope.owner, document_id, writer.platform.revisions.next())
         if await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
+            await writer.acknowledge(searchable=searchable)
             _count("deleted")
             return
         if request.etag:
-            raise Fault(Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again")
-    raise Fault(Kind.CONFLICT, "CONCURRENT_CHANGE", "the document is being changed by others; try again", retry_after=0.2)
+            raise Fault(
+                Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again"
+            )
+    raise Fault(
+        Kind.CONFLICT, "CONCURRENT_CHANGE", "the document is being changed by others; try again", retry_after=0.2
+    )
 
 
 def _merged(
@@ -143,11 +164,10 @@ def _merged(
         part = resources_pb2.Document()
         part.CopyFrom(source)
         for field in CHANGEABLE - fields:
-            part.ClearField(field)  # type: ignore[arg-type]  # names of fields, from a set
+            part.ClearField(field)
         merged.MergeFrom(part)
     return merged
 
 
 def _count(outcome: str) -> None:
     metrics.WRITES.labels(outcome).inc()
-

@@ -21,7 +21,9 @@ async def list_collections(
     """List a tenant's active collections in the order of their ids."""
     size = page_size(request.page_size, platform.settings.limits)
     after = platform.page_tokens.read(request, tenant.uid)
-    found = await platform.directory.collections.store.page(tenant.uid, (ACTIVE,), after[0] if after else None, size + 1)
+    found = await platform.directory.collections.store.page(
+        tenant.uid, (ACTIVE,), after[0] if after else None, size + 1
+    )
     records = [CollectionRecord.from_json(record) for record in found]
     answer = index_pb2.ListCollectionsResponse(
         collections=[messages.collection(tenant.tenant_id, record, platform.etags) for record in records[:size]]

@@ -74,7 +74,7 @@ async def list_documents(
     limits, schema = platform.settings.limits, collection.schema()
     size = page_size(request.page_size, limits)
     paths = read_paths(request.read_mask.paths, ALL_PATHS)
-    order = compile_order(request.order_by or "id", schema, False)  # noqa: FBT003  # there is no query
+    order = compile_order(request.order_by or "id", schema, False)  # there is no query
     body: dict[str, Any] = {
         "size": size + 1,
         "sort": order.sort,

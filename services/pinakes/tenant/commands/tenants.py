@@ -100,7 +100,9 @@ async def _change(
 async def _keep_deleted(platform: Platform, record: TenantRecord) -> None:
     """Keep a deleted tenant's record under its uid, so that its data can be purged later."""
     try:
-        await platform.directory.tenants.store.create(f"{record.tenant_id}@{record.uid}", "", "replaced", record.to_json())
+        await platform.directory.tenants.store.create(
+            f"{record.tenant_id}@{record.uid}", "", "replaced", record.to_json()
+        )
     except Conflict:
         return  # another call has just done the same
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ladder of a search: bare echo, raw client, Search, Search through Envoy; side by side in one run."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import orjson
+
+from pinakes.client import Client
+from pinakes.demo.corpus import python_documents
+from pinakes.v1 import search_pb2
+from tests.bench.load import Plan, Target
+from tests.bench.place import Place
+from tests.bench.recorder import recorder
+from tests.bench.report import Value, at_least, at_most, table, told
+
+METHOD = "/pinakes.v1.SearchService/Search"
+PARENT = "tenants/-/collections/default"
+IN_FLIGHT = 32
+OPEN_RATE = 200.0
+
+
+def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
+    """Measure the ladder: p50 with one in flight, throughput with 32, p95 under an open load."""
+    documents = list(python_documents())[: 1000 if quick else 8000]
+    with Client(place.endpoint, key=place.key, timeout=30.0) as client:
+        for written in client.write_many(documents, mode="searchable"):
+            if not written.ok:
+                message = f"{written.id} wasn't written: {written.error}"
+                raise RuntimeError(message)
+    requests = _requests(seed, 1500 if quick else 5000)
+    bodies, answer = asyncio.run(_recorded(place, requests))
+    raw = Target("raw", place.engine, "", [(path, _body(body)) for path, body in bodies])
+    direct = Target("search", place.addresses["search"], METHOD, requests, place.metadata)
+    envoy = Target("envoy", place.endpoint, METHOD, requests, place.metadata)
+    same = Target("cached", place.addresses["search"], METHOD, requests[:1], place.metadata)
+    rounds, seconds = (2, 0.7) if quick else (6, 2.0)
+    with _echo(answer) as address:
+        echo = Target("echo", address, METHOD, requests[:1])
+        one = load(Plan([echo, raw, direct, envoy], rounds, seconds, 1))
+        many = load(Plan([echo, raw, direct, envoy, same], rounds, seconds, IN_FLIGHT))
+        by_clock = load(Plan([raw, direct, envoy], 1 if quick else 3, seconds, 0, OPEN_RATE))
+    middle = {name: statistics.median(found["latencies"]) * 1e3 for name, found in one.items()}
+    rate = {name: len(found["latencies"]) / found["seconds"] for name, found in many.items()}
+    late = {name: statistics.quantiles(found["latencies"], n=20)[-1] * 1e3 for name, found in by_clock.items()}
+    names = {
+        "echo": "bare grpc.aio echo",
+        "raw": "raw async opensearch-py",
+        "search": "Search",
+        "envoy": "Search through Envoy",
+    }
+    names["cached"] = "Search, cached"
+    table(
+        f"Search: {len(documents)} documents, {len(requests)} distinct queries, answers of {len(answer)} B, seed {seed}",
+        ["rung", "p50 ms, 1 in flight", f"a second, {IN_FLIGHT} in flight", f"p95 ms, open loop {OPEN_RATE:g}/s"],
+        [
+            [
+                title,
+                *(
+                    f"{found[name]:{form}}" if name in found else ""
+                    for found, form in ((middle, ".2f"), (rate, ",.0f"), (late, ".2f"))
+                ),
+            ]
+            for name, title in names.items()
+        ],
+    )
+    return [
+        at_most("envoy.added_p50_ms", middle["envoy"] - middle["search"], "ms", 0.7),
+        at_most("search.uncached.added_p50_ms", middle["search"] - middle["raw"], "ms", 1.0),
+        at_least("search.uncached.throughput_vs_raw", rate["search"] / rate["raw"], "x", 1.5),
+        told("search.cached.vs_echo", rate["cached"] / rate["echo"], "x"),
+        told("search.open.p95_ms", late["search"], "ms"),
+    ]
+
+
+def load(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Run a plan in a process of its own; raises CalledProcessError if any call fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.load"], input=_pickled(plan), stdout=subprocess.PIPE, check=True
+    )
+    found: dict[str, dict[str, Any]] = orjson.loads(done.stdout)
+    return found
+
+
+def _pickled(plan: Plan) -> bytes:
+    """Pickle a plan."""
+    return pickle.dumps(plan)
+
+
+def _requests(seed: int, count: int) -> list[bytes]:
+    """Make distinct requests of one to three words, so that no cache has seen them."""
+    dice = random.Random(seed)
+    words = sorted(
+        {word for document in python_documents() for word in document.title.lower().split(".") if word.isalpha()}
+    )
+    queries: set[str] = set()
+    while len(queries) < count:
+        queries.add(" ".join(dice.sample(words, dice.randrange(1, 4))))
+    return [search_pb2.SearchRequest(parent=PARENT, query=query).SerializeToString() for query in sorted(queries)]
+
+
+async def _recorded(place: Place, requests: list[bytes]) -> tuple[list[tuple[str, str]], bytes]:
+    """Ask each once of a recorded server; return what it sent to the engine, and an answer of usual length."""
+    async with (
+        recorder("search", place.pids["search"], place.engine) as recorded,
+        grpc.aio.insecure_channel(recorded.address) as channel,
+    ):
+        send: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+        await send(requests[0], metadata=place.metadata, timeout=30)  # identity and records are read once
+        recorded.calls.clear()
+        answers = [await send(request, metadata=place.metadata, timeout=30) for request in requests]
+        bodies = recorded.taken("search")
+    if len(bodies) != len(requests):
+        message = f"{len(requests)} searches became {len(bodies)} calls of the engine"
+        raise RuntimeError(message)
+    return bodies, sorted(answers, key=len)[len(answers) // 2]
+
+
+def _body(text: str) -> Any:
+    """Take a body as a program has it, a dict; that of `_msearch` is lines of text."""
+    return text if text.count("\n") > 1 else orjson.loads(text)
+
+
+@contextmanager
+def _echo(answer: bytes) -> Iterator[str]:
+    """Run the echo server."""
+    command = [sys.executable, "-m", "tests.bench.echo"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        if process.stdin is None or process.stdout is None:
+            message = "the echo server has no pipes"
+            raise RuntimeError(message)
+        try:
+            process.stdin.write(answer)
+            process.stdin.close()
+            yield f"127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
