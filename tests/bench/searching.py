@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import pickle
 import random
+import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +20,7 @@ import orjson
 from pinakes.client import Client
 from pinakes.demo.corpus import python_documents
 from pinakes.v1 import search_pb2
+from pinakes.v1.resources_pb2 import Document
 from tests.bench.load import Plan, Target
 from tests.bench.place import Place
 from tests.bench.recorder import recorder
@@ -38,7 +40,7 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
             if not written.ok:
                 message = f"{written.id} wasn't written: {written.error}"
                 raise RuntimeError(message)
-    requests = _requests(seed, 1500 if quick else 5000)
+    requests = _requests(seed, documents, 1500 if quick else 5000)
     bodies, answer = asyncio.run(_recorded(place, requests))
     raw = Target("raw", place.engine, "", [(path, _body(body)) for path, body in bodies])
     direct = Target("search", place.addresses["search"], METHOD, requests, place.metadata)
@@ -97,15 +99,14 @@ def _pickled(plan: Plan) -> bytes:
     return pickle.dumps(plan)
 
 
-def _requests(seed: int, count: int) -> list[bytes]:
-    """Make distinct requests of one to three words, so that no cache has seen them."""
+def _requests(seed: int, documents: Sequence[Document], count: int) -> list[bytes]:
+    """Make distinct requests of one to three words of one document, so that all find something and no cache knows them."""
     dice = random.Random(seed)
-    words = sorted(
-        {word for document in python_documents() for word in document.title.lower().split(".") if word.isalpha()}
-    )
+    texts = [sorted(set(re.findall(r"[a-z]{4,}", document.body.lower()))) for document in documents]
+    texts = [words for words in texts if len(words) >= 3]
     queries: set[str] = set()
     while len(queries) < count:
-        queries.add(" ".join(dice.sample(words, dice.randrange(1, 4))))
+        queries.add(" ".join(dice.sample(dice.choice(texts), dice.randrange(1, 4))))
     return [search_pb2.SearchRequest(parent=PARENT, query=query).SerializeToString() for query in sorted(queries)]
 
 

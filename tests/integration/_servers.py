@@ -191,7 +191,7 @@ async def new_tenant(platform: Platform, tenant_id: str = "") -> Tenant:
     tenant_id = tenant_id or f"t-{uuid.uuid4().hex[:12]}"
     async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
         await admin.create_tenant(tenant_id)
-        made = await admin.create_key(tenant=tenant_id, role="tenant-admin")
+        made = await admin.create_key(tenant=tenant_id, role="admin")
     return Tenant(tenant_id, made.secret)
 
 

@@ -79,7 +79,7 @@ def as_document(given: DocumentLike) -> resources_pb2.Document:
     if isinstance(given, resources_pb2.Document):
         return given
     if not isinstance(given, Mapping):
-        message = f"a document is a Document or a mapping, not {type(given).__name__}"
+        message = f"a document is a Document or a mapping, not {type(given).__name__}"  # type: ignore[unreachable]  # for callers without types
         raise TypeError(message)
     known = {"id", "name", *_FIELDS} | _OUTPUT_ONLY
     if unknown := [str(name) for name in given if name not in known]:
@@ -147,7 +147,7 @@ def timestamp(given: Time) -> timestamp_pb2.Timestamp:
             message = f"{given!r} isn't a time in RFC 3339, such as 2026-01-31T12:00:00Z"
             raise ValueError(message) from error
     else:
-        message = f"a time is a datetime or RFC 3339 text, not {type(given).__name__}"
+        message = f"a time is a datetime or RFC 3339 text, not {type(given).__name__}"  # type: ignore[unreachable]  # for callers without types
         raise TypeError(message)
     return made
 
@@ -161,7 +161,7 @@ def _texts(field: str, given: Iterable[str]) -> None:
 
 def _struct(given: Mapping[str, Any], path: str) -> struct_pb2.Struct:
     if not isinstance(given, Mapping):
-        message = f"{path}: a mapping is needed, not {type(given).__name__}"
+        message = f"{path}: a mapping is needed, not {type(given).__name__}"  # type: ignore[unreachable]  # for callers without types
         raise TypeError(message)
     made = struct_pb2.Struct()
     for name, value in given.items():

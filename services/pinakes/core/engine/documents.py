@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2, timestamp_pb2
 
 from pinakes.core.engine import mapping
 from pinakes.core.engine.tokens import tokens_of
@@ -23,7 +23,7 @@ from pinakes.v1 import resources_pb2
 Json = dict[str, Any]
 EXACT = 1 << 53
 SLOT_BYTES = 1000
-_HASHED = ("title", "body", "tags", "language", "attributes", "readers", "source_uri", "expire_time")
+_ATTRIBUTE = "attributes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ def check_document(document: resources_pb2.Document, schema: Schema, limits: Lim
     if size > limits.document_bytes:
         found.append(Violation("", f"the document has {size} bytes; at most {limits.document_bytes} are allowed"))
         return found
+    if document.HasField("expire_time") and not _valid(document.expire_time):
+        found.append(Violation("expire_time", "expected a time from 0001-01-01 to 9999-12-31"))
     count = 0
     # Depth first with a stack: a hostile nesting must not exhaust Python's.
     stack: list[tuple[str, struct_pb2.Value, int]] = [
@@ -155,8 +157,12 @@ def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str]
         document.tags.extend(source["tags"])
     if "language" in paths:
         document.language = language
-    if "attributes" in paths and "attrs" in source:
-        document.attributes.MergeFromString(base64.b64decode(source["attrs"]))
+    if "attrs" in source:
+        _read_attributes(document, source["attrs"], paths)
+    elif (single := [path for path in paths if path.startswith(_ATTRIBUTE)]) and "attrs" in source:
+        attributes = struct_pb2.Struct.FromString(base64.b64decode(source["attrs"]))
+        for path in single:
+            _copy(attributes, path.removeprefix(_ATTRIBUTE), document.attributes)
     if "readers" in paths and "readers" in source:
         document.readers.extend(source["readers"])
     if "source_uri" in paths and "source_uri" in source:
@@ -169,21 +175,57 @@ def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str]
     return document
 
 
+def _read_attributes(document: resources_pb2.Document, stored: str, paths: frozenset[str]) -> None:
+    """Set all attributes, or those that the mask names (`attributes.kind`)."""
+    raw = base64.b64decode(stored)
+    if "attributes" in paths:
+        document.attributes.MergeFromString(raw)
+        return
+    wanted = {path.removeprefix("attributes.") for path in paths if path.startswith("attributes.")}
+    if not wanted:
+        return
+    found = struct_pb2.Struct.FromString(raw)
+    for name in wanted & set(found.fields):
+        document.attributes.fields[name].CopyFrom(found.fields[name])
+
+
 def source_fields(paths: frozenset[str]) -> list[str]:
     """Return the engine's fields that a read of these paths needs."""
     fields = ["id", "revision", "hash", "language"]
     for path in paths & {"title", "body"}:
         fields.append(f"{path}_*")
     fields += paths & {"tags", "readers", "source_uri", "create_time", "update_time", "expire_time"}
-    if "attributes" in paths:
+    if any(path == "attributes" or path.startswith(_ATTRIBUTE) for path in paths):
         fields.append("attrs")
     return sorted(fields)
+
+
+def _copy(attributes: struct_pb2.Struct, path: str, target: struct_pb2.Struct) -> None:
+    """Copy one attribute: the one of that very name, or what the dots lead to."""
+    if path in attributes.fields:
+        target.fields[path].CopyFrom(attributes.fields[path])
+        return
+    name, _, rest = path.partition(".")
+    if rest and name in attributes.fields and attributes.fields[name].HasField("struct_value"):
+        inner = struct_pb2.Struct()
+        _copy(attributes.fields[name].struct_value, rest, inner)
+        if inner.fields:
+            target.fields[name].struct_value.MergeFrom(inner)
+
+
+def _valid(time: timestamp_pb2.Timestamp) -> bool:
+    try:
+        time.ToMilliseconds()
+    except ValueError:
+        return False
+    return True
 
 
 def content_hash(document: resources_pb2.Document) -> str:
     """Return the hash of what the caller wrote: the same content has the same hash, whatever wrote it."""
     content = resources_pb2.Document()
     content.CopyFrom(document)
+    content.DiscardUnknownFields()  # type: ignore[no-untyped-call,unused-ignore]
     for field in ("name", "create_time", "update_time", "etag", "content_hash"):
         content.ClearField(field)
     return hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()[:32]

@@ -108,7 +108,7 @@ def parse_filter(text: str, limits: Limits) -> Expression:
     except UnexpectedToken as error:
         raise _unexpected(text, error.token, set(error.expected)) from None
     except UnexpectedCharacters as error:
-        raise _unreadable(text, error.pos_in_stream, set(error.allowed or ())) from None
+        raise _unreadable(text, error.pos_in_stream or 0, set(error.allowed or ())) from None
     except VisitError as error:
         if isinstance(error.orig_exc, Fault):
             raise error.orig_exc from None
@@ -140,9 +140,17 @@ class _Builder(Transformer[Token, Expression]):
         return keys
 
     def bare(self, keys: tuple[Token, ...]) -> Expression:
-        first = _value(keys[0])
+        values = [_value(key) for key in keys]
+        first = values[0]
         if len(keys) > 1:
-            first = Value(".".join(_value(key).text for key in keys), position=first.position)
+            text = ".".join(value.text for value in values)
+            stars: list[int] = []
+            start = 0
+            for value in values:
+                stars += (start + star for star in value.stars)
+                start += len(value.text) + 1
+            # Quoted, if a part was: it may hold what would end an unquoted value.
+            first = Value(text, any(value.quoted for value in values), tuple(stars), first.position)
         return Words(first, first.position)
 
     def call(self, name: Token, *arguments: Token | Call | None) -> Call:
@@ -188,14 +196,20 @@ def _value(token: Token) -> Value:
         length, last = length + len(plain) + 1, match.end()
         if escape is None:
             stars.append(length - 1)
-        parts += (plain, "*" if escape is None else _escaped(escape))
+        parts += (plain, "*" if escape is None else _escaped(escape, _place(token) + 1 + match.start()))
     parts.append(body[last:])
     return Value("".join(parts), True, tuple(stars), _place(token))
 
 
-def _escaped(escape: str) -> str:
+def _escaped(escape: str, position: int) -> str:
     """Return the character of an escape; any other character stands for itself."""
-    return chr(int(escape[1:], 16)) if len(escape) == 5 else _CONTROLS.get(escape, escape)
+    if len(escape) != 5:
+        return _CONTROLS.get(escape, escape)
+    code = int(escape[1:], 16)
+    if 0xD800 <= code <= 0xDFFF:
+        # Half of a pair is no character: it can't be sent on as UTF-8.
+        raise filter_fault(position, f"\\{escape} is half of a character; write the character itself")
+    return chr(code)
 
 
 def _place(token: Token) -> int:
@@ -215,12 +229,19 @@ def _check_depth(text: str, limit: int) -> None:
             depth -= 1
 
 
+def _possible(text: str, start: int, expected: set[str]) -> set[str]:
+    """Return what was expected without what can't be: a closing parenthesis where none is open, the end where one is."""
+    found = [match.group() for match in _BRACKETS.finditer(text, 0, start)]
+    return expected - {"$END" if found.count("(") > found.count(")") else "_RPAR"}
+
+
 def _over(given: str, limit: int, name: str, reason: str) -> Fault:
     return invalid("filter", f"has {given}; at most {limit} are allowed (limit {name})", reason)
 
 
 def _unexpected(text: str, token: Token, expected: set[str]) -> Fault:
     """Make the fault of a word in a wrong place."""
+    expected = _possible(text, len(text) if token.type == "$END" else token.start_pos or 0, expected)
     if token.type == "$END":
         return filter_fault(len(text) + 1, f"expected {_words(expected)}, found end of filter")
     start = token.start_pos or 0
@@ -232,6 +253,7 @@ def _unreadable(text: str, start: int, expected: set[str]) -> Fault:
     """Make the fault of a character that nothing can begin with here."""
     if text[start] in "\"'" and not re.match(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", text[start:], re.DOTALL):
         return filter_fault(start + 1, "expected a closing quote, found end of filter")
+    expected = _possible(text, start, expected)
     word = re.match(r"[^\s()\"',:=<>!.]+|.", text[start:], re.DOTALL)
     return filter_fault(start + 1, f"expected {_words(expected)}, found {word.group()[:40] if word else ''}")
 

@@ -23,6 +23,7 @@ from pinakes.core.query.expression import (
     filter_fault,
 )
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
+from pinakes.core.times import parse_time_ms
 
 Json = dict[str, Any]
 
@@ -38,7 +39,6 @@ _TYPES = {
     AttributeType.BOOL: "bool", AttributeType.TIME: "time", AttributeType.GEO: "geo",
 }  # fmt: skip
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DISTANCE = re.compile(r"\d+(?:\.\d+)?(?:m|km|mi|ft|yd|nmi)", re.ASCII)
 
 
@@ -275,19 +275,10 @@ def _time(value: Value | Call, path: Path) -> int | str:
         if value.name != "now" or value.arguments:
             _wrong(value.position, f"{value.name}() isn't a time; use now()", "FILTER_UNKNOWN_FUNCTION")
         return "now"
-    match = _TIME.fullmatch(value.text)
-    if match:
-        day, clock, fraction, zone = match.groups()
-        try:
-            moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-            seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _SECOND
-            return seconds * 1000 + int((fraction or "0").ljust(3, "0")[:3])
-        except (ValueError, OverflowError):
-            pass
-    _mistyped(value, path, "a time such as 2026-01-31T12:00:00Z")
-
-
-_SECOND = datetime(1970, 1, 1, 0, 0, 1) - datetime(1970, 1, 1)
+    try:
+        return parse_time_ms(value.text)
+    except ValueError:
+        _mistyped(value, path, "a time such as 2026-01-31T12:00:00Z")
 
 
 def _mistyped(value: Value, path: Path, expected: str) -> NoReturn:

@@ -24,6 +24,8 @@ from pinakes.core.rpc.errors import fault_of, status_of
 from pinakes.core.telemetry import logs, metrics, tracing
 
 if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
+
     from pinakes.core.identity.authenticator import Authenticator
     from pinakes.core.limits.rate import TenantLimiter
     from pinakes.core.settings import Settings
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 Proceed = Callable[[], Awaitable[bytes]]
 Link = Callable[[Call, Proceed], Awaitable[bytes]]
-Handler = grpc.RpcMethodHandler[Any, Any]
 # Outermost first. `errors` stands inside what reports the outcome and outside what can refuse; limits come before a
 # message is parsed, because parsing costs; names are judged last, because they stand in the message.
 ORDER = (
@@ -244,11 +245,9 @@ def field_path(elements: Any) -> str:
     parts: list[str] = []
     for element in elements:
         text = element.field_name
-        kind = element.WhichOneof("subscript")
-        if kind == "index":
-            text += f"[{element.index}]"
-        elif kind:
-            text += f'["{getattr(element, kind)}"]'
+        if element.subscript is not None:
+            value = element.subscript.value
+            text += f"[{value}]" if element.subscript.field == "index" else f'["{value}"]'
         parts.append(text)
     return ".".join(parts)
 

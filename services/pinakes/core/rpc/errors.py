@@ -10,7 +10,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault, Kind, Violation
 
 DOMAIN = "pinakes"
 CODES = {
@@ -27,8 +27,10 @@ CODES = {
     Kind.UNIMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     Kind.INTERNAL: grpc.StatusCode.INTERNAL,
 }
-_MESSAGE_CHARS = 1000
-_VIOLATIONS = 50
+# Statuses travel in trailers, of which clients take 8 KiB; base64 and percent-encoding count.
+_MESSAGE_BYTES = 800
+_FIELD_BYTES = 200
+_VIOLATIONS_BYTES = 2400
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -46,13 +48,9 @@ def status_of(fault: Fault, request_id: str = "") -> status_pb2.Status:
     """Translate a fault to a status with `ErrorInfo` and whatever other details fit."""
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=fault.reason, domain=DOMAIN, metadata=fault.metadata)]
     if fault.violations:
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-            for v in fault.violations[:_VIOLATIONS]
-        ]
-        details.append(error_details_pb2.BadRequest(field_violations=violations))
+        details.append(_bad_request(fault.violations))
     if fault.quota:
-        quota = error_details_pb2.QuotaFailure.Violation(subject=fault.quota, description=fault.message)
+        quota = error_details_pb2.QuotaFailure.Violation(subject=fault.quota, description=_cut(fault.message, _FIELD_BYTES))
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
     if fault.retry_after is not None:
         delay = duration_pb2.Duration()
@@ -64,9 +62,28 @@ def status_of(fault: Fault, request_id: str = "") -> status_pb2.Status:
     if request_id:
         details.append(error_details_pb2.RequestInfo(request_id=request_id))
     code: int = CODES[fault.kind].value[0]
-    status = status_pb2.Status(code=code, message=fault.message[:_MESSAGE_CHARS])
+    status = status_pb2.Status(code=code, message=_cut(fault.message, _MESSAGE_BYTES))
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def _bad_request(violations: tuple[Violation, ...]) -> error_details_pb2.BadRequest:
+    """Return as many violations as there is room for, at least the first: paths hold callers' own keys of any length."""
+    request = error_details_pb2.BadRequest()
+    for violation in violations:
+        field, description = _cut(violation.field, _FIELD_BYTES), _cut(violation.description, _MESSAGE_BYTES)
+        request.field_violations.add(field=field, description=description)
+        if request.ByteSize() > _VIOLATIONS_BYTES:
+            if len(request.field_violations) > 1:
+                del request.field_violations[-1]
+            break
+    return request
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the beginning of a text that has at most so many bytes."""
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= most and encoded.isascii() else encoded[:most].decode("utf-8", "ignore")

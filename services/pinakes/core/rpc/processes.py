@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from pinakes.core.telemetry import metrics
@@ -22,7 +23,7 @@ def run_many(count: int, serve: Callable[[], None]) -> None:
     if metrics.MULTIPROC not in os.environ:
         # prometheus-client looks for the folder when it is imported, so the program begins anew with it.
         os.environ[metrics.MULTIPROC] = tempfile.mkdtemp(prefix="pinakes-metrics-")
-        os.execv(sys.orig_argv[0], sys.orig_argv)  # noqa: S606  # this very program
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this very program; its first word may lack the path
     children: set[int] = set()
     stopping = False
 
@@ -30,7 +31,8 @@ def run_many(count: int, serve: Callable[[], None]) -> None:
         nonlocal stopping
         stopping = True
         for pid in children:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

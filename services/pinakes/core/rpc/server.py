@@ -109,17 +109,23 @@ def make_server(
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     all_names = [s.full_name for f in FILES for s in f.services_by_name.values()]
     reflection.enable_server_reflection((*all_names, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
-    if settings.tls_cert_file and settings.tls_key_file:
-        client_ca = settings.tls_client_ca_file.read_bytes() if settings.tls_client_ca_file else None
-        pair = (settings.tls_key_file.read_bytes(), settings.tls_cert_file.read_bytes())
-        credentials = grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
-        bound = server.add_secure_port(settings.listen, credentials)
-    else:
-        bound = server.add_insecure_port(settings.listen)
-    if not bound:
+    try:
+        _bind(server, settings)
+    except RuntimeError:
         message = f"pinakes: PINAKES_LISTEN: {settings.listen} can't be bound"
-        raise SystemExit(message)
+        raise SystemExit(message) from None
     return server, health
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> None:
+    """Open the port, with TLS if there is a certificate. Raises RuntimeError when it is taken."""
+    if not (settings.tls_cert_file and settings.tls_key_file):
+        server.add_insecure_port(settings.listen)
+        return
+    client_ca = settings.tls_client_ca_file.read_bytes() if settings.tls_client_ca_file else None
+    pair = (settings.tls_key_file.read_bytes(), settings.tls_cert_file.read_bytes())
+    credentials = grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
+    server.add_secure_port(settings.listen, credentials)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

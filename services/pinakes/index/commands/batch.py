@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pinakes.core.engine.documents import tombstone
@@ -56,22 +57,22 @@ def _checked(
     bad: Mapping[int, tuple[Violation, ...]],
 ) -> dict[int, str]:
     """Reject what can't be written, and return the document ids of the rest by position."""
-    twice = {name for name, count in Counter(r.name for r in results).items() if count > 1}
+    # By parsed name: `tenants/-` and the tenant's own id are two names of one document.
+    targets = [_target(result.name, writer) for result in results]
+    written = Counter(targets)
     good: dict[int, str] = {}
-    for i, (item, result) in enumerate(zip(request.writes, results, strict=True)):
-        place = f"writes[{i}]"
+    for i, (item, result, name) in enumerate(zip(request.writes, results, targets, strict=True)):
+        place = f"writes[{i}].{item.WhichOneof('operation')}"
         try:
             if i in bad:
                 raise Fault(Kind.INVALID, "DOCUMENT_INVALID", f"{bad[i][0].field}: {bad[i][0].description}", bad[i])
-            name = names.parse(result.name)
-            if name.tenant not in {names.OWN, writer.scope.owner.tenant_id} or (
-                name.collection != writer.scope.owner.collection_id
-            ):
+            owner = writer.scope.owner
+            if (name.tenant, name.collection) != (owner.tenant_id, owner.collection_id):
                 raise invalid(f"{place}.name", f"the document must be in {request.parent}", "DOCUMENT_OUTSIDE_PARENT")
-            if result.name in twice:
+            if written[name] > 1:
                 raise invalid(f"{place}.name", "the batch writes this document more than once", "DUPLICATE_DOCUMENT")
             if item.WhichOneof("operation") == "put":
-                writer.check(item.put, f"{place}.put")
+                writer.check(item.put, place)
         except Fault as fault:
             _fail(result, Outcome.OUTCOME_REJECTED, fault)
         else:
@@ -163,6 +164,12 @@ async def _write_conditional(
             _fail(results[i], Outcome.OUTCOME_CONFLICT, Fault(Kind.CONFLICT, "ETAG_MISMATCH", text))
 
     await asyncio.gather(*(one(i, put) for i, put in conditional))
+
+
+def _target(name: str, writer: Writer) -> names.Name:
+    """Return the document that a name means: the caller's own tenant has two names."""
+    parsed = names.parse(name)
+    return replace(parsed, tenant=writer.scope.owner.tenant_id) if parsed.tenant == names.OWN else parsed
 
 
 def _name(item: index_pb2.DocumentWrite) -> str:
