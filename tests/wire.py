@@ -72,7 +72,10 @@ class Door:
 
     def __init__(self, endpoint: str) -> None:
         """Connect at the first call."""
-        options = [("grpc.max_send_message_length", _MESSAGE_BYTES), ("grpc.max_receive_message_length", _MESSAGE_BYTES)]
+        options = [
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+        ]
         self._channel = grpc.insecure_channel(endpoint, options=options)
 
     def __enter__(self) -> Self:

@@ -129,7 +129,7 @@ def world(platform: Any) -> Iterator[World]:
 def test_every_rpc_of_the_contract_is_in_this_matrix() -> None:
     assert set(METHODS) == set(NAMED) | set(OVER_ALL)
     for name, build in NAMED.items():
-        assert build(Names("tenants/a", "default", "a", "a")).DESCRIPTOR == METHODS[name].input_type
+        assert METHODS[name].input_type == build(Names("tenants/a", "default", "a", "a")).DESCRIPTOR
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS)

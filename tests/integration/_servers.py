@@ -103,7 +103,9 @@ def running(platform: Platform, name: str, folder: Path, **changes: str) -> Iter
         "PINAKES_LISTEN": f"127.0.0.1:{free_port()}",
         "PINAKES_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
     }
-    server = ServerProcess(name, {**platform.env_for(name), **own, **changes}, folder / f"{name}-{uuid.uuid4().hex}.log")
+    server = ServerProcess(
+        name, {**platform.env_for(name), **own, **changes}, folder / f"{name}-{uuid.uuid4().hex}.log"
+    )
     try:
         yield server
     finally:

@@ -73,7 +73,7 @@ async def test_without_a_known_key_nobody_gets_in(platform: Platform, key: str |
             with pytest.raises(Unauthenticated) as caught:
                 await call
             assert caught.value.reason == reason
-            assert key is None or key not in str(caught.value)
+            assert key is None or len(key) < 10 or key not in str(caught.value)
 
 
 async def test_the_id_of_a_key_with_another_secret_is_an_unknown_key(platform: Platform, tenant: Tenant) -> None:

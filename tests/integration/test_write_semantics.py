@@ -133,7 +133,7 @@ async def test_a_late_older_write_does_not_bring_a_deleted_document_back(
     await client.delete_document("a")
     grave = await scope.get("a")
     assert grave is not None
-    assert grave.deleted
+    assert grave.gone
     assert "title_en" not in grave.source
     for late in (written.revision, grave.revision - 1):
         (answer,) = await scope.bulk([body_of(scope, "a", "undead", late)], searchable=False)
@@ -175,9 +175,7 @@ async def test_a_write_that_a_later_one_has_overtaken_is_superseded(
     answers = await client.batch_write([document("a", title="overtaken"), document("b", title="not overtaken")])
     assert [result.outcome for result in answers.results] == [Outcome.OUTCOME_SUPERSEDED, Outcome.OUTCOME_CREATED]
     assert (await client.get_document("a")).title == "later"
-    (answer,) = await scope.bulk(
-        [Put("a", tombstone(scope.owner, "a", found.revision + 2 * HOUR))], searchable=False
-    )
+    (answer,) = await scope.bulk([Put("a", tombstone(scope.owner, "a", found.revision + 2 * HOUR))], searchable=False)
     assert answer["status"] == 200
     with pytest.raises(NotFound):
         await client.get_document("a")

@@ -25,14 +25,27 @@ class Shelf:
 PYTHON = Shelf(
     "python-docs",
     "Documentation of the Python standard library",
-    ("kind:string:sortable", "module:string:sortable", "package:string", "line:number:sortable")
-    + ("words:number:sortable", "public:bool", "signature:text"),
+    (
+        "kind:string:sortable",
+        "module:string:sortable",
+        "package:string",
+        "line:number:sortable",
+        "words:number:sortable",
+        "public:bool",
+        "signature:text",
+    ),
 )
 PACKAGES = Shelf(
     "packages",
     "Installed distributions",
-    ("package:string:sortable", "version:string", "license:string:sortable", "requirements:number:sortable")
-    + ("readme_words:number:sortable", "typed:bool"),
+    (
+        "package:string:sortable",
+        "version:string",
+        "license:string:sortable",
+        "requirements:number:sortable",
+        "readme_words:number:sortable",
+        "typed:bool",
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ class Owner:
 
     def engine_id(self, document_id: str) -> str:
         """Return `_id`: the same caller's id in another tenant or collection must never be the same document."""
-        text = "\0".join((self.tenant_uid, self.collection_uid, document_id)).encode()
+        text = f"{self.tenant_uid}\0{self.collection_uid}\0{document_id}".encode()
         return base64.urlsafe_b64encode(hashlib.sha256(text).digest())[:22].decode()
 
     def name(self, document_id: str) -> str:
@@ -67,7 +68,7 @@ def check_document(document: resources_pb2.Document, schema: Schema, limits: Lim
             return [Violation(path, f"attributes may be nested {limits.attribute_depth} deep")]
         if kind == "number_value":
             number = value.number_value
-            if number != number or number in {float("inf"), float("-inf")}:
+            if not math.isfinite(number):
                 found.append(Violation(path, "a number must be finite"))
             elif abs(number) > EXACT:
                 found.append(Violation(path, "whole numbers beyond 2^53 can't be kept exactly; send a string"))
@@ -159,10 +160,6 @@ def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str]
         document.language = language
     if "attrs" in source:
         _read_attributes(document, source["attrs"], paths)
-    elif (single := [path for path in paths if path.startswith(_ATTRIBUTE)]) and "attrs" in source:
-        attributes = struct_pb2.Struct.FromString(base64.b64decode(source["attrs"]))
-        for path in single:
-            _copy(attributes, path.removeprefix(_ATTRIBUTE), document.attributes)
     if "readers" in paths and "readers" in source:
         document.readers.extend(source["readers"])
     if "source_uri" in paths and "source_uri" in source:
@@ -181,19 +178,16 @@ def _read_attributes(document: resources_pb2.Document, stored: str, paths: froze
     if "attributes" in paths:
         document.attributes.MergeFromString(raw)
         return
-    wanted = {path.removeprefix("attributes.") for path in paths if path.startswith("attributes.")}
-    if not wanted:
-        return
-    found = struct_pb2.Struct.FromString(raw)
-    for name in wanted & set(found.fields):
-        document.attributes.fields[name].CopyFrom(found.fields[name])
+    if single := [path for path in paths if path.startswith(_ATTRIBUTE)]:
+        found = struct_pb2.Struct.FromString(raw)
+        for path in single:
+            _copy(found, path.removeprefix(_ATTRIBUTE), document.attributes)
 
 
 def source_fields(paths: frozenset[str]) -> list[str]:
     """Return the engine's fields that a read of these paths needs."""
     fields = ["id", "revision", "hash", "language"]
-    for path in paths & {"title", "body"}:
-        fields.append(f"{path}_*")
+    fields += [f"{path}_*" for path in paths & {"title", "body"}]
     fields += paths & {"tags", "readers", "source_uri", "create_time", "update_time", "expire_time"}
     if any(path == "attributes" or path.startswith(_ATTRIBUTE) for path in paths):
         fields.append("attrs")

@@ -35,9 +35,9 @@ class Found:
     primary_term: int
 
     @property
-    def deleted(self) -> bool:
-        """Whether it is a tombstone."""
-        return bool(self.source.get("deleted"))
+    def gone(self) -> bool:
+        """Whether callers see it no more: it is a tombstone, or has expired."""
+        return bool(self.source.get("deleted")) or self.source.get("expire_time", now_ms() + 1) <= now_ms()
 
     @property
     def revision(self) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken, v_args
 from lark.exceptions import VisitError
@@ -108,7 +109,7 @@ def parse_filter(text: str, limits: Limits) -> Expression:
     except UnexpectedToken as error:
         raise _unexpected(text, error.token, set(error.expected)) from None
     except UnexpectedCharacters as error:
-        raise _unreadable(text, error.pos_in_stream or 0, set(error.allowed or ())) from None
+        raise _unreadable(text, cast("int", error.pos_in_stream), set(error.allowed or ())) from None
     except VisitError as error:
         if isinstance(error.orig_exc, Fault):
             raise error.orig_exc from None

@@ -6,7 +6,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from pinakes.core.engine.tokens import EXACT, presence, token

@@ -50,7 +50,9 @@ def status_of(fault: Fault, request_id: str = "") -> status_pb2.Status:
     if fault.violations:
         details.append(_bad_request(fault.violations))
     if fault.quota:
-        quota = error_details_pb2.QuotaFailure.Violation(subject=fault.quota, description=_cut(fault.message, _FIELD_BYTES))
+        quota = error_details_pb2.QuotaFailure.Violation(
+            subject=fault.quota, description=_cut(fault.message, _FIELD_BYTES)
+        )
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
     if fault.retry_after is not None:
         delay = duration_pb2.Duration()

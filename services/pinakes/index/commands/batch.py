@@ -94,7 +94,7 @@ async def _apply(
     plain: list[tuple[int, Put]] = []
     conditional: list[tuple[int, Put]] = []
     for i in positions:
-        there = seen[i] if seen[i] is not None and not seen[i].deleted else None  # type: ignore[union-attr]
+        there = seen[i] if seen[i] is not None and not seen[i].gone else None  # type: ignore[union-attr]
         item, result = request.writes[i], results[i]
         is_put = item.WhichOneof("operation") == "put"
         etag = item.put.etag if is_put else item.delete.etag

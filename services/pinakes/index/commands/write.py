@@ -86,7 +86,7 @@ async def create(request: index_pb2.CreateDocumentRequest, writer: Writer) -> re
         resource=("pinakes/Document", writer.scope.owner.name(document_id)),
     )  # fmt: skip
     seen = await writer.scope.get(document_id, ())
-    if seen is not None and not seen.deleted:
+    if seen is not None and not seen.gone:
         raise exists
     body = await writer.compile(request.document, document_id, None)
     searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
@@ -105,7 +105,7 @@ async def update(request: index_pb2.UpdateDocumentRequest, document_id: str, wri
     searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
     for _ in range(_TRIES):
         seen = await writer.scope.get(document_id)
-        if seen is None or seen.deleted:
+        if seen is None or seen.gone:
             if not request.allow_missing or request.document.etag:
                 raise writer.absent(document_id)
             merged, create_ms = request.document, None
@@ -133,7 +133,7 @@ async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, wri
     searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
     for _ in range(_TRIES):
         seen = await writer.scope.get(document_id, ("hash",))
-        if seen is None or seen.deleted:
+        if seen is None or seen.gone:
             if request.allow_missing:
                 return
             raise writer.absent(document_id)

@@ -15,7 +15,6 @@ from pinakes.core.query.mask import read_paths
 from pinakes.core.query.order import compile_order
 from pinakes.core.query.pages import page_size
 from pinakes.core.rpc import names
-from pinakes.core.tenancy.models import now_ms
 from pinakes.index.commands.write import ALL_PATHS
 from pinakes.v1 import index_pb2, resources_pb2
 
@@ -59,7 +58,7 @@ async def _read(
     found = await scope.mget(ids, source_fields(paths))
 
     def message(one: Found | None) -> resources_pb2.Document | None:
-        if one is None or one.deleted or one.source.get("expire_time", now_ms() + 1) <= now_ms():
+        if one is None or one.gone:
             return None
         etag = platform.etags.make(one.source["revision"], one.source.get("hash", ""))
         return read_document(one.source, scope.owner, paths, etag)
