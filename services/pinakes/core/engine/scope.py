@@ -37,7 +37,8 @@ class Found:
     @property
     def gone(self) -> bool:
         """Whether callers see it no more: it is a tombstone, or has expired."""
-        return bool(self.source.get("deleted")) or self.source.get("expire_time", now_ms() + 1) <= now_ms()
+        expires: int | None = self.source.get("expire_time")
+        return bool(self.source.get("deleted")) or (expires is not None and expires <= now_ms())
 
     @property
     def revision(self) -> int:

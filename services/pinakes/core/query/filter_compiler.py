@@ -175,7 +175,7 @@ class _Compiler:
             _mistyped(distance, path, 'a distance such as "5km" (m, km, mi, ft, yd, nmi)')
         return {"geo_distance": {"distance": distance.text, found[1]: {"lat": latitude, "lon": longitude}}}
 
-    def _resolve(self, path: Path) -> tuple[str, str] | None:
+    def _resolve(self, path: Path) -> tuple[str, str] | None:  # noqa: RET503  # `_wrong` never returns
         """Return kind and engine field of a path; None if it is an attribute that isn't declared."""
         first = path.keys[0]
         if len(path.keys) == 1 and first in FIELDS:

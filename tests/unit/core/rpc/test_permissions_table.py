@@ -29,7 +29,9 @@ def test_the_field_that_names_the_tenant_is_a_string_of_the_request(path: str) -
         return
     message, *_, leaf = METHODS[path].input_type, *name_field.split(".")
     for part in name_field.split(".")[:-1]:
-        message = message.fields_by_name[part].message_type
+        inner = message.fields_by_name[part].message_type
+        assert inner is not None
+        message = inner
     field = message.fields_by_name[leaf]
     assert field.type == field.TYPE_STRING
     assert not field.is_repeated
