@@ -70,9 +70,9 @@ def test_every_method_of_the_contract_is_listed(grpcurl: Grpcurl) -> None:
     assert listed == {name[1:].replace("/", ".") for name in METHODS}
 
 
-def test_methods_and_messages_describe_themselves(grpcurl: Grpcurl) -> None:
-    method = grpcurl.told("describe", "pinakes.v1.SearchService.Search")
-    assert "rpc Search ( .pinakes.v1.SearchRequest ) returns ( .pinakes.v1.SearchResponse )" in method
+def test_services_and_messages_describe_themselves(grpcurl: Grpcurl) -> None:
+    service = grpcurl.told("describe", "pinakes.v1.SearchService")
+    assert "rpc Search ( .pinakes.v1.SearchRequest ) returns ( .pinakes.v1.SearchResponse )" in service
     assert "string query = 2" in grpcurl.told("describe", "pinakes.v1.SearchRequest")
 
 
@@ -103,7 +103,7 @@ def test_a_refusal_is_shown_with_its_reason_and_place(grpcurl: Grpcurl, own: Hom
     assert "at character 7" in status["message"]
     reasons = [detail.get("reason") for detail in status["details"]]
     assert "FILTER_SYNTAX" in reasons
-    fields = [v["field"] for detail in status["details"] for v in detail.get("fieldViolations", [])]
+    fields = [v["field"] for detail in status["details"] for v in detail.get("field_violations", [])]
     assert fields == ["filter"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from pinakes.client import AsyncClient, document
+from pinakes.client import AsyncClient, DeadlineExceeded, Unavailable, document
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2, resources_pb2, search_pb2, tenant_pb2
 from tests.integration import _servers
@@ -147,3 +147,18 @@ async def test_without_the_engine_callers_hear_when_to_try_again_and_all_comes_b
         metadata=bearer(tenant.key), timeout=30,
     )  # fmt: skip
     assert made.title == "x"
+    await eventually_through_the_front_door(platform, tenant)
+
+
+async def eventually_through_the_front_door(platform: Platform, tenant: Tenant) -> None:
+    """Wait until Envoy has seen that the servers are healthy again."""
+    end = time.monotonic() + BACK_SECONDS
+    async with AsyncClient(platform.endpoint, key=tenant.key, timeout=PATIENCE) as client:
+        while True:
+            try:
+                await asyncio.gather(client.search("title"), client.get_document("d0"), client.get_tenant())
+            except (Unavailable, DeadlineExceeded):
+                assert time.monotonic() < end
+                await asyncio.sleep(0.2)
+            else:
+                return

@@ -14,7 +14,7 @@ from pinakes.core.engine.scope import Put, TenantScope
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2, resources_pb2
 from tests.integration._engine import Direct, direct
-from tests.integration._servers import Tenant, new_tenant
+from tests.integration._servers import Tenant, bearer, new_tenant, open_channel, stubs
 
 __all__ = ["direct"]
 
@@ -246,17 +246,29 @@ async def test_applied_is_read_at_once_and_searchable_is_found_at_once(client: A
     assert (await client.search("together")).total_size == 50
 
 
-async def test_bad_items_of_a_batch_are_refused_one_by_one_and_the_others_written(client: AsyncClient) -> None:
-    answers = await client.batch_write([
-        document("good", title="fine"),
-        document("twice", title="1"),
-        document("twice", title="2"),
-        document("long", title="x" * 1001),
-        document("tenants/other/collections/default/documents/foreign", title="x"),
-        document("bad id", title="x"),
-    ])  # fmt: skip
+async def test_bad_items_of_a_batch_are_refused_one_by_one_and_the_others_written(
+    platform: Platform, client: AsyncClient, tenant: Tenant
+) -> None:
+    titles = {
+        tenant.document("good"): ["fine"],
+        tenant.document("twice"): ["1", "2"],
+        tenant.document("long"): ["x" * 1001],
+        tenant.document("bad id"): ["x"],
+        tenant.document("elsewhere").replace("default", "more"): ["x"],
+        "tenants/other/collections/default/documents/foreign": ["x"],
+    }
+    writes = [
+        index_pb2.DocumentWrite(put=resources_pb2.Document(name=name, title=title))
+        for name, given in titles.items()
+        for title in given
+    ]
+    async with open_channel(platform.endpoint) as channel:
+        answers = await stubs(channel).index.BatchWriteDocuments(
+            index_pb2.BatchWriteDocumentsRequest(parent=tenant.collection, writes=writes),
+            metadata=bearer(tenant.key), timeout=20,
+        )  # fmt: skip
     rejected = Outcome.OUTCOME_REJECTED
-    assert [r.outcome for r in answers.results] == [Outcome.OUTCOME_CREATED, *[rejected] * 5]
+    assert [r.outcome for r in answers.results] == [Outcome.OUTCOME_CREATED, *[rejected] * 6]
     for result in answers.results[1:]:
         assert result.status.code == 3
         assert result.status.details

@@ -50,7 +50,7 @@ class SearchServiceServicer:
         """Finds documents by words, filter or both, best first or in a given order.
 
         INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
-        Written documents are found within about a second, those written with mode SEARCHABLE at once.
+        Written documents are found within two seconds, those written with mode SEARCHABLE at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,7 @@ class SearchServiceStub:
     """Finds documents by words, filter or both, best first or in a given order.
 
     INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
-    Written documents are found within about a second, those written with mode SEARCHABLE at once.
+    Written documents are found within two seconds, those written with mode SEARCHABLE at once.
     """
 
 @_typing.type_check_only
@@ -49,7 +49,7 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Finds documents by words, filter or both, best first or in a given order.
 
     INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
-    Written documents are found within about a second, those written with mode SEARCHABLE at once.
+    Written documents are found within two seconds, those written with mode SEARCHABLE at once.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -64,7 +64,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Finds documents by words, filter or both, best first or in a given order.
 
         INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
-        Written documents are found within about a second, those written with mode SEARCHABLE at once.
+        Written documents are found within two seconds, those written with mode SEARCHABLE at once.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

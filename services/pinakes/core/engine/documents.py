@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf import struct_pb2, timestamp_pb2
 
 from pinakes.core.engine import mapping
+from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS
 from pinakes.core.engine.tokens import tokens_of
 from pinakes.core.faults import Fault, Kind, Violation
 from pinakes.core.query.schema import AttributeType, Schema, language_field
@@ -248,8 +249,6 @@ def _plain(value: struct_pb2.Value) -> Any:
 
 def revision_ms(revision: int) -> int:
     """Return the time of a revision in ms since 1970."""
-    from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS  # constants only; avoids a cycle
-
     return ((revision >> SLOT_BITS) + EPOCH_US) // 1000
 
 
