@@ -18,7 +18,13 @@ INVALID, UNAUTHENTICATED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNA
 NOT_FOUND, ABORTED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ABORTED
 Outcome = index_pb2.WriteResult
 OWN = "tenants/-/collections/default"
-ATTRIBUTES = (("price", "NUMBER", True), ("kind", "STRING", True), ("due", "TIME", True), ("note", "TEXT", False), ("ok", "BOOL", True))
+ATTRIBUTES = (
+    ("price", "NUMBER", True),
+    ("kind", "STRING", True),
+    ("due", "TIME", True),
+    ("note", "TEXT", False),
+    ("ok", "BOOL", True),
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,13 @@ def own(door: Door, platform: Any) -> Iterator[Home]:
             collection.attributes.add(name=name, type=types.Value(f"TYPE_{kind}"), sortable=sortable)
         door.call(INDEX + "UpdateCollection", index_pb2.UpdateCollectionRequest(collection=collection), made.service)
         for number in range(3):
-            put(door, made.service, made.document(f"d{number}"), title=f"bad input {number}", attributes={"price": number})
+            put(
+                door,
+                made.service,
+                made.document(f"d{number}"),
+                title=f"bad input {number}",
+                attributes={"price": number},
+            )
         yield made
 
 
@@ -93,9 +105,7 @@ def test_the_right_key_id_with_a_wrong_secret_is_as_wrong_as_an_unknown_id(door:
     assert len({(refusal.message, refusal.reason) for refusal in refusals}) == 1
 
 
-def test_a_revoked_key_is_refused_by_every_service_within_five_seconds(
-    door: Door, own: Home, platform: Any
-) -> None:
+def test_a_revoked_key_is_refused_by_every_service_within_five_seconds(door: Door, own: Home, platform: Any) -> None:
     made = new_key(door, platform.admin_key, own.tenant_id, ROLES.ROLE_TENANT_ADMIN)
     calls: dict[str, Message] = {
         SEARCH + "Search": search(query="x"),

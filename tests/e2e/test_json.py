@@ -53,7 +53,9 @@ class Curl:
         for name, value in query.items():
             command += ["--data-urlencode", f"{name}={value}"]
         given = data if isinstance(data, bytes) or data is None else json.dumps(data).encode()
-        done = subprocess.run([*command, f"http://{self._endpoint}{path}"], check=False, input=given, capture_output=True, timeout=60)
+        done = subprocess.run(
+            [*command, f"http://{self._endpoint}{path}"], check=False, input=given, capture_output=True, timeout=60
+        )
         assert done.returncode == 0, done.stderr
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
@@ -95,7 +97,11 @@ def test_a_document_is_created_read_changed_listed_and_deleted(curl: Curl, own: 
     assert created["name"] == own.document("json-1")
     read = curl("GET", f"{DOCUMENTS}/json-1")
     assert (read.status, read.json) == (200, created)
-    changed = curl("PATCH", f"{DOCUMENTS}/json-1?update_mask=title&mode=WRITE_MODE_SEARCHABLE", {"title": "Vellum", "tags": ["ignored"]}).json
+    changed = curl(
+        "PATCH",
+        f"{DOCUMENTS}/json-1?update_mask=title&mode=WRITE_MODE_SEARCHABLE",
+        {"title": "Vellum", "tags": ["ignored"]},
+    ).json
     assert (changed["title"], changed["tags"]) == ("Vellum", ["old"])
     listed = curl("GET", DOCUMENTS, read_mask="title").json
     assert [document["title"] for document in listed["documents"]] == ["Vellum"]
@@ -141,7 +147,10 @@ def test_tenants_keys_and_collections_are_administered(platform: Any, own: Home)
     assert admin("POST", f"/v1/{key_name}:revoke", {}).json["state"] == "STATE_REVOKED"
     collection = {"displayName": "Maps", "attributes": [{"name": "scale", "type": "TYPE_NUMBER"}]}
     assert admin("POST", "/v1/tenants/-/collections?collection_id=maps", collection).json["displayName"] == "Maps"
-    assert admin("PATCH", "/v1/tenants/-/collections/maps?update_mask=display_name", {"displayName": "Charts"}).status == 200
+    assert (
+        admin("PATCH", "/v1/tenants/-/collections/maps?update_mask=display_name", {"displayName": "Charts"}).status
+        == 200
+    )
     assert admin("GET", "/v1/tenants/-/collections/maps").json["displayName"] == "Charts"
     assert admin("DELETE", "/v1/tenants/-/collections/maps").status == 200
 

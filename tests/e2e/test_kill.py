@@ -37,9 +37,7 @@ async def test_what_was_acknowledged_is_there_after_the_index_server_was_killed(
 
     async def write(client: AsyncClient, writer: int) -> None:
         for call in range(CALLS):
-            documents = [
-                document(f"d-{writer}-{call}-{n}", title=f"title {writer} {call} {n}") for n in range(BATCH)
-            ]
+            documents = [document(f"d-{writer}-{call}-{n}", title=f"title {writer} {call} {n}") for n in range(BATCH)]
             async for written in client.write_many(documents, patience=120):
                 assert written.ok, written
                 acknowledged[written.id] = written.etag

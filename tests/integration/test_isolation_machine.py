@@ -87,7 +87,7 @@ class Tenants(RuleBasedStateMachine):
     # ---- who calls
 
     @rule(other=st.booleans(), credential=st.sampled_from(CREDENTIALS))
-    def switch(self, other: bool, credential: str) -> None:  # noqa: FBT001  # hypothesis passes it by name
+    def switch(self, other: bool, credential: str) -> None:  # hypothesis passes it by name
         if other:
             self.mine, self.other = self.other, self.mine
         self.credential = credential
@@ -95,7 +95,7 @@ class Tenants(RuleBasedStateMachine):
     # ---- writing
 
     @rule(document_id=IDS, title=TEXTS, body=TEXTS, searchable=st.booleans())
-    def create(self, document_id: str, title: str, body: str, searchable: bool) -> None:  # noqa: FBT001
+    def create(self, document_id: str, title: str, body: str, searchable: bool) -> None:
         request = index_pb2.CreateDocumentRequest(
             parent=self.parent, document_id=document_id, mode=_mode(searchable),
             document=resources_pb2.Document(title=title, body=body),
@@ -107,7 +107,7 @@ class Tenants(RuleBasedStateMachine):
                 self._wrote(document_id, self._call("CreateDocument", request), searchable=searchable)
 
     @rule(document_id=IDS, title=TEXTS, etag=st.sampled_from(["", "current", "foreign"]), missing=st.booleans())
-    def update(self, document_id: str, title: str, etag: str, missing: bool) -> None:  # noqa: FBT001
+    def update(self, document_id: str, title: str, etag: str, missing: bool) -> None:
         kept, foreign = self.kept.get(document_id), self.shelves[self.other.tenant_id].documents.get(document_id)
         given = {"": "", "current": kept.etag if kept else "", "foreign": foreign.etag if foreign else "none"}[etag]
         document = resources_pb2.Document(name=self._name(document_id), title=title, etag=given)
@@ -127,7 +127,7 @@ class Tenants(RuleBasedStateMachine):
             self._wrote(document_id, written, searchable=True)
 
     @rule(document_id=IDS, searchable=st.booleans())
-    def delete(self, document_id: str, searchable: bool) -> None:  # noqa: FBT001
+    def delete(self, document_id: str, searchable: bool) -> None:
         request = index_pb2.DeleteDocumentRequest(name=self._name(document_id), mode=_mode(searchable))
         if self._writes("DeleteDocument", request):
             if document_id in self.kept:
@@ -137,7 +137,7 @@ class Tenants(RuleBasedStateMachine):
                 assert self._refused("DeleteDocument", request).code is grpc.StatusCode.NOT_FOUND
 
     @rule(writes=st.dictionaries(IDS, st.none() | st.tuples(TEXTS, TEXTS), min_size=1), searchable=st.booleans())
-    def batch(self, writes: dict[str, tuple[str, str] | None], searchable: bool) -> None:  # noqa: FBT001
+    def batch(self, writes: dict[str, tuple[str, str] | None], searchable: bool) -> None:
         request = index_pb2.BatchWriteDocumentsRequest(parent=self.parent, mode=_mode(searchable))
         for document_id, texts in writes.items():
             name = self._name(document_id)
@@ -194,7 +194,9 @@ class Tenants(RuleBasedStateMachine):
     @rule()
     def list(self) -> None:
         self._settle()
-        found = self._pages("IndexService/ListDocuments", index_pb2.ListDocumentsRequest(parent=self.parent, page_size=4))
+        found = self._pages(
+            "IndexService/ListDocuments", index_pb2.ListDocumentsRequest(parent=self.parent, page_size=4)
+        )
         assert [_id(document) for document in found] == sorted(self.kept)
         for document in found:
             self._same(document)
@@ -309,7 +311,7 @@ class Tenants(RuleBasedStateMachine):
             time.sleep(0.1)
 
 
-def _mode(searchable: bool) -> index_pb2.WriteMode:  # noqa: FBT001  # as hypothesis gives it
+def _mode(searchable: bool) -> index_pb2.WriteMode:  # as hypothesis gives it
     return index_pb2.WRITE_MODE_SEARCHABLE if searchable else index_pb2.WRITE_MODE_APPLIED
 
 
@@ -325,11 +327,11 @@ def quick_refresh(platform: Any) -> Iterator[None]:
 
 def _refresh_every(engine: str, interval: str) -> Iterator[None]:
     for value in (interval, "1s"):
-        request = urllib.request.Request(  # noqa: S310  # the test's own engine
+        request = urllib.request.Request(  # the test's own engine
             f"{engine}/pinakes-pool-*/_settings", f'{{"index":{{"refresh_interval":"{value}"}}}}'.encode(),
             {"content-type": "application/json"}, method="PUT",
         )  # fmt: skip
-        with urllib.request.urlopen(request, timeout=10):  # noqa: S310  # as above
+        with urllib.request.urlopen(request, timeout=10):  # as above
             pass
         if value == interval:
             yield
@@ -376,7 +378,9 @@ def _fill(door: Door, hostile: Home) -> None:
     for number in range(600):
         name = hostile.document(f"d{number}")
         text = WORDS[number % 2] if number % 3 else "rarely " * (number % 50)
-        request.writes.add(put=resources_pb2.Document(name=name, title=text[:900], body=f"{text} last " * 20, tags=["cobalt"]))
+        request.writes.add(
+            put=resources_pb2.Document(name=name, title=text[:900], body=f"{text} last " * 20, tags=["cobalt"])
+        )
     door.call(INDEX + "BatchWriteDocuments", request, hostile.service, timeout=30)
     deletion = index_pb2.BatchWriteDocumentsRequest(parent=hostile.default, mode=index_pb2.WRITE_MODE_SEARCHABLE)
     for number in range(0, 600, 4):

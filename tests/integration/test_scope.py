@@ -136,7 +136,8 @@ async def test_order_and_scores_stay_the_same_whatever_the_neighbours_hold(platf
         assert all(before)
         assert all(score > 0 for found in before for _, score in found)
         await other.batch_write(
-            [document(f"n{n}", title="rare rare", body="rare " * n, tags=["rare"]) for n in range(300)], mode="searchable"
+            [document(f"n{n}", title="rare rare", body="rare " * n, tags=["rare"]) for n in range(300)],
+            mode="searchable",
         )
         # Beyond the second that answers are cached for.
         await asyncio.sleep(1.1)

@@ -32,7 +32,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pinakes/v1/search.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1apinakes/v1/resources.proto\"\xf2\x02\n\rSearchRequest\x12\x85\x01\n\x06parent\x18\x01 \x01(\tBm\xe2\x41\x01\x02\xfa\x41\x14\n\x12pinakes/Collection\xbaHOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$R\x06parent\x12\x14\n\x05query\x18\x02 \x01(\tR\x05query\x12\x16\n\x06\x66ilter\x18\x03 \x01(\tR\x06\x66ilter\x12#\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07orderBy\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\tpageToken\x12\x37\n\tread_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\x08readMask\"\xfe\x01\n\x0eSearchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.SearchResultR\x07results\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n\ntotal_size\x18\x03 \x01(\x03R\ttotalSize\x12*\n\x11total_size_capped\x18\x04 \x01(\x08R\x0ftotalSizeCapped\x12-\n\x04took\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04took\x12\x16\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08R\x06\x63\x61\x63hed\"V\n\x0cSearchResult\x12\x30\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.DocumentR\x08\x64ocument\x12\x14\n\x05score\x18\x02 \x01(\x01R\x05score2\xc7\x01\n\rSearchService\x12\xb5\x01\n\x06Search\x12\x19.pinakes.v1.SearchRequest\x1a\x1a.pinakes.v1.SearchResponse\"t\xda\x41\x0cparent,query\x82\xd3\xe4\x93\x02_\"+/v1/{parent=tenants/*/collections/*}:search:\x01*Z-\x12+/v1/{parent=tenants/*/collections/*}:searchb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pinakes/v1/search.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1apinakes/v1/resources.proto\"\xf3\x02\n\rSearchRequest\x12\x85\x01\n\x06parent\x18\x01 \x01(\tBm\xe2\x41\x01\x02\xfa\x41\x14\n\x12pinakes/Collection\xbaHOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$R\x06parent\x12\x14\n\x05query\x18\x02 \x01(\tR\x05query\x12\x16\n\x06\x66ilter\x18\x03 \x01(\tR\x06\x66ilter\x12#\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07orderBy\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12(\n\npage_token\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\tpageToken\x12\x37\n\tread_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\x08readMask\"\xfe\x01\n\x0eSearchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.SearchResultR\x07results\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n\ntotal_size\x18\x03 \x01(\x03R\ttotalSize\x12*\n\x11total_size_capped\x18\x04 \x01(\x08R\x0ftotalSizeCapped\x12-\n\x04took\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04took\x12\x16\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08R\x06\x63\x61\x63hed\"V\n\x0cSearchResult\x12\x30\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.DocumentR\x08\x64ocument\x12\x14\n\x05score\x18\x02 \x01(\x01R\x05score2\xc7\x01\n\rSearchService\x12\xb5\x01\n\x06Search\x12\x19.pinakes.v1.SearchRequest\x1a\x1a.pinakes.v1.SearchResponse\"t\xda\x41\x0cparent,query\x82\xd3\xe4\x93\x02_\"+/v1/{parent=tenants/*/collections/*}:search:\x01*Z-\x12+/v1/{parent=tenants/*/collections/*}:searchb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,15 +46,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_SEARCHREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_SEARCHREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_SEARCHREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\006r\004\030\200\200\004'
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._loaded_options = None
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._serialized_options = b'\332A\014parent,query\202\323\344\223\002_\"+/v1/{parent=tenants/*/collections/*}:search:\001*Z-\022+/v1/{parent=tenants/*/collections/*}:search'
   _globals['_SEARCHREQUEST']._serialized_start=278
-  _globals['_SEARCHREQUEST']._serialized_end=648
-  _globals['_SEARCHRESPONSE']._serialized_start=651
-  _globals['_SEARCHRESPONSE']._serialized_end=905
-  _globals['_SEARCHRESULT']._serialized_start=907
-  _globals['_SEARCHRESULT']._serialized_end=993
-  _globals['_SEARCHSERVICE']._serialized_start=996
-  _globals['_SEARCHSERVICE']._serialized_end=1195
+  _globals['_SEARCHREQUEST']._serialized_end=649
+  _globals['_SEARCHRESPONSE']._serialized_start=652
+  _globals['_SEARCHRESPONSE']._serialized_end=906
+  _globals['_SEARCHRESULT']._serialized_start=908
+  _globals['_SEARCHRESULT']._serialized_end=994
+  _globals['_SEARCHSERVICE']._serialized_start=997
+  _globals['_SEARCHSERVICE']._serialized_end=1196
 # @@protoc_insertion_point(module_scope)

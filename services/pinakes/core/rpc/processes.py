@@ -8,11 +8,14 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
 from pinakes.core.telemetry import metrics
+
+_PAUSE_SECONDS = 0.5
 
 
 def run_many(count: int, serve: Callable[[], None]) -> None:
@@ -43,11 +46,20 @@ def run_many(count: int, serve: Callable[[], None]) -> None:
         pid, status = os.wait()
         children.discard(pid)
         metrics.forget_process(pid)
-        if not stopping and os.WIFSIGNALED(status):
-            sys.stderr.write(f"pinakes: server process {pid} died by signal {os.WTERMSIG(status)}; starting another\n")
-            children.add(_fork(serve))
-        elif not os.WIFSIGNALED(status):
-            worst = max(worst, os.waitstatus_to_exitcode(status))
+        code = os.waitstatus_to_exitcode(status)
+        worst = max(worst, code)
+        if stopping:
+            continue
+        if code >= 0:
+            # It ended by itself, so would another: end the rest too, and whoever started us sees the code.
+            stop(signal.SIGTERM, None)
+            continue
+        sys.stderr.write(f"pinakes: server process {pid} died by signal {-code}; starting another\n")
+        time.sleep(_PAUSE_SECONDS)
+        if not stopping:
+            children.add(another := _fork(serve))
+            if stopping:  # the signal came while it was forked
+                os.kill(another, signal.SIGTERM)
     shutil.rmtree(os.environ[metrics.MULTIPROC], ignore_errors=True)
     raise SystemExit(worst)
 

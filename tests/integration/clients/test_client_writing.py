@@ -22,7 +22,7 @@ from pinakes.client import (
 )
 from pinakes.client._documents import as_document, attribute
 from pinakes.v1 import index_pb2
-from tests.unit.clients._scripted_server import Scripted, refuse, status, write_all
+from tests.integration.clients._scripted_server import Scripted, refuse, status, write_all
 
 BATCH = "IndexService/BatchWriteDocuments"
 

@@ -26,7 +26,7 @@ from pinakes.client._channel import address, is_local, service_config
 from pinakes.client._errors import from_status
 from pinakes.v1 import index_pb2, search_pb2, tenant_pb2
 from pinakes.v1.resources_pb2 import Document, Tenant
-from tests.unit.clients._scripted_server import Scripted, refuse, status
+from tests.integration.clients._scripted_server import Scripted, refuse, status
 
 EXPORTED = {
     "AlreadyExists", "AsyncClient", "Client", "Conflict", "DeadlineExceeded", "InvalidArgument", "NotFound",

@@ -20,7 +20,7 @@ from pinakes.cli._failures import Failure
 from pinakes.cli._session import printable
 from pinakes.v1 import index_pb2, search_pb2
 from pinakes.v1.resources_pb2 import Document
-from tests.unit.clients._scripted_server import Scripted, refuse, status, write_all
+from tests.integration.clients._scripted_server import Scripted, refuse, status, write_all
 
 
 @pytest.fixture(autouse=True)

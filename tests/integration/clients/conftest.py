@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the client's tests."""
 
-from tests.unit.clients._scripted_server import scripted
+from tests.integration.clients._scripted_server import scripted
 
 __all__ = ["scripted"]
