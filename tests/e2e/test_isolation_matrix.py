@@ -110,20 +110,23 @@ class World:
 @pytest.fixture(scope="module")
 def world(platform: Any) -> Iterator[World]:
     """Fill the other tenant, and name what is in it and what isn't."""
-    with Door(platform.endpoint) as door, home(door, platform.admin_key, "mine") as mine:
-        with home(door, platform.admin_key, "theirs") as theirs:
-            put(door, theirs.service, theirs.document("secret"), title="secret", body="nobody else's")
-            put(door, mine.service, mine.document("own"), title="own")
-            key = new_key(door, platform.admin_key, theirs.tenant_id, ROLES.ROLE_SERVICE).api_key.name
-            key_id = key.rpartition("/")[2]
-            absent_tenant = f"tenants/absent-{secrets.token_hex(4)}"
-            foreign = {
-                "all of it exists": Names(theirs.name, "default", "secret", key_id),
-                "the document is absent": Names(theirs.name, "default", "absent", "a" * 16),
-                "the collection is absent": Names(theirs.name, "absent", "secret", "a" * 16),
-                "the tenant is absent": Names(absent_tenant, "default", "secret", key_id),
-            }
-            yield World(door, mine, theirs, foreign, key_id)
+    with (
+        Door(platform.endpoint) as door,
+        home(door, platform.admin_key, "mine") as mine,
+        home(door, platform.admin_key, "theirs") as theirs,
+    ):
+        put(door, theirs.service, theirs.document("secret"), title="secret", body="nobody else's")
+        put(door, mine.service, mine.document("own"), title="own")
+        key = new_key(door, platform.admin_key, theirs.tenant_id, ROLES.ROLE_SERVICE).api_key.name
+        key_id = key.rpartition("/")[2]
+        absent_tenant = f"tenants/absent-{secrets.token_hex(4)}"
+        foreign = {
+            "all of it exists": Names(theirs.name, "default", "secret", key_id),
+            "the document is absent": Names(theirs.name, "default", "absent", "a" * 16),
+            "the collection is absent": Names(theirs.name, "absent", "secret", "a" * 16),
+            "the tenant is absent": Names(absent_tenant, "default", "secret", key_id),
+        }
+        yield World(door, mine, theirs, foreign, key_id)
 
 
 def test_every_rpc_of_the_contract_is_in_this_matrix() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pinakes.client import AsyncClient, DeadlineExceeded, Unavailable, document
 from pinakes.local import Platform
+from pinakes.local.state import port_free
 
 WRITERS, CALLS, BATCH = 3, 10, 100
 TOTAL = WRITERS * CALLS * BATCH
@@ -29,6 +30,10 @@ async def kill_and_start(platform: Platform, server: str, now: Callable[[], bool
     while not now():
         await asyncio.sleep(0.005)
     await asyncio.to_thread(platform.stop, server, kill=True)
+    for port in (server, f"{server}-metrics"):
+        # The kernel ends the threads of a killed process one by one, and the last of them closes its ports.
+        while not port_free(int(platform.address(port).rpartition(":")[2])):
+            await asyncio.sleep(0.02)
     await asyncio.to_thread(platform.start, server)
 
 
@@ -43,10 +48,10 @@ async def test_what_was_acknowledged_is_there_after_the_index_server_was_killed(
                 acknowledged[written.id] = written.etag
 
     async with AsyncClient(platform.endpoint, key=key, timeout=60) as client:
-        killing = asyncio.ensure_future(kill_and_start(platform, "index", lambda: len(acknowledged) >= TOTAL // 10))
-        await asyncio.gather(*(write(client, writer) for writer in range(WRITERS)))
-        assert not killing.done() or killing.exception() is None
-        await killing
+        async with asyncio.TaskGroup() as group:
+            group.create_task(kill_and_start(platform, "index", lambda: len(acknowledged) >= TOTAL // 10))
+            for writer in range(WRITERS):
+                group.create_task(write(client, writer))
         assert len(acknowledged) == TOTAL
         ids = list(acknowledged)
         for start in range(0, TOTAL, 50):

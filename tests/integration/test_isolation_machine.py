@@ -192,7 +192,7 @@ class Tenants(RuleBasedStateMachine):
             self._same(found)
 
     @rule()
-    def list(self) -> None:
+    def list_all(self) -> None:
         self._settle()
         found = self._pages(
             "IndexService/ListDocuments", index_pb2.ListDocumentsRequest(parent=self.parent, page_size=4)
@@ -356,20 +356,23 @@ def test_two_tenants_behave_as_if_each_were_alone(platform: Any, quick_refresh: 
 
 
 def test_a_tenants_results_are_the_same_whatever_a_hostile_neighbour_holds(platform: Any) -> None:
-    with Door(platform.endpoint) as door, home(door, platform.admin_key, "quiet") as quiet:
-        with home(door, platform.admin_key, "hostile") as hostile:
-            for number in range(12):
-                text = " ".join(WORDS[: number % 4 + 1] * (number % 3 + 1))
-                put(
-                    door, quiet.service, quiet.document(f"d{number}"), index_pb2.WRITE_MODE_APPLIED,
-                    title=text, body=f"{text} rarely {'x ' * number}", tags=[WORDS[number % 4]],
-                )  # fmt: skip
-            put(door, quiet.service, quiet.document("last"), title="amber last")
-            before = _everything(door, quiet)
-            assert any(ids for ids, _ in before.values())
-            _fill(door, hostile)
-            time.sleep(CACHE_SECONDS + 0.2)
-            assert _everything(door, quiet) == before
+    with (
+        Door(platform.endpoint) as door,
+        home(door, platform.admin_key, "quiet") as quiet,
+        home(door, platform.admin_key, "hostile") as hostile,
+    ):
+        for number in range(12):
+            text = " ".join(WORDS[: number % 4 + 1] * (number % 3 + 1))
+            put(
+                door, quiet.service, quiet.document(f"d{number}"), index_pb2.WRITE_MODE_APPLIED,
+                title=text, body=f"{text} rarely {'x ' * number}", tags=[WORDS[number % 4]],
+            )  # fmt: skip
+        put(door, quiet.service, quiet.document("last"), title="amber last")
+        before = _everything(door, quiet)
+        assert any(ids for ids, _ in before.values())
+        _fill(door, hostile)
+        time.sleep(CACHE_SECONDS + 0.2)
+        assert _everything(door, quiet) == before
 
 
 def _fill(door: Door, hostile: Home) -> None:

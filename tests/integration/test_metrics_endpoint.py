@@ -70,7 +70,8 @@ def test_processes_on_one_port_answer_for_each_other(tmp_path: Path) -> None:
     ]
     try:
         for child in children:
-            assert child.stdout and child.stdout.readline() == "ready\n"
+            assert child.stdout
+            assert child.stdout.readline() == "ready\n"
         for _ in range(6):
             told = scrape(port)
             assert 'pinakes_writes_total{outcome="applied"} 10.0' in told

@@ -313,6 +313,14 @@ async def test_several_processes_share_a_port_a_killed_one_is_replaced_and_all_d
         assert await asyncio.to_thread(server.wait, 15) == 0
 
 
+def test_several_processes_that_cannot_serve_end_together(platform: Platform, tmp_path: Path) -> None:
+    taken = {"PINAKES_PROCESSES": "2", "PINAKES_LISTEN": "127.0.0.1:1", "PINAKES_TLS_CERT_FILE": __file__}
+    broken = taken | {"PINAKES_TLS_KEY_FILE": __file__}
+    with running(platform, "tenant", tmp_path, **broken) as server:
+        assert server.wait() != 0
+        assert server.process.poll() is not None
+
+
 async def test_every_service_of_the_contract_is_announced_by_reflection(platform: Platform) -> None:
     for name in SERVICES:
         async with open_channel(platform.address(name)) as channel:

@@ -134,7 +134,8 @@ class IndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Deletes a collection: it and its documents are unreachable at once. The collection `default` can't be deleted.
+        """Deletes a collection: it and its documents are unreachable at once in this service, and everywhere within 5 s.
+        The collection `default` can't be deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,9 @@ class IndexServiceStub:
     was added have it for filters and order once they are written again. An attribute's type can't be changed.
     """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_index_pb2.DeleteCollectionRequest, _empty_pb2.Empty]
-    """Deletes a collection: it and its documents are unreachable at once. The collection `default` can't be deleted."""
+    """Deletes a collection: it and its documents are unreachable at once in this service, and everywhere within 5 s.
+    The collection `default` can't be deleted.
+    """
     CreateDocument: _grpc.UnaryUnaryMultiCallable[_index_pb2.CreateDocumentRequest, _resources_pb2.Document]
     """Creates a document. ALREADY_EXISTS if there is one with the id."""
     GetDocument: _grpc.UnaryUnaryMultiCallable[_index_pb2.GetDocumentRequest, _resources_pb2.Document]
@@ -82,7 +84,9 @@ class IndexServiceAsyncStub(IndexServiceStub):
     was added have it for filters and order once they are written again. An attribute's type can't be changed.
     """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_index_pb2.DeleteCollectionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a collection: it and its documents are unreachable at once. The collection `default` can't be deleted."""
+    """Deletes a collection: it and its documents are unreachable at once in this service, and everywhere within 5 s.
+    The collection `default` can't be deleted.
+    """
     CreateDocument: _aio.UnaryUnaryMultiCallable[_index_pb2.CreateDocumentRequest, _resources_pb2.Document]  # type: ignore[assignment]
     """Creates a document. ALREADY_EXISTS if there is one with the id."""
     GetDocument: _aio.UnaryUnaryMultiCallable[_index_pb2.GetDocumentRequest, _resources_pb2.Document]  # type: ignore[assignment]
@@ -143,7 +147,9 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _index_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a collection: it and its documents are unreachable at once. The collection `default` can't be deleted."""
+        """Deletes a collection: it and its documents are unreachable at once in this service, and everywhere within 5 s.
+        The collection `default` can't be deleted.
+        """
 
     @_abc_1.abstractmethod
     def CreateDocument(

@@ -115,7 +115,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTenant(self, request, context):
-        """Deletes a tenant: its keys, collections and documents are unreachable at once. Administrators only.
+        """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+        Administrators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

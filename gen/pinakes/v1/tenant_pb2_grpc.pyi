@@ -48,7 +48,9 @@ class TenantServiceStub:
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.UpdateTenantRequest, _resources_pb2.Tenant]
     """Changes a tenant's display name, labels or rate limit. Administrators only."""
     DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]
-    """Deletes a tenant: its keys, collections and documents are unreachable at once. Administrators only."""
+    """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+    Administrators only.
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]
@@ -74,7 +76,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.UpdateTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
     """Changes a tenant's display name, labels or rate limit. Administrators only."""
     DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a tenant: its keys, collections and documents are unreachable at once. Administrators only."""
+    """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+    Administrators only.
+    """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]  # type: ignore[assignment]
@@ -127,7 +131,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_pb2.DeleteTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a tenant: its keys, collections and documents are unreachable at once. Administrators only."""
+        """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+        Administrators only.
+        """
 
     @_abc_1.abstractmethod
     def CreateApiKey(

@@ -128,6 +128,8 @@ def _filters(door: FrontDoor) -> list[Json]:
         "max_request_body_size": door.max_body_bytes,
         "max_response_body_size": door.max_body_bytes,
         "print_options": {"always_print_primitive_fields": False, "preserve_proto_field_names": False},
+        # Forms and `curl -G --data-urlencode` write a space as "+".
+        "query_param_unescape_plus": True,
         "request_validation_options": {"reject_unknown_method": True, "reject_unknown_query_parameters": True},
     }
     return [

@@ -28,11 +28,10 @@ def run_many(count: int, serve: Callable[[], None]) -> None:
         os.environ[metrics.MULTIPROC] = tempfile.mkdtemp(prefix="pinakes-metrics-")
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this very program; its first word may lack the path
     children: set[int] = set()
-    stopping = False
+    asked: set[int] = set()  # the signals to stop that have come
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
+        asked.add(number)
         for pid in children:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -48,7 +47,7 @@ def run_many(count: int, serve: Callable[[], None]) -> None:
         metrics.forget_process(pid)
         code = os.waitstatus_to_exitcode(status)
         worst = max(worst, code)
-        if stopping:
+        if asked:
             continue
         if code >= 0:
             # It ended by itself, so would another: end the rest too, and whoever started us sees the code.
@@ -56,9 +55,9 @@ def run_many(count: int, serve: Callable[[], None]) -> None:
             continue
         sys.stderr.write(f"pinakes: server process {pid} died by signal {-code}; starting another\n")
         time.sleep(_PAUSE_SECONDS)
-        if not stopping:
+        if not asked:
             children.add(another := _fork(serve))
-            if stopping:  # the signal came while it was forked
+            if asked:  # the signal came while it was forked
                 os.kill(another, signal.SIGTERM)
     shutil.rmtree(os.environ[metrics.MULTIPROC], ignore_errors=True)
     raise SystemExit(worst)
