@@ -38,7 +38,8 @@ def document_of(parent: str, document_id: str) -> str:
     if theirs[3] != ours[3] or (len(tenants) > 1 and MINE not in tenants):
         message = f"{document_id} isn't in {parent}"
         raise ValueError(message)
-    return f"{parent}/documents/{theirs[-1]}"
+    # A tenant that was named stays named: only the server knows whether it is the caller's.
+    return name if ours[1] == MINE else f"{parent}/documents/{theirs[-1]}"
 
 
 def parent(name: str) -> str:

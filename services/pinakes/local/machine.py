@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,10 +47,17 @@ def check_disk(folders: Iterable[Path]) -> None:
             raise LocalError(message, "Free some, or choose other folders with PINAKES_HOME and XDG_CACHE_HOME")
 
 
+PORT_SECONDS = 2.0
+
+
 def check_ports(state: State, names: Iterable[str]) -> None:
     """Raise LocalError when a port that was chosen earlier has been taken by another program."""
     for name in names:
         port = state.ports[name]
-        if not port_free(port):
+        # A process that was just killed may hold its port for a moment longer.
+        until = time.monotonic() + PORT_SECONDS
+        while not (free := port_free(port)) and time.monotonic() < until:
+            time.sleep(0.1)
+        if not free:
             message = f"port {port} ({name}) is taken by {listener(port)}"
             raise LocalError(message, "Stop that program, or let `pinakes local up --new-ports` choose another port")

@@ -116,12 +116,12 @@ class Engine:
         return answer if isinstance(answer, dict) else {"answer": answer}
 
     async def ready(self) -> bool:
-        """Tell whether the engine answers."""
+        """Tell whether the engine answers and every primary shard of the platform is there."""
         try:
-            await self.call("ping", "GET", "/_cluster/health", params={"timeout": "1s"}, retry=False)
+            answer = await self.call("ping", "GET", f"/_cluster/health/{self.prefix}-*", retry=False)
         except (Fault, EngineRefusal):
             return False
-        return True
+        return bool(answer.get("status") != "red")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -104,6 +104,8 @@ class Chain(grpc.aio.ServerInterceptor):
             answer = await _through(call, self._links, serve)
             if self._gzip_over and len(answer) > self._gzip_over:
                 context.set_compression(grpc.Compression.Gzip)
+                # grpc.aio takes the setting over only with metadata that are sent by hand.
+                await context.send_initial_metadata(())
             return answer
 
         behaviour_of_bytes: Any = run  # bytes in, bytes out: the links decode and encode
