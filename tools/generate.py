@@ -15,6 +15,7 @@ from tools import vendor_protos
 
 ROOT = Path(__file__).resolve().parent.parent
 BUF = Path(sys.executable).parent / "buf"
+ERRORS = ".cache/protos/google/rpc/error_details.proto"
 PACKAGES = ("pinakes/v1", "buf/validate")
 
 
@@ -22,11 +23,11 @@ def generate(into: Path) -> None:
     """Write the stubs, the descriptor set and the OpenAPI document under `into`/gen."""
     vendor_protos.main()
     _buf("generate", "--output", str(into))
-    # For Envoy's transcoder: imports are in it, comments aren't.
+    # For Envoy's transcoder: imports are in it, comments aren't. Envoy drops the body of an error whose details it has no
+    # descriptor for, and nothing in the contract imports these.
     descriptors = into / "gen" / "pinakes" / "v1" / "descriptors.binpb"
-    _buf(
-        "build", "--path", "protos/pinakes", "--as-file-descriptor-set", "--exclude-source-info", "-o", str(descriptors)
-    )
+    paths = [part for path in ("protos/pinakes", ERRORS) for part in ("--path", path)]
+    _buf("build", *paths, "--as-file-descriptor-set", "--exclude-source-info", "-o", str(descriptors))
     for package in PACKAGES:
         (into / "gen" / package / "py.typed").touch()
 

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from pinakes.local.descriptors import descriptor_set
 from pinakes.local.envoy_config import SERVICES, Address, FrontDoor, bootstrap
-from pinakes.v1 import index_pb2, search_pb2, tenant_pb2
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ROOT / "k8s" / "chart" / "files"
@@ -52,23 +50,6 @@ _TLS = """\
 _HEAD = """\
 # Written by tools/render_envoy.py; `make gen` renews it. Rendered by templates/envoy.yaml.
 """
-
-
-def descriptor_set() -> bytes:
-    """Return the contract and all it imports, dependencies first, as Envoy's transcoder reads it."""
-    files: dict[str, FileDescriptor] = {}
-
-    def add(file: FileDescriptor) -> None:
-        for needed in file.dependencies:
-            add(needed)
-        files.setdefault(file.name, file)
-
-    found = FileDescriptorSet()
-    for module in (search_pb2, index_pb2, tenant_pb2):
-        add(module.DESCRIPTOR)
-    for file in files.values():
-        file.CopyToProto(found.file.add())
-    return found.SerializeToString(deterministic=True)
 
 
 def configuration() -> str:

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pinakes.core.settings import Limits, Settings
+from pinakes.local.descriptors import descriptor_set
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "k8s" / "chart"
@@ -393,3 +394,10 @@ def make_certificate(folder: Path) -> None:
     (folder / "tls.key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+
+
+def test_the_chart_and_the_local_platform_transcode_with_the_same_descriptors() -> None:
+    # Without the details' descriptors Envoy answers an error with an empty body.
+    ours = (CHART / "files" / "descriptors.binpb").read_bytes()
+    assert ours == descriptor_set()
+    assert b"google/rpc/error_details.proto" in ours
