@@ -72,3 +72,14 @@ def not_found(resource_type: str, name: str) -> Fault:
 def unavailable(what: str, retry_after: float = 1.0) -> Fault:
     """Make the fault of a dependency that doesn't answer now."""
     return Fault(Kind.UNAVAILABLE, "UNAVAILABLE", f"{what} isn't available now; try again", retry_after=retry_after)
+
+
+def etag_mismatch(what: str) -> Fault:
+    """Make the fault of a conditional write to something that isn't what its etag says any more."""
+    return Fault(Kind.CONFLICT, "ETAG_MISMATCH", f"the {what} has changed since its etag was read; read it again")
+
+
+def concurrent_change(what: str) -> Fault:
+    """Make the fault of a change that others were faster than, again and again."""
+    text = f"the {what} is being changed by others; try again"
+    return Fault(Kind.CONFLICT, "CONCURRENT_CHANGE", text, retry_after=0.2)

@@ -110,6 +110,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         return await batch.write(request, await self._writer(request.parent), calls.current().item_violations)
 
     async def _writer(self, name: str) -> write.Writer:
-        """Return what a write to the collection of a name works with."""
+        """Return what a write to the collection of a name works with, revisions among it."""
         scope, record = await open_scope(self._platform, calls.current(), names.parse(name).collection)
-        return write.Writer(scope, record, self._platform)
+        await self._platform.revisions.ready()
+        return write.Writer(scope, record, record.schema(), self._platform)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from redis.asyncio import Redis
@@ -100,6 +101,7 @@ class Lookup:
     value: bytes | None
     token: bytes | None
     begins: bool = False
+    at: float = field(default_factory=time.monotonic)
 
 
 _NOTHING = Lookup(None, None)
@@ -166,6 +168,10 @@ class ResponseCache:
         """Keep an answer under `key` and the generation of `found`. Raises nothing but cancellation."""
         if self._redis is None or found.token is None or len(value) > LARGEST:
             return
+        # An answer is as old as the look-up that it followed, however long the engine took.
+        left = self._milliseconds - round((time.monotonic() - found.at) * 1000)
+        if left <= 0:
+            return
         try:
             permit = self._breaker.before()
         except Fault:
@@ -174,7 +180,7 @@ class ResponseCache:
         try:
             if found.begins:
                 await self._redis.set(generation, found.token, nx=True, ex=GENERATION_SECONDS)
-            await self._redis.set(key, pack(key + found.token, value), px=self._milliseconds)
+            await self._redis.set(key, pack(key + found.token, value), px=left)
         except FAILURES as error:
             self._failed(permit, error)
             _NOT_STORED.inc()

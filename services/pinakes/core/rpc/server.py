@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,8 @@ FILES: tuple[FileDescriptor, ...] = (search_pb2.DESCRIPTOR, index_pb2.DESCRIPTOR
 # Answers as long as the process lives, whatever its stores do: restarting a server doesn't mend an engine.
 LIVENESS = "liveness"
 _HEALTH_SECONDS = 1.0
+# A little more than Envoy's interval between health checks.
+NOTICE_SECONDS = 1.5
 _log = logs.logger("pinakes.server")
 
 
@@ -168,6 +170,6 @@ async def _drain(server: grpc.aio.Server, health: health_aio.HealthServicer, nam
     """Turn health first, give balancers a moment to see it, then let the calls in flight finish."""
     _log.info("draining", seconds=seconds)
     await _set(health, name, serving=False)
-    notice: Awaitable[None] = asyncio.sleep(min(1.5, seconds / 4))
-    await notice
-    await server.stop(max(0.0, seconds - 1.5))
+    notice = min(NOTICE_SECONDS, seconds / 4)
+    await asyncio.sleep(notice)
+    await server.stop(seconds - notice)

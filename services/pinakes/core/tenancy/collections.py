@@ -8,12 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.engine.mapping import SLOTS, slot
-from pinakes.core.engine.records import Conflict, Stored
 from pinakes.core.faults import Fault, Kind, Violation, not_found
 from pinakes.core.query.schema import AttributeType
 from pinakes.core.tenancy.directory import Directory, collection_rid
 from pinakes.core.tenancy.models import (
-    ACTIVE,
     DEFAULT_COLLECTION,
     DELETED,
     CollectionRecord,
@@ -50,35 +48,12 @@ def resource_name(tenant: TenantRecord, collection_id: str) -> str:
 
 async def create(directory: Directory, tenant: TenantRecord, record: CollectionRecord) -> CollectionRecord:
     """Store a new collection. Over a deleted one of that id a new one begins, empty, with another uid."""
-    store = directory.collections.store
     rid = collection_rid(tenant.uid, record.collection_id)
     exists = Fault(
         Kind.EXISTS, "COLLECTION_EXISTS", f"{resource_name(tenant, record.collection_id)} exists",
         resource=("pinakes/Collection", resource_name(tenant, record.collection_id)),
     )  # fmt: skip
-    old = await store.get(rid)
-    try:
-        if old is None:
-            await store.create(rid, tenant.uid, ACTIVE, record.to_json())
-        else:
-            before = CollectionRecord.from_json(old.record)
-            if before.active:
-                raise exists
-            await keep_deleted(directory, rid, tenant.uid, before)
-            record = replace(record, version=before.version + 1)
-            await store.replace(old, tenant.uid, ACTIVE, record.to_json())
-    except Conflict:
-        raise exists from None
-    directory.collections.remember(rid, record)
-    return record
-
-
-async def keep_deleted(directory: Directory, rid: str, parent: str, record: CollectionRecord) -> None:
-    """Keep the record of a deleted collection under its uid, so that its documents can be purged later."""
-    try:
-        await directory.collections.store.create(f"{rid}@{record.uid}", parent, DELETED, record.to_json())
-    except Conflict:
-        return  # another call has just done the same
+    return await directory.collections.create(rid, tenant.uid, record, exists)
 
 
 async def change(
@@ -86,29 +61,18 @@ async def change(
     tenant: TenantRecord,
     collection_id: str,
     decide: Callable[[CollectionRecord], CollectionRecord],
+    *,
+    write: bool = True,
 ) -> CollectionRecord:
-    """Replace a collection's record by what `decide` makes of it, by compare-and-set."""
+    """Replace an active collection's record by what `decide` makes of it; without `write` only return that."""
+
+    def of_active(old: CollectionRecord | None) -> CollectionRecord:
+        if old is None or not old.active:
+            raise not_found("pinakes/Collection", resource_name(tenant, collection_id))
+        return decide(old)
+
     rid = collection_rid(tenant.uid, collection_id)
-    for _ in range(5):
-        old = await active(directory, tenant, collection_id)
-        record = decide(CollectionRecord.from_json(old.record))
-        try:
-            await directory.collections.store.replace(old, tenant.uid, record.state, record.to_json())
-        except Conflict:
-            continue
-        directory.collections.remember(rid, record)
-        return record
-    raise Fault(
-        Kind.CONFLICT, "CONCURRENT_CHANGE", "the collection is being changed by others; try again", retry_after=0.2
-    )
-
-
-async def active(directory: Directory, tenant: TenantRecord, collection_id: str) -> Stored:
-    """Return the stored record of an active collection, read anew."""
-    found = await directory.collections.store.get(collection_rid(tenant.uid, collection_id))
-    if found is None or found.record["state"] != ACTIVE:
-        raise not_found("pinakes/Collection", resource_name(tenant, collection_id))
-    return found
+    return await directory.collections.change(rid, tenant.uid, "collection", of_active, write=write)
 
 
 def deleted(record: CollectionRecord) -> CollectionRecord:

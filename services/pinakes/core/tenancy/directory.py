@@ -8,14 +8,15 @@ When the engine can't be asked no change can commit either, so known records go 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pinakes.core.engine.client import Engine, EngineRefusal
-from pinakes.core.engine.records import RecordStore
-from pinakes.core.faults import Fault
+from pinakes.core.engine.records import Conflict, RecordStore
+from pinakes.core.faults import Fault, concurrent_change
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, KeyRecord, Record, TenantRecord, now_ms
 
@@ -28,6 +29,8 @@ OVERLAP_MS = 10_000
 ADMINISTRATION_HOLD_SECONDS = 60.0
 _ABSENT_SECONDS = 1.0
 _ENTRIES = 50_000
+_TRIES = 5
+REPLACED = "replaced"
 _log = logger("pinakes.directory")
 
 
@@ -62,6 +65,51 @@ class CachedRecords(Generic[R]):
         record = self._read(stored.record)
         self.remember(rid, record)
         return record
+
+    async def create(self, rid: str, parent: str, record: R, exists: Fault) -> R:
+        """Store a new record, or raise `exists`. Over a deleted one a new one begins, with another uid.
+
+        The deleted one is kept as `rid@uid` in the state `replaced`, so that what it owned can be purged later.
+        """
+        try:
+            old = await self.store.get(rid)
+            if old is None:
+                await self.store.create(rid, parent, record.state, record.to_json())
+            else:
+                before = self._read(old.record)
+                if before.active:
+                    raise exists
+                with suppress(Conflict):  # another call has just kept it
+                    await self.store.create(f"{rid}@{old.record['uid']}", parent, REPLACED, old.record)
+                record = dataclasses.replace(record, version=before.version + 1)
+                await self.store.replace(old, parent, record.state, record.to_json())
+        except Conflict:
+            raise exists from None
+        self.remember(rid, record)
+        return record
+
+    async def change(
+        self, rid: str, parent: str, what: str, decide: Callable[[R | None], R], *, write: bool = True
+    ) -> R:
+        """Replace a record by what `decide` makes of it, by compare-and-set, and return it.
+
+        `decide` gets the record as it is now, raises a fault where there is nothing to change, and returns the very
+        record it got to leave it. `what` is the word for it in the fault that others' changes end in. Without `write`
+        nothing is stored.
+        """
+        for _ in range(_TRIES):
+            old = await self.store.get(rid)
+            before = self._read(old.record) if old else None
+            after = decide(before)
+            if old is None or after is before or not write:
+                return after
+            try:
+                await self.store.replace(old, parent, after.state, after.to_json())
+            except Conflict:
+                continue
+            self.remember(rid, after)
+            return after
+        raise concurrent_change(what)
 
     def remember(self, rid: str, record: R) -> None:
         """Keep a record that was just read or written, unless a newer one is known."""

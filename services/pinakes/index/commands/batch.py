@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pinakes.core.engine.documents import tombstone
 from pinakes.core.engine.scope import Found, Put
-from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
+from pinakes.core.faults import Fault, Kind, Violation, etag_mismatch, invalid, unavailable
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import fault_of, status_of
 from pinakes.core.telemetry import metrics
@@ -44,7 +43,7 @@ async def write(
     if not request.validate_only and good:
         await _apply(request, results, good, writer)
         await writer.acknowledge(searchable=request.mode == index_pb2.WRITE_MODE_SEARCHABLE)
-    for result in results:
+    for result in () if request.validate_only else results:
         metrics.WRITES.labels(Outcome.Outcome.Name(result.outcome).removeprefix("OUTCOME_").lower()).inc()
     mode = request.mode or index_pb2.WRITE_MODE_APPLIED
     return index_pb2.BatchWriteDocumentsResponse(results=results, mode=mode)
@@ -87,7 +86,6 @@ async def _apply(
     writer: Writer,
 ) -> None:
     """Read what is there, then write: conditional items by compare-and-set, all others in one bulk."""
-    await writer.platform.revisions.ready()
     positions = list(good)
     seen = dict(zip(positions, await writer.scope.mget([good[i] for i in positions], _SEEN_FIELDS), strict=True))
     searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
@@ -107,7 +105,8 @@ async def _apply(
         except Fault as fault:
             _fail(result, Outcome.OUTCOME_CONFLICT, fault)
             continue
-        body = await _body(item, good[i], there, writer)
+        created = there.source.get("create_time") if there else None
+        body = writer.compile(item.put, good[i], created) if is_put else writer.tombstone(good[i])
         result.outcome = (
             Outcome.OUTCOME_DELETED if not is_put else Outcome.OUTCOME_UPDATED if there else Outcome.OUTCOME_CREATED
         )
@@ -117,13 +116,6 @@ async def _apply(
         (conditional if etag else plain).append((i, Put(good[i], body)))
     await _write_plain(plain, results, writer, searchable=searchable)
     await _write_conditional(conditional, seen, results, writer, searchable=searchable)
-
-
-async def _body(item: index_pb2.DocumentWrite, document_id: str, there: Found | None, writer: Writer) -> Json:
-    if item.WhichOneof("operation") == "delete":
-        return tombstone(writer.scope.owner, document_id, writer.platform.revisions.next())
-    created = there.source.get("create_time") if there else None
-    return await writer.compile(item.put, document_id, created)
 
 
 async def _write_plain(
@@ -160,8 +152,7 @@ async def _write_conditional(
             _fail(results[i], Outcome.OUTCOME_FAILED, fault)
             return
         if not won:
-            text = "the document has changed since its etag was read; read it again"
-            _fail(results[i], Outcome.OUTCOME_CONFLICT, Fault(Kind.CONFLICT, "ETAG_MISMATCH", text))
+            _fail(results[i], Outcome.OUTCOME_CONFLICT, etag_mismatch("document"))
 
     await asyncio.gather(*(one(i, put) for i, put in conditional))
 

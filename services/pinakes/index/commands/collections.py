@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault, Kind, etag_mismatch
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import collections
@@ -47,10 +47,7 @@ async def update(
         return _merged(old.changed(), request.collection, paths)
 
     collection_id = names.parse(request.collection.name).collection
-    if request.validate_only:
-        stored = await collections.active(platform.directory, tenant, collection_id)
-        return decide(CollectionRecord.from_json(stored.record))
-    return await collections.change(platform.directory, tenant, collection_id, decide)
+    return await collections.change(platform.directory, tenant, collection_id, decide, write=not request.validate_only)
 
 
 async def delete(request: index_pb2.DeleteCollectionRequest, tenant: TenantRecord, platform: Platform) -> None:
@@ -75,4 +72,4 @@ def _merged(record: CollectionRecord, given: resources_pb2.Collection, paths: fr
 
 def _check_etag(platform: Platform, record: CollectionRecord, given: str) -> None:
     if given and not platform.etags.matches(given, record.uid, record.version):
-        raise Fault(Kind.CONFLICT, "ETAG_MISMATCH", "the collection has changed since its etag was read; read it again")
+        raise etag_mismatch("collection")

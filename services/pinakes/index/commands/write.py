@@ -17,13 +17,14 @@ from pinakes.core.engine.documents import (
     tombstone,
 )
 from pinakes.core.engine.scope import Found, Put, TenantScope
-from pinakes.core.faults import Fault, Kind, not_found
+from pinakes.core.faults import Fault, Kind, concurrent_change, etag_mismatch, not_found
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.telemetry import metrics
 from pinakes.v1 import index_pb2, resources_pb2
 
 if TYPE_CHECKING:
     from pinakes.core.platform import Platform
+    from pinakes.core.query.schema import Schema
     from pinakes.core.tenancy.models import CollectionRecord
 
 Json = dict[str, Any]
@@ -38,6 +39,7 @@ class Writer:
 
     scope: TenantScope
     collection: CollectionRecord
+    schema: Schema
     platform: Platform
 
     def message(self, source: Json) -> resources_pb2.Document:
@@ -50,22 +52,23 @@ class Writer:
 
     def check(self, document: resources_pb2.Document, prefix: str) -> None:
         """Refuse a document that can't be written."""
-        if found := check_document(document, self.collection.schema(), self.platform.settings.limits):
+        if found := check_document(document, self.schema, self.platform.settings.limits):
             raise refused(found, prefix)
 
-    async def compile(self, document: resources_pb2.Document, document_id: str, create_ms: int | None) -> Json:
+    def compile(self, document: resources_pb2.Document, document_id: str, create_ms: int | None) -> Json:
         """Return the body of a document at a new revision; `create_ms` is that of the document it replaces."""
-        await self.platform.revisions.ready()
         revision = self.platform.revisions.next()
         created = revision_ms(revision) if create_ms is None else create_ms
-        return compile_document(document, self.scope.owner, self.collection.schema(), document_id, revision, created)
+        return compile_document(document, self.scope.owner, self.schema, document_id, revision, created)
+
+    def tombstone(self, document_id: str) -> Json:
+        """Return the body of a delete at a new revision."""
+        return tombstone(self.scope.owner, document_id, self.platform.revisions.next())
 
     def check_etag(self, given: str, seen: Found) -> None:
         """Refuse a write whose etag isn't that of the document that is there."""
         if given and not self.platform.etags.matches(given, seen.source["revision"], seen.source.get("hash", "")):
-            raise Fault(
-                Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again"
-            )
+            raise etag_mismatch("document")
 
     async def acknowledge(self, *, searchable: bool) -> None:
         """Before a SEARCHABLE write is answered, see that no cached answer from before it is served any more."""
@@ -88,11 +91,11 @@ async def create(request: index_pb2.CreateDocumentRequest, writer: Writer) -> re
     seen = await writer.scope.get(document_id, ())
     if seen is not None and not seen.gone:
         raise exists
-    body = await writer.compile(request.document, document_id, None)
+    body = writer.compile(request.document, document_id, None)
+    if request.validate_only:
+        return writer.message(body)
     searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
-    if not request.validate_only and not await writer.scope.write_if(
-        Put(document_id, body), seen, searchable=searchable
-    ):
+    if not await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
         raise exists
     await writer.acknowledge(searchable=searchable)
     _count("created")
@@ -114,18 +117,16 @@ async def update(request: index_pb2.UpdateDocumentRequest, document_id: str, wri
             merged = _merged(writer.message(seen.source), request.document, paths)
             create_ms = seen.source["create_time"]
         writer.check(merged, "document")
-        body = await writer.compile(merged, document_id, create_ms)
-        if request.validate_only or await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
+        body = writer.compile(merged, document_id, create_ms)
+        if request.validate_only:
+            return writer.message(body)
+        if await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
             await writer.acknowledge(searchable=searchable)
             _count("updated")
             return writer.message(body)
         if request.document.etag:
-            raise Fault(
-                Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again"
-            )
-    raise Fault(
-        Kind.CONFLICT, "CONCURRENT_CHANGE", "the document is being changed by others; try again", retry_after=0.2
-    )
+            raise etag_mismatch("document")
+    raise concurrent_change("document")
 
 
 async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, writer: Writer) -> None:
@@ -140,19 +141,14 @@ async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, wri
         writer.check_etag(request.etag, seen)
         if request.validate_only:
             return
-        await writer.platform.revisions.ready()
-        body = tombstone(writer.scope.owner, document_id, writer.platform.revisions.next())
+        body = writer.tombstone(document_id)
         if await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
             await writer.acknowledge(searchable=searchable)
             _count("deleted")
             return
         if request.etag:
-            raise Fault(
-                Kind.CONFLICT, "ETAG_MISMATCH", "the document has changed since its etag was read; read it again"
-            )
-    raise Fault(
-        Kind.CONFLICT, "CONCURRENT_CHANGE", "the document is being changed by others; try again", retry_after=0.2
-    )
+            raise etag_mismatch("document")
+    raise concurrent_change("document")
 
 
 def _merged(

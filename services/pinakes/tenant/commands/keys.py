@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pinakes.core.engine.records import Conflict
-from pinakes.core.faults import Fault, Kind, invalid, not_found
+from pinakes.core.faults import invalid, not_found
 from pinakes.core.identity import keys
 from pinakes.core.identity.permissions import Role
 from pinakes.core.rpc import names
@@ -45,19 +44,10 @@ async def create(
 async def revoke(request: tenant_pb2.RevokeApiKeyRequest, tenant: TenantRecord, platform: Platform) -> KeyRecord:
     """Revoke a key of the tenant; a revoked one stays as it is."""
     key_id = names.parse(request.name).key
-    store = platform.directory.keys.store
-    for _ in range(5):
-        old = await store.get(key_id)
-        if old is None or old.record["tenant_uid"] != tenant.uid:
+
+    def decide(old: KeyRecord | None) -> KeyRecord:
+        if old is None or old.tenant_uid != tenant.uid:
             raise not_found("pinakes/ApiKey", names.api_key(tenant.tenant_id, key_id))
-        record = KeyRecord.from_json(old.record)
-        if not record.active:
-            return record
-        record = record.changed(state=DELETED, delete_ms=now_ms())
-        try:
-            await store.replace(old, tenant.uid, DELETED, record.to_json())
-        except Conflict:
-            continue
-        platform.directory.keys.remember(key_id, record)
-        return record
-    raise Fault(Kind.CONFLICT, "CONCURRENT_CHANGE", "the key is being changed by others; try again", retry_after=0.2)
+        return old.changed(state=DELETED, delete_ms=now_ms()) if old.active else old
+
+    return await platform.directory.keys.change(key_id, tenant.uid, "key", decide)

@@ -8,12 +8,11 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pinakes.core.engine.records import Conflict
-from pinakes.core.faults import Fault, Kind, not_found
+from pinakes.core.faults import Fault, Kind, etag_mismatch, not_found
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import collections
-from pinakes.core.tenancy.models import ACTIVE, DEFAULT_COLLECTION, DELETED, TenantRecord, now_ms
+from pinakes.core.tenancy.models import DEFAULT_COLLECTION, DELETED, TenantRecord, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,26 +33,13 @@ async def create(request: tenant_pb2.CreateTenantRequest, platform: Platform) ->
         Kind.EXISTS, "TENANT_EXISTS", f"{names.tenant(tenant_id)} exists",
         resource=("pinakes/Tenant", names.tenant(tenant_id)),
     )  # fmt: skip
-    store = platform.directory.tenants.store
-    old = await store.get(tenant_id)
-    before = TenantRecord.from_json(old.record) if old else None
-    if before is not None and before.active:
+    if await platform.directory.tenant(tenant_id, administration=True) is not None:
         raise exists
     if request.validate_only:
         return record
     default = collections.new_collection(record, DEFAULT_COLLECTION)
     await collections.create(platform.directory, record, default)
-    try:
-        if old is None or before is None:
-            await store.create(tenant_id, "", ACTIVE, record.to_json())
-        else:
-            await _keep_deleted(platform, before)
-            record = replace(record, version=before.version + 1)
-            await store.replace(old, "", ACTIVE, record.to_json())
-    except Conflict:
-        raise exists from None
-    platform.directory.tenants.remember(tenant_id, record)
-    return record
+    return await platform.directory.tenants.create(tenant_id, "", record, exists)
 
 
 async def update(request: tenant_pb2.UpdateTenantRequest, platform: Platform) -> TenantRecord:
@@ -74,37 +60,18 @@ async def delete(request: tenant_pb2.DeleteTenantRequest, platform: Platform) ->
         _check_etag(platform, old, request.etag)
         return old.changed(state=DELETED, delete_ms=now_ms())
 
-    await _change(platform, names.parse(request.name).tenant, decide, write=True)
+    await _change(platform, names.parse(request.name).tenant, decide)
 
 
 async def _change(
-    platform: Platform, tenant_id: str, decide: Callable[[TenantRecord], TenantRecord], *, write: bool
+    platform: Platform, tenant_id: str, decide: Callable[[TenantRecord], TenantRecord], *, write: bool = True
 ) -> TenantRecord:
-    store = platform.directory.tenants.store
-    for _ in range(5):
-        old = await store.get(tenant_id)
-        if old is None or old.record["state"] != ACTIVE:
+    def of_active(old: TenantRecord | None) -> TenantRecord:
+        if old is None or not old.active:
             raise not_found("pinakes/Tenant", names.tenant(tenant_id))
-        record = decide(TenantRecord.from_json(old.record))
-        if not write:
-            return record
-        try:
-            await store.replace(old, "", record.state, record.to_json())
-        except Conflict:
-            continue
-        platform.directory.tenants.remember(tenant_id, record)
-        return record
-    raise Fault(Kind.CONFLICT, "CONCURRENT_CHANGE", "the tenant is being changed by others; try again", retry_after=0.2)
+        return decide(old)
 
-
-async def _keep_deleted(platform: Platform, record: TenantRecord) -> None:
-    """Keep a deleted tenant's record under its uid, so that its data can be purged later."""
-    try:
-        await platform.directory.tenants.store.create(
-            f"{record.tenant_id}@{record.uid}", "", "replaced", record.to_json()
-        )
-    except Conflict:
-        return  # another call has just done the same
+    return await platform.directory.tenants.change(tenant_id, "", "tenant", of_active, write=write)
 
 
 def _merged(record: TenantRecord, given: resources_pb2.Tenant, paths: frozenset[str]) -> TenantRecord:
@@ -119,4 +86,4 @@ def _merged(record: TenantRecord, given: resources_pb2.Tenant, paths: frozenset[
 
 def _check_etag(platform: Platform, record: TenantRecord, given: str) -> None:
     if given and not platform.etags.matches(given, record.uid, record.version):
-        raise Fault(Kind.CONFLICT, "ETAG_MISMATCH", "the tenant has changed since its etag was read; read it again")
+        raise etag_mismatch("tenant")
