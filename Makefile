@@ -39,11 +39,14 @@ down: ## Stop the platform that `up` or `demo` started
 
 ##@ Check
 
-test: setup tools ## Run every test: unit, contract, integration, end to end (starts its own platform)
-	$(PYTEST) tests/unit tests/contract tests/integration tests/e2e $(ARGS)
+test: setup tools ## Run every test: unit, contract, integration, end to end, faults (starts its own platforms)
+	$(PYTEST) tests/unit tests/contract tests/integration tests/e2e tests/faults $(ARGS)
 
 test-unit: setup ## Run the unit tests: no sockets, seconds
 	$(PYTEST) tests/unit $(ARGS)
+
+faults: setup ## Break the platform at random under writers, SEEDS=10 times from PINAKES_SEED on; nothing may be lost
+	PINAKES_FAULTS=long SEEDS=$(or $(SEEDS),10) $(PYTEST) tests/faults -s $(ARGS)
 
 lint: setup ## Check style, types, import walls and the contract
 	$(BIN)/ruff check
@@ -108,4 +111,4 @@ $(eval $(call go-tool,helm,$(HELM_VERSION),helm.sh/helm/v3/cmd/helm))
 $(eval $(call go-tool,kubeconform,$(KUBECONFORM_VERSION),github.com/yannh/kubeconform/cmd/kubeconform))
 $(eval $(call go-tool,protoc-gen-openapi,$(PROTOC_GEN_OPENAPI_VERSION),github.com/google/gnostic/cmd/protoc-gen-openapi))
 
-.PHONY: help setup demo up down test test-unit lint bench gen fmt lock tools clean
+.PHONY: help setup demo up down test test-unit faults lint bench gen fmt lock tools clean

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pinakes.local import PARTS, Platform
+from pinakes.local import USUAL, Platform
 
 ENGINE_PARTS = ("opensearch", "redis-cache", "redis-queue")
 
@@ -58,5 +58,5 @@ def engine(platform_with: PlatformWith) -> Platform:
 
 @pytest.fixture(scope="session")
 def platform(platform_with: PlatformWith) -> Platform:
-    """Give the platform with all parts."""
-    return platform_with(tuple(PARTS))
+    """Give the platform with all its usual parts."""
+    return platform_with(USUAL)

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import queue
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
+from google.longrunning import operations_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -19,11 +21,12 @@ from pinakes.v1 import index_pb2, resources_pb2, search_pb2, tenant_pb2
 
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
-    for file in (search_pb2.DESCRIPTOR, index_pb2.DESCRIPTOR, tenant_pb2.DESCRIPTOR)
+    for file in (search_pb2.DESCRIPTOR, index_pb2.DESCRIPTOR, tenant_pb2.DESCRIPTOR, operations_pb2.DESCRIPTOR)
     for service in file.services_by_name.values()
     for method in service.methods
 }
 INDEX, SEARCH, TENANT = (f"/pinakes.v1.{name}Service/" for name in ("Index", "Search", "Tenant"))
+OPERATIONS = "/google.longrunning.Operations/"
 ROLES = resources_pb2.ApiKey.Role
 # What no caller may ever read: engine, indices, Python and the machine.
 INTERNAL_WORDS = (
@@ -67,6 +70,22 @@ def read_status(status: status_pb2.Status) -> Refusal:
     return Refusal(code, status.message, info.reason, info.domain, violations, tuple(details), request.request_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An open stream: `answers` yields what comes until it ends, and raises grpc.RpcError if that isn't well."""
+
+    sent: queue.Queue[bytes | None]
+    answers: Any
+
+    def send(self, message: bytes) -> None:
+        """Send a message."""
+        self.sent.put(message)
+
+    def close(self) -> None:
+        """Say that there is no more."""
+        self.sent.put(None)
+
+
 class Door:
     """The platform's front door."""
 
@@ -87,16 +106,34 @@ class Door:
         self._channel.close()
 
     def raw(self, method: str, request: bytes, key: str | None, timeout: float = 15.0) -> bytes:
-        """Send bytes and return the answer's. Raises grpc.RpcError."""
-        metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+        """Send bytes and return the answer's; of a stream, the last answer to these bytes alone. Raises grpc.RpcError."""
+        if METHODS[method].client_streaming:
+            return self.raw_stream(method, [request], key, timeout)[-1]
         call = self._channel.unary_unary(method, request_serializer=None, response_deserializer=None)
-        answer: bytes = call(request, metadata=metadata, timeout=timeout)
+        answer: bytes = call(request, metadata=_metadata(key), timeout=timeout)
         return answer
+
+    def raw_stream(self, method: str, messages: Iterable[bytes], key: str | None, timeout: float = 15.0) -> list[bytes]:
+        """Send messages, close, and return all answers. Raises grpc.RpcError."""
+        call = self._channel.stream_stream(method, request_serializer=None, response_deserializer=None)
+        return list(call(iter(messages), metadata=_metadata(key), timeout=timeout))
+
+    def open_stream(self, method: str, key: str | None, timeout: float = 15.0) -> Stream:
+        """Open a stream to send on bit by bit."""
+        call = self._channel.stream_stream(method, request_serializer=None, response_deserializer=None)
+        sent: queue.Queue[bytes | None] = queue.Queue()
+        return Stream(sent, call(iter(sent.get, None), metadata=_metadata(key), timeout=timeout))
 
     def call(self, method: str, request: Message, key: str | None, timeout: float = 15.0) -> Any:
         """Call an RPC. Raises grpc.RpcError."""
         answer = message_factory.GetMessageClass(METHODS[method].output_type)
         return answer.FromString(self.raw(method, request.SerializeToString(), key, timeout))
+
+    def stream(self, messages: Iterable[index_pb2.StreamWriteDocumentsRequest], key: str | None) -> list[Any]:
+        """Write by a stream, and return all answers. Raises grpc.RpcError."""
+        sent = (message.SerializeToString() for message in messages)
+        answers = self.raw_stream(INDEX + "StreamWriteDocuments", sent, key)
+        return [index_pb2.StreamWriteDocumentsResponse.FromString(answer) for answer in answers]
 
     def refusal(self, method: str, request: Message | bytes, key: str | None) -> Refusal:
         """Call an RPC that must be refused, and check what holds for every refusal."""
@@ -113,6 +150,10 @@ class Door:
         assert found.reason.upper() == found.reason, found
         assert found.request_id, found
         return found
+
+
+def _metadata(key: str | None) -> tuple[tuple[str, str], ...]:
+    return () if key is None else (("authorization", f"Bearer {key}"),)
 
 
 def _refusal(error: grpc.RpcError) -> Refusal:

@@ -11,12 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import vendor_protos
+from tools import operations_http, vendor_protos
 
 ROOT = Path(__file__).resolve().parent.parent
 BUF = Path(sys.executable).parent / "buf"
+# What Envoy must know besides the contract: details of errors, which nothing in the contract imports.
 ERRORS = ".cache/protos/google/rpc/error_details.proto"
-PACKAGES = ("pinakes/v1", "buf/validate")
+PACKAGES = ("pinakes/v1", "pinakes/queue/v1", "buf/validate")
 
 
 def generate(into: Path) -> None:
@@ -26,8 +27,10 @@ def generate(into: Path) -> None:
     # For Envoy's transcoder: imports are in it, comments aren't. Envoy drops the body of an error whose details it has no
     # descriptor for, and nothing in the contract imports these.
     descriptors = into / "gen" / "pinakes" / "v1" / "descriptors.binpb"
-    paths = [part for path in ("protos/pinakes", ERRORS) for part in ("--path", path)]
+    paths = [part for path in ("protos/pinakes/v1", ERRORS) for part in ("--path", path)]
     _buf("build", *paths, "--as-file-descriptor-set", "--exclude-source-info", "-o", str(descriptors))
+    operations_http.patch_descriptors(descriptors)
+    operations_http.patch_openapi(descriptors.with_name("openapi.yaml"))
     for package in PACKAGES:
         (into / "gen" / package / "py.typed").touch()
 

@@ -26,8 +26,8 @@ SCHEMA_BASE = ROOT / "k8s" / "values.schema.base.json"
 OWN_IN_CHART = frozenset({
     "listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file", "opensearch_ca_file", "limits",
 })  # fmt: skip
-SECRET_ONLY = frozenset({"secret_key", "bootstrap_admin_key", "opensearch_password"})
-SECRET_OR_NOT = frozenset({"cache_url"})
+SECRET_ONLY = frozenset({"secret_key", "bootstrap_admin_key", "opensearch_password", "s3_secret_key"})
+SECRET_OR_NOT = frozenset({"cache_url", "queue_url"})
 
 _HEAD = """# Settings
 

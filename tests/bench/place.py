@@ -27,6 +27,7 @@ class Place:
     addresses: dict[str, str]
     pids: dict[str, int]
     key: str
+    queue: str
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -51,8 +52,9 @@ def place() -> Iterator[Place]:
             endpoint=platform.endpoint,
             engine=f"http://127.0.0.1:{state['ports']['opensearch']}",
             addresses={name: f"127.0.0.1:{state['ports'][name]}" for name in ("search", "index", "tenant")},
-            pids={name: state["processes"][name]["pid"] for name in ("search", "index", "tenant")},
+            pids={name: state["processes"][name]["pid"] for name in ("search", "index", "tenant", "worker")},
             key=key,
+            queue=platform.queue_url,
         )
     finally:
         platform.down()

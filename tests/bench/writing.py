@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BatchWriteDocuments against opensearch-py's `parallel_bulk` of the same compiled bodies, until both are searchable."""
+"""Batches and streams against opensearch-py's `parallel_bulk` of the same compiled bodies, until all are searchable."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,10 +21,12 @@ from opensearchpy.helpers import parallel_bulk
 from pinakes.demo.corpus import python_documents
 from pinakes.v1 import index_pb2
 from pinakes.v1.resources_pb2 import Document
+from tests.bench import accepting, growing
 from tests.bench.load import Orjson
 from tests.bench.place import Place
 from tests.bench.recorder import recorder
 from tests.bench.report import Value, at_least, table
+from tests.bench.streaming import messages, stream
 
 METHOD = "/pinakes.v1.IndexService/BatchWriteDocuments"
 PARENT = "tenants/-/collections/default"
@@ -30,34 +35,60 @@ IN_FLIGHT = 4
 Json = dict[str, Any]
 
 
+@dataclass(slots=True)
+class _Ways:
+    """Documents a second of each way, round by round."""
+
+    raw: list[float] = field(default_factory=list)
+    batch: list[float] = field(default_factory=list)
+    stream: list[float] = field(default_factory=list)
+
+
 def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
-    """Write the same documents both ways, in turn, under fresh ids each time; compare documents a second."""
-    documents = list(python_documents())[: 1500 if quick else 8000]
+    """Write the same documents each way, in turn, under fresh ids each time; compare documents a second."""
+    documents = list(python_documents())[: 1500 if quick else 12_000]
     actions = asyncio.run(_compiled(place, documents))
-    rounds = 2 if quick else 5
-    ours: list[float] = []
-    raw: list[float] = []
     engine = OpenSearch(hosts=[place.engine], serializer=Orjson(), maxsize=IN_FLIGHT * 2, timeout=60)
     index = actions[0]["_index"]
-    for number in range(rounds + 1):
+    ways = _Ways()
+    for number in range((2 if quick else 7) + 1):
         tag = f"{seed}-{time.time_ns()}-{number}"
-        sides = [
-            lambda t=tag: asyncio.run(_batches(place, engine, index, _batched(documents, f"a{t}~"))),
-            lambda t=tag: _bulk(engine, index, [{**action, "_id": f"{action['_id']}-{t}"} for action in actions]),
+        again = [{**action, "_id": f"{action['_id']}-{tag}"} for action in actions]
+        sides: list[tuple[list[float], Callable[[], float]]] = [
+            (ways.raw, partial(_bulk, engine, index, again)),
+            (ways.batch, partial(_batched_run, place, engine, index, _batched(documents, f"a{tag}~"))),
+            (ways.stream, partial(_streamed_run, place, engine, index, messages(documents, f"s{tag}~"))),
         ]
-        order = (0, 1) if number % 2 else (1, 0)
-        spent = {side: sides[side]() for side in order}
-        if number:  # the first round only warms up
-            ours.append(len(documents) / spent[0])
-            raw.append(len(documents) / spent[1])
+        random.Random(seed + number).shuffle(sides)
+        for kept, side in sides:
+            seconds = side()
+            if number:  # the first round only warms up
+                kept.append(len(documents) / seconds)
     engine.close()
-    mine, theirs = statistics.median(ours), statistics.median(raw)
+    raw, batch, streamed = (statistics.median(way) for way in (ways.raw, ways.batch, ways.stream))
     table(
-        f"Writing {len(documents)} documents, batches of {BATCH}, {IN_FLIGHT} in flight, to the refresh, seed {seed}",
+        f"Writing {len(documents)} documents, {BATCH} at a time, to the refresh, seed {seed}",
         ["way", "docs/s"],
-        [["parallel_bulk", f"{theirs:,.0f}"], ["BatchWriteDocuments (APPLIED)", f"{mine:,.0f}"]],
+        [
+            [f"parallel_bulk, {IN_FLIGHT} threads", f"{raw:,.0f}"],
+            [f"BatchWriteDocuments (APPLIED), {IN_FLIGHT} in flight", f"{batch:,.0f}"],
+            ["StreamWriteDocuments (ACCEPTED), one stream", f"{streamed:,.0f}"],
+        ],
     )
-    return [at_least("write.batch.vs_parallel_bulk", mine / theirs, "x", 0.9)]
+    return [
+        at_least("write.batch.vs_parallel_bulk", batch / raw, "x", 0.9),
+        at_least("write.stream.vs_parallel_bulk", streamed / raw, "x", 1.0),
+        accepting.run(place, quick=quick),
+        *growing.run(place, quick=quick),
+    ]
+
+
+def _batched_run(place: Place, engine: OpenSearch, index: str, requests: list[bytes]) -> float:
+    return asyncio.run(_batches(place, engine, index, requests))
+
+
+def _streamed_run(place: Place, engine: OpenSearch, index: str, requests: list[bytes]) -> float:
+    return asyncio.run(stream(place, engine, index, requests))
 
 
 def _batched(documents: Sequence[Document], prefix: str) -> list[bytes]:

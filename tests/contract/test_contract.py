@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 from google.api import annotations_pb2, field_behavior_pb2
+from google.longrunning import operations_pb2 as longrunning_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
 
 from buf.validate import validate_pb2
-from pinakes.v1 import index_pb2, resources_pb2, search_pb2, tenant_pb2
+from pinakes.v1 import failures_pb2, index_pb2, operations_pb2, resources_pb2, search_pb2, tenant_pb2
 from tools import check_breaking, vendor_protos
 
 ROOT = Path(__file__).resolve().parents[2]
 BUF = str(Path(sys.executable).parent / "buf")
 FILES: tuple[FileDescriptor, ...] = (
+    failures_pb2.DESCRIPTOR,
     index_pb2.DESCRIPTOR,
+    operations_pb2.DESCRIPTOR,
     resources_pb2.DESCRIPTOR,
     search_pb2.DESCRIPTOR,
     tenant_pb2.DESCRIPTOR,
@@ -30,6 +33,8 @@ UNCONSTRAINED = {
     "SearchRequest.query": "its limit is a setting, told by the error (core/settings.py Limits.query_chars)",
     "SearchRequest.filter": "its limit is a setting (Limits.filter_chars)",
     "ListDocumentsRequest.filter": "its limit is a setting (Limits.filter_chars)",
+    "PurgeDocumentsRequest.filter": "its limit is a setting (Limits.filter_chars)",
+    "ExportDocumentsRequest.filter": "its limit is a setting (Limits.filter_chars)",
     "Document.body": "bounded with the whole document by a setting (Limits.document_bytes)",
 }
 
@@ -129,12 +134,20 @@ def test_every_method_that_is_not_bidirectional_has_http(method: MethodDescripto
     assert getattr(rule, kind).startswith("/v1/")
 
 
+def test_slow_work_says_what_it_comes_to() -> None:
+    for method in methods():
+        if method.output_type.name == "Operation":
+            info = method.GetOptions().Extensions[longrunning_pb2.operation_info]
+            assert info.response_type == f"{method.name}Response"
+            assert info.metadata_type == "OperationMetadata"
+
+
 def test_every_method_has_a_request_of_its_own_named_after_it() -> None:
     assert [m.full_name for m in methods() if m.input_type.name != f"{m.name}Request"] == []
 
 
 def test_every_method_answers_with_its_own_answer_a_resource_or_nothing() -> None:
-    allowed = {"Collection", "Document", "Tenant", "ApiKey", "Empty"}
+    allowed = {"Collection", "Document", "Tenant", "ApiKey", "Empty", "Operation"}
     wrong = [m.full_name for m in methods() if m.output_type.name not in allowed | {f"{m.name}Response"}]
     assert wrong == []
 
@@ -161,7 +174,10 @@ def test_every_enum_a_caller_sends_refuses_unknown_numbers() -> None:
 
 
 def test_every_list_a_caller_sends_is_bounded() -> None:
-    reasons = {"BatchWriteDocumentsRequest.writes": "its limit is a setting (Limits.batch_documents)"}
+    reasons = {
+        "BatchWriteDocumentsRequest.writes": "its limit is a setting (Limits.batch_documents)",
+        "StreamWriteDocumentsRequest.writes": "its limit is a setting (Limits.stream_documents)",
+    }
     endless = {
         short_name(field)
         for field in request_fields()

@@ -9,10 +9,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import message_factory
 from google.protobuf.message import Message
 
+from pinakes.core.identity.permissions import RULES
 from pinakes.v1 import index_pb2, resources_pb2, search_pb2, tenant_pb2
-from tests.wire import INDEX, ROLES, SEARCH, TENANT, Door, Home, Refusal, home, new_key, put, read_status
+from tests.wire import INDEX, METHODS, ROLES, SEARCH, TENANT, Door, Home, Refusal, home, new_key, put, read_status
 
 INVALID, UNAUTHENTICATED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAUTHENTICATED
 NOT_FOUND, ABORTED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ABORTED
@@ -334,9 +336,30 @@ def test_text_that_isnt_utf_8_is_refused_whole(door: Door, own: Home) -> None:
     assert missing(door, own, "not-utf-8")
 
 
-def test_bytes_that_are_no_message_are_refused(door: Door, own: Home) -> None:
-    refusal = door.refusal(SEARCH + "Search", b"\xff\xff\xff not protobuf", own.user)
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_bytes_that_are_no_message_are_refused_by_every_rpc(door: Door, own: Home, platform: Any, method: str) -> None:
+    refusal = door.refusal(method, b"\xff\xff\xff not protobuf", platform.admin_key)
     assert (refusal.code, refusal.reason) == (INVALID, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize("method", sorted(name for name in METHODS if RULES[name].name_field))
+@pytest.mark.parametrize(
+    "given", ["", "nonsense", "tenants/A", "tenants/-/collections/default/documents/a/b", "tenants/-\n"]
+)
+def test_a_name_that_is_none_is_refused_by_every_rpc_with_its_field(
+    door: Door, own: Home, method: str, given: str
+) -> None:
+    path = str(RULES[method].name_field)
+    request = message_factory.GetMessageClass(METHODS[method].input_type)()
+    *parents, leaf = path.split(".")
+    target: Any = request
+    for part in parents:
+        target = getattr(target, part)
+        target.SetInParent()
+    setattr(target, leaf, given)
+    refusal = door.refusal(method, request, own.admin)
+    assert refusal.code is INVALID, refusal
+    assert path in refusal.fields or path.partition(".")[0] in refusal.fields, refusal
 
 
 @pytest.mark.parametrize("depth", [5, 20, 200, 5000, 20_000])

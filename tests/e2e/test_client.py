@@ -80,6 +80,20 @@ async def test_many_documents_are_written_and_all_pages_read(platform: Any, key:
         await client.delete_collection("many")
 
 
+def test_a_deleted_document_comes_back_and_a_write_with_a_known_request_id_is_done_once(
+    platform: Any, key: str
+) -> None:
+    with Client(platform.endpoint, key=key) as client:
+        first = client.put_document({"id": "back", "title": "First"}, request_id="put-1")
+        assert client.put_document({"id": "back", "title": "First"}, request_id="put-1") == first
+        client.delete_document("back", request_id="delete-1")
+        assert client.undelete_document("back", mode="searchable").title == "First"
+        client.delete_document("back", request_id="delete-1")
+        assert client.get_document("back").title == "First"
+        assert list(client.list_failed_writes()) == []
+        assert client.retry_failed_writes(all=True) == client.discard_failed_writes(all=True) == 0
+
+
 def test_errors_arrive_with_their_class_and_their_reason(platform: Any, key: str, tenant: str) -> None:
     with Client(platform.endpoint, key=key) as client:
         with pytest.raises(InvalidArgument) as caught:

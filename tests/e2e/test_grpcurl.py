@@ -15,7 +15,9 @@ import pytest
 from tests.wire import METHODS, Door, Home, home
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = {"pinakes.v1.SearchService", "pinakes.v1.IndexService", "pinakes.v1.TenantService"}
+SERVICES = {
+    "pinakes.v1.SearchService", "pinakes.v1.IndexService", "pinakes.v1.TenantService", "google.longrunning.Operations",
+}  # fmt: skip
 
 
 class Grpcurl:

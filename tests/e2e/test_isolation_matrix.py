@@ -10,10 +10,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.longrunning import operations_pb2
 from google.protobuf.message import Message
 
-from pinakes.v1 import index_pb2, resources_pb2, search_pb2, tenant_pb2
-from tests.wire import INDEX, METHODS, ROLES, SEARCH, TENANT, Door, Home, home, new_key, put
+from pinakes.v1 import failures_pb2, index_pb2, resources_pb2, search_pb2, tenant_pb2
+from pinakes.v1 import operations_pb2 as verbs_pb2
+from tests.wire import INDEX, METHODS, OPERATIONS, ROLES, SEARCH, TENANT, Door, Home, home, new_key, put
 
 DENIED, UNAUTHENTICATED = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED
 Build = Callable[["Names"], Message]
@@ -38,6 +40,11 @@ class Names:
         """Name of the document."""
         return f"{self.parent}/documents/{self.document}"
 
+    @property
+    def of_operation(self) -> str:
+        """Name of an operation."""
+        return f"{self.tenant}/operations/{self.key}"
+
 
 def _update_document(n: Names) -> Message:
     return index_pb2.UpdateDocumentRequest(
@@ -49,6 +56,12 @@ def _batch_write(n: Names) -> Message:
     request = index_pb2.BatchWriteDocumentsRequest(parent=n.parent)
     request.writes.add(put=resources_pb2.Document(name=n.of_document, title="taken"))
     request.writes.add(delete=index_pb2.DocumentDeletion(name=n.of_document + "2"))
+    return request
+
+
+def _stream_write(n: Names) -> Message:
+    request = index_pb2.StreamWriteDocumentsRequest(parent=n.parent, stream_id="taken", sequence=1)
+    request.writes.add(put=resources_pb2.Document(name=n.of_document, title="taken"))
     return request
 
 
@@ -73,6 +86,28 @@ NAMED: dict[str, Build] = {
     INDEX + "ListDocuments": lambda n: index_pb2.ListDocumentsRequest(parent=n.parent),
     INDEX + "BatchGetDocuments": lambda n: index_pb2.BatchGetDocumentsRequest(parent=n.parent, names=[n.of_document]),
     INDEX + "BatchWriteDocuments": _batch_write,
+    INDEX + "StreamWriteDocuments": _stream_write,
+    INDEX + "UndeleteDocument": lambda n: index_pb2.UndeleteDocumentRequest(name=n.of_document),
+    INDEX + "ListFailedWrites": lambda n: failures_pb2.ListFailedWritesRequest(parent=n.parent),
+    INDEX + "RetryFailedWrites": lambda n: failures_pb2.RetryFailedWritesRequest(
+        parent=n.parent, names=[f"{n.parent}/failedWrites/{n.key}"]
+    ),
+    INDEX + "DiscardFailedWrites": lambda n: failures_pb2.DiscardFailedWritesRequest(parent=n.parent, all=True),
+    INDEX + "PurgeDocuments": lambda n: verbs_pb2.PurgeDocumentsRequest(
+        parent=n.parent, force=True, all_documents=True
+    ),
+    INDEX + "ImportDocuments": lambda n: verbs_pb2.ImportDocumentsRequest(
+        parent=n.parent, source_uri="file:///taken.jsonl"
+    ),
+    INDEX + "ExportDocuments": lambda n: verbs_pb2.ExportDocumentsRequest(
+        parent=n.parent, destination_uri="file:///taken.jsonl"
+    ),
+    INDEX + "ReindexCollection": lambda n: verbs_pb2.ReindexCollectionRequest(name=n.parent),
+    OPERATIONS + "ListOperations": lambda n: operations_pb2.ListOperationsRequest(name=n.tenant),
+    OPERATIONS + "GetOperation": lambda n: operations_pb2.GetOperationRequest(name=n.of_operation),
+    OPERATIONS + "WaitOperation": lambda n: operations_pb2.WaitOperationRequest(name=n.of_operation),
+    OPERATIONS + "CancelOperation": lambda n: operations_pb2.CancelOperationRequest(name=n.of_operation),
+    OPERATIONS + "DeleteOperation": lambda n: operations_pb2.DeleteOperationRequest(name=n.of_operation),
     TENANT + "GetTenant": lambda n: tenant_pb2.GetTenantRequest(name=n.tenant),
     TENANT + "UpdateTenant": lambda n: tenant_pb2.UpdateTenantRequest(
         tenant=resources_pb2.Tenant(name=n.tenant, display_name="taken")
@@ -89,7 +124,9 @@ OVER_ALL: dict[str, Callable[[], Message]] = {
     TENANT + "CreateTenant": lambda: tenant_pb2.CreateTenantRequest(tenant_id=f"stolen-{secrets.token_hex(4)}"),
     TENANT + "ListTenants": tenant_pb2.ListTenantsRequest,
 }
+# What a key that reads may not call: all that changes something, and what tells of documents whoever may read them.
 WRITES = frozenset({
+    INDEX + "ListFailedWrites", *(name for name in METHODS if name.startswith(OPERATIONS)),
     *(name for name in METHODS if name.startswith(INDEX) and not name.removeprefix(INDEX).startswith(("Get", "List", "BatchGet"))),
     *(name for name in METHODS if name.startswith(TENANT) and not name.removeprefix(TENANT).startswith(("GetTenant",))),
 })  # fmt: skip
@@ -206,6 +243,30 @@ def test_a_batch_cannot_reach_out_of_its_own_collection(world: World) -> None:
     reads = index_pb2.BatchGetDocumentsRequest(parent=world.mine.default, names=[world.theirs.document("secret")])
     refusal = world.door.refusal(INDEX + "BatchGetDocuments", reads, world.mine.service)
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_stream_cannot_reach_out_of_its_own_collection(world: World) -> None:
+    request = index_pb2.StreamWriteDocumentsRequest(parent=world.mine.default, sequence=1)
+    for name in (world.theirs.document("secret"), world.mine.document("own", "other")):
+        request.writes.add(put=resources_pb2.Document(name=name, title="taken"))
+        request.writes.add(delete=index_pb2.DocumentDeletion(name=name))
+    _, answer = world.door.stream([request], world.mine.service)
+    assert list(answer.acknowledgement.outcomes) == [index_pb2.WriteResult.OUTCOME_REJECTED] * 4
+    elsewhere = index_pb2.StreamWriteDocumentsRequest(parent=world.theirs.default, sequence=2)
+    elsewhere.writes.add(put=resources_pb2.Document(name=world.theirs.document("secret"), title="taken"))
+    with pytest.raises(grpc.RpcError) as caught:
+        world.door.stream([request, elsewhere], world.mine.service)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]  # a failed call is a call too
+
+
+def test_a_stream_of_another_tenant_is_one_that_never_was(world: World) -> None:
+    request = index_pb2.StreamWriteDocumentsRequest(parent="tenants/-/collections/default", stream_id="shared")
+    first = index_pb2.StreamWriteDocumentsRequest(sequence=1)
+    first.writes.add(delete=index_pb2.DocumentDeletion(name=world.theirs.document("absent")))
+    world.door.stream([request, first], world.theirs.service)
+    positions = {home: world.door.stream([request], home.service)[0].opened for home in (world.theirs, world.mine)}
+    assert positions[world.theirs].resume_after == 1
+    assert positions[world.mine].resume_after == 0
 
 
 def test_a_page_token_of_another_tenant_opens_nothing(world: World, platform: Any) -> None:

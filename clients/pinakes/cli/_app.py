@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from pinakes.cli import _administration, _finding, _import, _platform, _profile
+from pinakes.cli import _administration, _failed, _finding, _import, _movement, _operations, _platform, _profile
 from pinakes.cli._failures import EXIT_CODES, Failure, failure_of, report
 from pinakes.client import PinakesError
 
@@ -24,7 +24,14 @@ app.command("search", rich_help_panel="Documents")(_finding.search)
 app.command("get", rich_help_panel="Documents")(_finding.get)
 app.command("put", rich_help_panel="Documents")(_finding.put)
 app.command("delete", rich_help_panel="Documents")(_finding.delete)
+app.command("undelete", rich_help_panel="Documents")(_finding.undelete)
 app.command("import", rich_help_panel="Documents")(_import.import_)
+app.add_typer(_failed.failed_writes, name="failed", rich_help_panel="Documents")
+app.command("load", rich_help_panel="Documents")(_movement.load)
+app.command("export", rich_help_panel="Documents")(_movement.export)
+app.command("purge", rich_help_panel="Documents")(_operations.purge)
+app.command("reindex", rich_help_panel="Administration")(_operations.reindex)
+app.add_typer(_operations.operations, name="operations", rich_help_panel="Administration")
 app.add_typer(_administration.collections, name="collections", rich_help_panel="Administration")
 app.add_typer(_administration.keys, name="keys", rich_help_panel="Administration")
 app.add_typer(_administration.tenants, name="tenants", rich_help_panel="Administration")

@@ -20,7 +20,7 @@ from pinakes.client import (
 
 ERROR, USAGE, PARTIAL, NOT_FOUND, DENIED, UNAVAILABLE = 1, 2, 3, 4, 5, 6
 EXIT_CODES = (
-    "Exit codes: 0 done · 1 error · 2 wrong usage · 3 done in part (`import`) · 4 not found · "
+    "Exit codes: 0 done · 1 error · 2 wrong usage · 3 done in part (`import`, `load`) · 4 not found · "
     "5 denied or no valid key · 6 unavailable or too late"
 )
 

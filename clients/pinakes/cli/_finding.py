@@ -32,7 +32,12 @@ _PAGE = 50
 Fields = Annotated[
     str, typer.Option("--fields", help="Fields to read, separated by commas; `*` for all.", metavar="A,B")
 ]
-Mode = Annotated[str, typer.Option("--mode", help="applied, or searchable: wait until searches see it.")]
+Mode = Annotated[
+    str,
+    typer.Option(
+        "--mode", help="accepted: on the platform's disk; applied; or searchable: wait until searches see it."
+    ),
+]
 
 
 @calling
@@ -146,15 +151,34 @@ def delete(
     session: Session,
     document: Annotated[str, typer.Argument(help="Id of the document.", metavar="ID")],
     etag: Annotated[str, typer.Option("--etag", help="Only if this is the current etag.")] = "",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Succeed if there is none; mode accepted needs it.")
+    ] = False,
     mode: Mode = "",
     collection: CollectionOption = "default",
     tenant: TenantOption = "-",
 ) -> None:
-    """Delete a document."""
+    """Delete a document. `pinakes undelete` brings it back within seven days."""
     with session.client() as client:
-        client.delete_document(document, collection=collection, tenant=tenant, etag=etag, mode=mode)
+        client.delete_document(
+            document, collection=collection, tenant=tenant, etag=etag, allow_missing=allow_missing, mode=mode
+        )
     name = _names.document(document, collection, tenant)
     session.done(f"deleted {name}", deleted=name)
+
+
+@calling
+def undelete(
+    session: Session,
+    document: Annotated[str, typer.Argument(help="Id of the document.", metavar="ID")],
+    mode: Mode = "",
+    collection: CollectionOption = "default",
+    tenant: TenantOption = "-",
+) -> None:
+    """Bring a deleted document back as it was."""
+    with session.client() as client:
+        back = client.undelete_document(document, collection=collection, tenant=tenant, mode=mode)
+    session.show(back, [("document", back.name), ("title", back.title), ("etag", back.etag)])
 
 
 def _row(result: SearchResult) -> tuple[str, str, str, str]:

@@ -12,7 +12,7 @@ import typer
 
 from pinakes.cli._failures import Failure
 
-SERVERS = ("search", "index", "tenant")
+SERVERS = ("search", "index", "tenant", "worker")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("local", context_settings=_PASS_ON, rich_help_panel="Platform")(local)
 
 
-def serve(name: Annotated[str, typer.Argument(help="search, index or tenant.", metavar="NAME")]) -> None:
+def serve(name: Annotated[str, typer.Argument(help="search, index, tenant or worker.", metavar="NAME")]) -> None:
     """Run one server in the foreground; its settings are the variables PINAKES_*."""
     if name not in SERVERS:
         raise Failure("USAGE", f"{name} is no server", f"one of {', '.join(SERVERS)}", 2)

@@ -63,6 +63,11 @@ class Session:
     seconds: float
     as_json: bool
 
+    @property
+    def where(self) -> str:
+        """The endpoint of the chosen profile."""
+        return resolve(self.profile, self.endpoint).endpoint
+
     def client(self) -> Client:
         """Make the blocking client of the chosen profile."""
         where = resolve(self.profile, self.endpoint)

@@ -17,6 +17,7 @@ from pinakes.client._errors import (
     Unavailable,
     Violation,
 )
+from pinakes.client._operations import Operation
 from pinakes.client._sync import Client
 from pinakes.client._writing import Written
 
@@ -28,6 +29,7 @@ __all__ = [
     "DeadlineExceeded",
     "InvalidArgument",
     "NotFound",
+    "Operation",
     "PermissionDenied",
     "PinakesError",
     "RateLimited",

@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 
 _MODES = {
     "": index_pb2.WRITE_MODE_UNSPECIFIED,
+    "accepted": index_pb2.WRITE_MODE_ACCEPTED,
     "applied": index_pb2.WRITE_MODE_APPLIED,
     "searchable": index_pb2.WRITE_MODE_SEARCHABLE,
 }
@@ -41,9 +42,9 @@ def mask(paths: Iterable[str]) -> FieldMask | None:
 
 
 def mode_number(mode: str) -> index_pb2.WriteMode:
-    """Return the number of a write mode, `applied` or `searchable`; empty means the platform's default, applied."""
+    """Return the number of a write mode, `accepted`, `applied` or `searchable`; empty means the call's default."""
     if mode not in _MODES:
-        message = f"mode is applied or searchable, not {mode!r}"
+        message = f"mode is accepted, applied or searchable, not {mode!r}"
         raise ValueError(message)
     return _MODES[mode]
 

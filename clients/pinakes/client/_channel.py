@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
@@ -97,11 +97,9 @@ class Channel:
         self._channel: grpc.aio.Channel | None = None
 
     async def call(self, method: str, request: Message, answer: type[Answer], timeout: float | None = None) -> Answer:
-        """Call `Service/Method` of `pinakes.v1`; raise the exception of its status if it fails."""
-        if self._channel is None:
-            self._channel = self._open()
-        stub = self._channel.unary_unary(
-            f"/pinakes.v1.{method}",
+        """Call `Service/Method` of `pinakes.v1` (or `/package.Service/Method`); raise the exception of its status if it fails."""
+        stub = self._opened().unary_unary(
+            method if method.startswith("/") else f"/pinakes.v1.{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
@@ -113,11 +111,26 @@ class Channel:
             raise from_rpc_error(error) from None
         return response
 
+    def stream(self, method: str, request: type[Message], answer: type[Answer]) -> grpc.aio.StreamStreamCall[Any, Any]:
+        """Open a stream in both directions; it ends when either side ends it."""
+        stub: Any = self._opened().stream_stream(
+            f"/pinakes.v1.{method}",
+            request_serializer=request.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        opened: grpc.aio.StreamStreamCall[Any, Any] = stub(metadata=self._metadata or None)
+        return opened
+
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled. A later call opens a new one."""
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+
+    def _opened(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            self._channel = self._open()
+        return self._channel
 
     def _open(self) -> grpc.aio.Channel:
         options: list[tuple[str, str | int]] = [

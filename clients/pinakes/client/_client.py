@@ -8,17 +8,22 @@ from typing import Self
 
 from pinakes.client._channel import Channel, Tls
 from pinakes.client._collections import CollectionCalls
+from pinakes.client._failed import FailedWriteCalls
 from pinakes.client._indexing import DocumentCalls
+from pinakes.client._movement import MovementCalls
+from pinakes.client._operations import OperationCalls
 from pinakes.client._search import SearchCalls
 from pinakes.client._tenants import TenantCalls
 
 
-class AsyncClient(SearchCalls, DocumentCalls, CollectionCalls, TenantCalls):
+class AsyncClient(
+    SearchCalls, DocumentCalls, FailedWriteCalls, OperationCalls, MovementCalls, CollectionCalls, TenantCalls
+):
     """A client of the platform, for asyncio.
 
     Ids and whole names (`tenants/acme/collections/default`) are both taken wherever a resource is meant; tenant `-` is
     the one of the key. Every failed call raises a `PinakesError`. Reads are tried again while the platform can't be
-    reached, within their deadline; writes only by `write_many`.
+    reached, within their deadline; writes only by `write_many` and `stream_write`.
 
         async with AsyncClient("localhost:7300", key="pk_…") as client:
             await client.put_document(document("a", title="First"), mode="searchable")

@@ -17,6 +17,11 @@ def key(key_id: str, tenant_id: str = MINE) -> str:
     return _name(key_id, "apiKeys", f"{tenant(tenant_id)}/apiKeys/{{}}")
 
 
+def operation(operation_id: str, tenant_id: str = MINE) -> str:
+    """Name of an operation, of its id or its name."""
+    return _name(operation_id, "operations", f"{tenant(tenant_id)}/operations/{{}}")
+
+
 def collection(collection_id: str = DEFAULT_COLLECTION, tenant_id: str = MINE) -> str:
     """Name of a collection, of its id or its name."""
     return _name(collection_id, "collections", f"{tenant(tenant_id)}/collections/{{}}")
@@ -40,6 +45,11 @@ def document_of(parent: str, document_id: str) -> str:
         raise ValueError(message)
     # A tenant that was named stays named: only the server knows whether it is the caller's.
     return name if ours[1] == MINE else f"{parent}/documents/{theirs[-1]}"
+
+
+def failed_write_of(parent: str, failed_write_id: str) -> str:
+    """Name of a failed write of the collection named `parent`, of its id or its name."""
+    return _name(failed_write_id, "failedWrites", f"{parent}/failedWrites/{{}}")
 
 
 def parent(name: str) -> str:

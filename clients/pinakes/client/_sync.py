@@ -93,7 +93,8 @@ def _items(listing: Pages[Answer]) -> Iterator[Answer]:
 class Client:
     """A client of the platform that blocks: `AsyncClient`'s methods, and iterators where that has asynchronous ones.
 
-    It may be used by several threads. What is given to `write_many` is iterated in the client's own thread.
+    It may be used by several threads. What is given to `write_many` and `stream_write` is iterated in the
+    client's own thread.
 
         with Client("localhost:7300", key="pk_…") as client:
             for result in client.search_all("event loop", limit=20):
@@ -145,9 +146,25 @@ class Client:
     put_document = _blocking(AsyncClient.put_document)
     update_document = _blocking(AsyncClient.update_document)
     delete_document = _blocking(AsyncClient.delete_document)
+    undelete_document = _blocking(AsyncClient.undelete_document)
     list_documents = _iterating(AsyncClient.list_documents)
     batch_write = _blocking(AsyncClient.batch_write)
     write_many = _iterating(AsyncClient.write_many)
+    stream_write = _iterating(AsyncClient.stream_write)
+
+    list_failed_writes = _iterating(AsyncClient.list_failed_writes)
+    retry_failed_writes = _blocking(AsyncClient.retry_failed_writes)
+    discard_failed_writes = _blocking(AsyncClient.discard_failed_writes)
+
+    purge_documents = _blocking(AsyncClient.purge_documents)
+    reindex_collection = _blocking(AsyncClient.reindex_collection)
+    import_documents = _blocking(AsyncClient.import_documents)
+    export_documents = _blocking(AsyncClient.export_documents)
+    get_operation = _blocking(AsyncClient.get_operation)
+    list_operations = _iterating(AsyncClient.list_operations)
+    cancel_operation = _blocking(AsyncClient.cancel_operation)
+    delete_operation = _blocking(AsyncClient.delete_operation)
+    wait_operation = _blocking(AsyncClient.wait_operation)
 
     search = _blocking(AsyncClient.search)
     search_all = _iterating(AsyncClient.search_all)

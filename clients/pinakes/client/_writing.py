@@ -22,25 +22,35 @@ from pinakes.client._errors import (
 )
 from pinakes.v1 import index_pb2
 
-BATCH_DOCUMENTS = 1000
-# The limit is 8 MiB of writes; the rest is for the request around them.
-BATCH_BYTES = (8 << 20) - (64 << 10)
-
 Writable = DocumentLike | index_pb2.DocumentDeletion | index_pb2.DocumentWrite
 Send = Callable[[list[index_pb2.DocumentWrite]], Awaitable[index_pb2.BatchWriteDocumentsResponse]]
 
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
-_STANDS = frozenset({"CREATED", "UPDATED", "DELETED", "SUPERSEDED"})
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+_STANDS = frozenset({"CREATED", "UPDATED", "UNCHANGED", "DELETED", "SUPERSEDED", "ACCEPTED", "REPEATED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much leaves together: so many writes or bytes, and how large a write alone may be."""
+
+    documents: int
+    bytes: int
+    write_bytes: int
+
+
+# The limit is 8 MiB of writes; the rest is for the request around them.
+_BATCH = Bounds(documents=1000, bytes=(8 << 20) - (64 << 10), write_bytes=(8 << 20) - (64 << 10))
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of one write.
 
-    `outcome` is CREATED, UPDATED, DELETED or SUPERSEDED (a later write had arrived: success all the same), or
+    `outcome` is CREATED, UPDATED, UNCHANGED, DELETED, SUPERSEDED (a later write had arrived: success all the same),
+    ACCEPTED (queued; it will be applied) or REPEATED (done by a stream that broke before it could say how), or
     NOT_FOUND, CONFLICT, REJECTED or FAILED, and then `error` says why. `revision` and `etag` are empty where nothing
-    was written.
+    was written; streams don't tell etags.
     """
 
     name: str
@@ -79,8 +89,13 @@ class Batch:
         self.size += size
 
 
-async def batches(items: Iterable[Writable] | AsyncIterable[Writable], parent: str) -> AsyncIterator[Batch]:
-    """Cut items into batches of other documents each; what can't be sent has its result already."""
+async def batches(
+    items: Iterable[Writable] | AsyncIterable[Writable], parent: str, bounds: Bounds = _BATCH
+) -> AsyncIterator[Batch]:
+    """Cut items into batches of other documents each; what can't be sent has its result already.
+
+    The same items are cut in the same places again, from any such place on.
+    """
     batch = Batch([], [], [], set())
     async for item in _each(items):
         try:
@@ -91,17 +106,18 @@ async def batches(items: Iterable[Writable] | AsyncIterable[Writable], parent: s
         if write is not None:
             name = write.put.name or write.delete.name
             size = write.ByteSize() + 5  # and the field's own header
-            if size > BATCH_BYTES:
+            if size > bounds.write_bytes:
                 batch.results.append(
                     _refused(name, f"{size} bytes are more than a batch may have", "DOCUMENT_TOO_LARGE")
                 )
                 write = None
         if write is not None:
-            if len(batch.writes) >= BATCH_DOCUMENTS or batch.size + size > BATCH_BYTES or name in batch.names:
+            full = len(batch.writes) >= bounds.documents or batch.size + size > bounds.bytes
+            if batch.results and (full or name in batch.names):
                 yield batch
                 batch = Batch([], [], [], set())
             batch.add(write, name, size)
-        elif len(batch.results) >= BATCH_DOCUMENTS:
+        elif len(batch.results) >= bounds.documents:
             yield batch
             batch = Batch([], [], [], set())
     if batch.results:
@@ -143,7 +159,7 @@ async def _write(batch: Batch, send: Send, patience: float) -> list[Written]:
     A call that fails for good raises its error; a write that does is a result like any other.
     """
     give_up = time.monotonic() + patience
-    pause = _FIRST_PAUSE
+    pause = FIRST_PAUSE
     left = list(zip(batch.places, batch.writes, strict=True))
     while left:
         retry_after: float | None = None
@@ -166,7 +182,7 @@ async def _write(batch: Batch, send: Send, patience: float) -> list[Written]:
                 break
         # Jitter keeps clients that were turned away together from coming back together.
         await asyncio.sleep((retry_after or pause) * random.uniform(1.0, 1.3))
-        pause = min(pause * 2, _LONGEST_PAUSE)
+        pause = min(pause * 2, LONGEST_PAUSE)
     return [result for result in batch.results if result is not None]
 
 
@@ -175,8 +191,13 @@ def _worth_trying(error: PinakesError) -> bool:
     return not isinstance(error, RateLimited) or error.retry_after is not None
 
 
+def outcome_name(outcome: index_pb2.WriteResult.Outcome) -> str:
+    """Return how an outcome is called here."""
+    return index_pb2.WriteResult.Outcome.Name(outcome).removeprefix("OUTCOME_")
+
+
 def _written(result: index_pb2.WriteResult) -> Written:
-    outcome = index_pb2.WriteResult.Outcome.Name(result.outcome).removeprefix("OUTCOME_")
+    outcome = outcome_name(result.outcome)
     error = from_status(result.status) if result.HasField("status") and result.status.code else None
     return Written(result.name, outcome, result.etag, result.revision, error)
 

@@ -3,8 +3,11 @@
 import grpc
 import warnings
 
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from pinakes.v1 import failures_pb2 as pinakes_dot_v1_dot_failures__pb2
 from pinakes.v1 import index_pb2 as pinakes_dot_v1_dot_index__pb2
+from pinakes.v1 import operations_pb2 as pinakes_dot_v1_dot_operations__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -82,6 +85,11 @@ class IndexServiceStub:
                 request_serializer=pinakes_dot_v1_dot_index__pb2.DeleteDocumentRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.UndeleteDocument = channel.unary_unary(
+                '/pinakes.v1.IndexService/UndeleteDocument',
+                request_serializer=pinakes_dot_v1_dot_index__pb2.UndeleteDocumentRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_resources__pb2.Document.FromString,
+                _registered_method=True)
         self.ListDocuments = channel.unary_unary(
                 '/pinakes.v1.IndexService/ListDocuments',
                 request_serializer=pinakes_dot_v1_dot_index__pb2.ListDocumentsRequest.SerializeToString,
@@ -96,6 +104,46 @@ class IndexServiceStub:
                 '/pinakes.v1.IndexService/BatchWriteDocuments',
                 request_serializer=pinakes_dot_v1_dot_index__pb2.BatchWriteDocumentsRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_index__pb2.BatchWriteDocumentsResponse.FromString,
+                _registered_method=True)
+        self.StreamWriteDocuments = channel.stream_stream(
+                '/pinakes.v1.IndexService/StreamWriteDocuments',
+                request_serializer=pinakes_dot_v1_dot_index__pb2.StreamWriteDocumentsRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_index__pb2.StreamWriteDocumentsResponse.FromString,
+                _registered_method=True)
+        self.ListFailedWrites = channel.unary_unary(
+                '/pinakes.v1.IndexService/ListFailedWrites',
+                request_serializer=pinakes_dot_v1_dot_failures__pb2.ListFailedWritesRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_failures__pb2.ListFailedWritesResponse.FromString,
+                _registered_method=True)
+        self.RetryFailedWrites = channel.unary_unary(
+                '/pinakes.v1.IndexService/RetryFailedWrites',
+                request_serializer=pinakes_dot_v1_dot_failures__pb2.RetryFailedWritesRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_failures__pb2.RetryFailedWritesResponse.FromString,
+                _registered_method=True)
+        self.DiscardFailedWrites = channel.unary_unary(
+                '/pinakes.v1.IndexService/DiscardFailedWrites',
+                request_serializer=pinakes_dot_v1_dot_failures__pb2.DiscardFailedWritesRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_failures__pb2.DiscardFailedWritesResponse.FromString,
+                _registered_method=True)
+        self.PurgeDocuments = channel.unary_unary(
+                '/pinakes.v1.IndexService/PurgeDocuments',
+                request_serializer=pinakes_dot_v1_dot_operations__pb2.PurgeDocumentsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ImportDocuments = channel.unary_unary(
+                '/pinakes.v1.IndexService/ImportDocuments',
+                request_serializer=pinakes_dot_v1_dot_operations__pb2.ImportDocumentsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ExportDocuments = channel.unary_unary(
+                '/pinakes.v1.IndexService/ExportDocuments',
+                request_serializer=pinakes_dot_v1_dot_operations__pb2.ExportDocumentsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ReindexCollection = channel.unary_unary(
+                '/pinakes.v1.IndexService/ReindexCollection',
+                request_serializer=pinakes_dot_v1_dot_operations__pb2.ReindexCollectionRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
 
@@ -163,7 +211,14 @@ class IndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDocument(self, request, context):
-        """Deletes a document.
+        """Deletes a document. It can be undeleted for seven days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteDocument(self, request, context):
+        """Brings a deleted document back as it was. NOT_FOUND if none was deleted within seven days, ALREADY_EXISTS if it is there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,6 +240,64 @@ class IndexServiceServicer:
 
     def BatchWriteDocuments(self, request, context):
         """Writes and deletes up to 1,000 documents or 8 MiB. Each write has an outcome of its own: one that is refused doesn't stop the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamWriteDocuments(self, request_iterator, context):
+        """Writes and deletes any number of documents: messages of writes go in, an acknowledgement of each comes back, in order.
+        The first answer says how many messages may be under way. After a broken stream, another with the same `stream_id`
+        goes on behind the last message that was written. gRPC only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFailedWrites(self, request, context):
+        """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryFailedWrites(self, request, context):
+        """Queues failed writes again, at their own revisions: what was written to a document since then stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiscardFailedWrites(self, request, context):
+        """Gives failed writes up: they are deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeDocuments(self, request, context):
+        """Deletes the documents that match a filter. Without `force` it only counts them and shows a sample.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportDocuments(self, request, context):
+        """Writes documents from JSON Lines in object storage or in the deployment's import folder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportDocuments(self, request, context):
+        """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReindexCollection(self, request, context):
+        """Indexes every document of a collection anew by its present attributes, while reads and writes go on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,6 +351,11 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     request_deserializer=pinakes_dot_v1_dot_index__pb2.DeleteDocumentRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
+            'UndeleteDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteDocument,
+                    request_deserializer=pinakes_dot_v1_dot_index__pb2.UndeleteDocumentRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_resources__pb2.Document.SerializeToString,
+            ),
             'ListDocuments': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDocuments,
                     request_deserializer=pinakes_dot_v1_dot_index__pb2.ListDocumentsRequest.FromString,
@@ -252,6 +370,46 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     servicer.BatchWriteDocuments,
                     request_deserializer=pinakes_dot_v1_dot_index__pb2.BatchWriteDocumentsRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_index__pb2.BatchWriteDocumentsResponse.SerializeToString,
+            ),
+            'StreamWriteDocuments': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamWriteDocuments,
+                    request_deserializer=pinakes_dot_v1_dot_index__pb2.StreamWriteDocumentsRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_index__pb2.StreamWriteDocumentsResponse.SerializeToString,
+            ),
+            'ListFailedWrites': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFailedWrites,
+                    request_deserializer=pinakes_dot_v1_dot_failures__pb2.ListFailedWritesRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_failures__pb2.ListFailedWritesResponse.SerializeToString,
+            ),
+            'RetryFailedWrites': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryFailedWrites,
+                    request_deserializer=pinakes_dot_v1_dot_failures__pb2.RetryFailedWritesRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_failures__pb2.RetryFailedWritesResponse.SerializeToString,
+            ),
+            'DiscardFailedWrites': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardFailedWrites,
+                    request_deserializer=pinakes_dot_v1_dot_failures__pb2.DiscardFailedWritesRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_failures__pb2.DiscardFailedWritesResponse.SerializeToString,
+            ),
+            'PurgeDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeDocuments,
+                    request_deserializer=pinakes_dot_v1_dot_operations__pb2.PurgeDocumentsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ImportDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportDocuments,
+                    request_deserializer=pinakes_dot_v1_dot_operations__pb2.ImportDocumentsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ExportDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportDocuments,
+                    request_deserializer=pinakes_dot_v1_dot_operations__pb2.ExportDocumentsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ReindexCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReindexCollection,
+                    request_deserializer=pinakes_dot_v1_dot_operations__pb2.ReindexCollectionRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -509,6 +667,33 @@ class IndexService:
             _registered_method=True)
 
     @staticmethod
+    def UndeleteDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/UndeleteDocument',
+            pinakes_dot_v1_dot_index__pb2.UndeleteDocumentRequest.SerializeToString,
+            pinakes_dot_v1_dot_resources__pb2.Document.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListDocuments(request,
             target,
             options=(),
@@ -579,6 +764,222 @@ class IndexService:
             '/pinakes.v1.IndexService/BatchWriteDocuments',
             pinakes_dot_v1_dot_index__pb2.BatchWriteDocumentsRequest.SerializeToString,
             pinakes_dot_v1_dot_index__pb2.BatchWriteDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamWriteDocuments(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/pinakes.v1.IndexService/StreamWriteDocuments',
+            pinakes_dot_v1_dot_index__pb2.StreamWriteDocumentsRequest.SerializeToString,
+            pinakes_dot_v1_dot_index__pb2.StreamWriteDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFailedWrites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/ListFailedWrites',
+            pinakes_dot_v1_dot_failures__pb2.ListFailedWritesRequest.SerializeToString,
+            pinakes_dot_v1_dot_failures__pb2.ListFailedWritesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryFailedWrites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/RetryFailedWrites',
+            pinakes_dot_v1_dot_failures__pb2.RetryFailedWritesRequest.SerializeToString,
+            pinakes_dot_v1_dot_failures__pb2.RetryFailedWritesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardFailedWrites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/DiscardFailedWrites',
+            pinakes_dot_v1_dot_failures__pb2.DiscardFailedWritesRequest.SerializeToString,
+            pinakes_dot_v1_dot_failures__pb2.DiscardFailedWritesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/PurgeDocuments',
+            pinakes_dot_v1_dot_operations__pb2.PurgeDocumentsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/ImportDocuments',
+            pinakes_dot_v1_dot_operations__pb2.ImportDocumentsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/ExportDocuments',
+            pinakes_dot_v1_dot_operations__pb2.ExportDocumentsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReindexCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.IndexService/ReindexCollection',
+            pinakes_dot_v1_dot_operations__pb2.ReindexCollectionRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

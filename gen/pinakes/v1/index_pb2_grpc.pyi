@@ -4,9 +4,12 @@ isort:skip_file
 IndexService: collections and the documents in them."""
 
 from collections import abc as _abc
+from google.longrunning import operations_pb2 as _operations_pb2_1
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
+from pinakes.v1 import failures_pb2 as _failures_pb2
 from pinakes.v1 import index_pb2 as _index_pb2
+from pinakes.v1 import operations_pb2 as _operations_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -58,13 +61,34 @@ class IndexServiceStub:
     UpdateDocument: _grpc.UnaryUnaryMultiCallable[_index_pb2.UpdateDocumentRequest, _resources_pb2.Document]
     """Changes the fields of `update_mask`, or replaces the document with mask `*`. With `allow_missing` it is created if absent."""
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_index_pb2.DeleteDocumentRequest, _empty_pb2.Empty]
-    """Deletes a document."""
+    """Deletes a document. It can be undeleted for seven days."""
+    UndeleteDocument: _grpc.UnaryUnaryMultiCallable[_index_pb2.UndeleteDocumentRequest, _resources_pb2.Document]
+    """Brings a deleted document back as it was. NOT_FOUND if none was deleted within seven days, ALREADY_EXISTS if it is there."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_index_pb2.ListDocumentsRequest, _index_pb2.ListDocumentsResponse]
     """Lists documents in the order of their ids, or in a given one."""
     BatchGetDocuments: _grpc.UnaryUnaryMultiCallable[_index_pb2.BatchGetDocumentsRequest, _index_pb2.BatchGetDocumentsResponse]
     """Reads up to 50 documents. Those that are absent are named in the answer."""
     BatchWriteDocuments: _grpc.UnaryUnaryMultiCallable[_index_pb2.BatchWriteDocumentsRequest, _index_pb2.BatchWriteDocumentsResponse]
     """Writes and deletes up to 1,000 documents or 8 MiB. Each write has an outcome of its own: one that is refused doesn't stop the others."""
+    StreamWriteDocuments: _grpc.StreamStreamMultiCallable[_index_pb2.StreamWriteDocumentsRequest, _index_pb2.StreamWriteDocumentsResponse]
+    """Writes and deletes any number of documents: messages of writes go in, an acknowledgement of each comes back, in order.
+    The first answer says how many messages may be under way. After a broken stream, another with the same `stream_id`
+    goes on behind the last message that was written. gRPC only.
+    """
+    ListFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.ListFailedWritesRequest, _failures_pb2.ListFailedWritesResponse]
+    """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days."""
+    RetryFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.RetryFailedWritesRequest, _failures_pb2.RetryFailedWritesResponse]
+    """Queues failed writes again, at their own revisions: what was written to a document since then stands."""
+    DiscardFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.DiscardFailedWritesRequest, _failures_pb2.DiscardFailedWritesResponse]
+    """Gives failed writes up: they are deleted."""
+    PurgeDocuments: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurgeDocumentsRequest, _operations_pb2_1.Operation]
+    """Deletes the documents that match a filter. Without `force` it only counts them and shows a sample."""
+    ImportDocuments: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ImportDocumentsRequest, _operations_pb2_1.Operation]
+    """Writes documents from JSON Lines in object storage or in the deployment's import folder."""
+    ExportDocuments: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ExportDocumentsRequest, _operations_pb2_1.Operation]
+    """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder."""
+    ReindexCollection: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReindexCollectionRequest, _operations_pb2_1.Operation]
+    """Indexes every document of a collection anew by its present attributes, while reads and writes go on."""
 
 @_typing.type_check_only
 class IndexServiceAsyncStub(IndexServiceStub):
@@ -94,13 +118,34 @@ class IndexServiceAsyncStub(IndexServiceStub):
     UpdateDocument: _aio.UnaryUnaryMultiCallable[_index_pb2.UpdateDocumentRequest, _resources_pb2.Document]  # type: ignore[assignment]
     """Changes the fields of `update_mask`, or replaces the document with mask `*`. With `allow_missing` it is created if absent."""
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_index_pb2.DeleteDocumentRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a document."""
+    """Deletes a document. It can be undeleted for seven days."""
+    UndeleteDocument: _aio.UnaryUnaryMultiCallable[_index_pb2.UndeleteDocumentRequest, _resources_pb2.Document]  # type: ignore[assignment]
+    """Brings a deleted document back as it was. NOT_FOUND if none was deleted within seven days, ALREADY_EXISTS if it is there."""
     ListDocuments: _aio.UnaryUnaryMultiCallable[_index_pb2.ListDocumentsRequest, _index_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """Lists documents in the order of their ids, or in a given one."""
     BatchGetDocuments: _aio.UnaryUnaryMultiCallable[_index_pb2.BatchGetDocumentsRequest, _index_pb2.BatchGetDocumentsResponse]  # type: ignore[assignment]
     """Reads up to 50 documents. Those that are absent are named in the answer."""
     BatchWriteDocuments: _aio.UnaryUnaryMultiCallable[_index_pb2.BatchWriteDocumentsRequest, _index_pb2.BatchWriteDocumentsResponse]  # type: ignore[assignment]
     """Writes and deletes up to 1,000 documents or 8 MiB. Each write has an outcome of its own: one that is refused doesn't stop the others."""
+    StreamWriteDocuments: _aio.StreamStreamMultiCallable[_index_pb2.StreamWriteDocumentsRequest, _index_pb2.StreamWriteDocumentsResponse]  # type: ignore[assignment]
+    """Writes and deletes any number of documents: messages of writes go in, an acknowledgement of each comes back, in order.
+    The first answer says how many messages may be under way. After a broken stream, another with the same `stream_id`
+    goes on behind the last message that was written. gRPC only.
+    """
+    ListFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.ListFailedWritesRequest, _failures_pb2.ListFailedWritesResponse]  # type: ignore[assignment]
+    """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days."""
+    RetryFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.RetryFailedWritesRequest, _failures_pb2.RetryFailedWritesResponse]  # type: ignore[assignment]
+    """Queues failed writes again, at their own revisions: what was written to a document since then stands."""
+    DiscardFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.DiscardFailedWritesRequest, _failures_pb2.DiscardFailedWritesResponse]  # type: ignore[assignment]
+    """Gives failed writes up: they are deleted."""
+    PurgeDocuments: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurgeDocumentsRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
+    """Deletes the documents that match a filter. Without `force` it only counts them and shows a sample."""
+    ImportDocuments: _aio.UnaryUnaryMultiCallable[_operations_pb2.ImportDocumentsRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
+    """Writes documents from JSON Lines in object storage or in the deployment's import folder."""
+    ExportDocuments: _aio.UnaryUnaryMultiCallable[_operations_pb2.ExportDocumentsRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
+    """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder."""
+    ReindexCollection: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReindexCollectionRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
+    """Indexes every document of a collection anew by its present attributes, while reads and writes go on."""
 
 class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
     """Writes and reads documents, and keeps the collections they are in."""
@@ -181,7 +226,15 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _index_pb2.DeleteDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a document."""
+        """Deletes a document. It can be undeleted for seven days."""
+
+    @_abc_1.abstractmethod
+    def UndeleteDocument(
+        self,
+        request: _index_pb2.UndeleteDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_pb2.Document, _abc.Awaitable[_resources_pb2.Document]]:
+        """Brings a deleted document back as it was. NOT_FOUND if none was deleted within seven days, ALREADY_EXISTS if it is there."""
 
     @_abc_1.abstractmethod
     def ListDocuments(
@@ -206,5 +259,72 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_index_pb2.BatchWriteDocumentsResponse, _abc.Awaitable[_index_pb2.BatchWriteDocumentsResponse]]:
         """Writes and deletes up to 1,000 documents or 8 MiB. Each write has an outcome of its own: one that is refused doesn't stop the others."""
+
+    @_abc_1.abstractmethod
+    def StreamWriteDocuments(
+        self,
+        request_iterator: _MaybeAsyncIterator[_index_pb2.StreamWriteDocumentsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_index_pb2.StreamWriteDocumentsResponse], _abc.AsyncIterator[_index_pb2.StreamWriteDocumentsResponse]]:
+        """Writes and deletes any number of documents: messages of writes go in, an acknowledgement of each comes back, in order.
+        The first answer says how many messages may be under way. After a broken stream, another with the same `stream_id`
+        goes on behind the last message that was written. gRPC only.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFailedWrites(
+        self,
+        request: _failures_pb2.ListFailedWritesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_failures_pb2.ListFailedWritesResponse, _abc.Awaitable[_failures_pb2.ListFailedWritesResponse]]:
+        """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days."""
+
+    @_abc_1.abstractmethod
+    def RetryFailedWrites(
+        self,
+        request: _failures_pb2.RetryFailedWritesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_failures_pb2.RetryFailedWritesResponse, _abc.Awaitable[_failures_pb2.RetryFailedWritesResponse]]:
+        """Queues failed writes again, at their own revisions: what was written to a document since then stands."""
+
+    @_abc_1.abstractmethod
+    def DiscardFailedWrites(
+        self,
+        request: _failures_pb2.DiscardFailedWritesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_failures_pb2.DiscardFailedWritesResponse, _abc.Awaitable[_failures_pb2.DiscardFailedWritesResponse]]:
+        """Gives failed writes up: they are deleted."""
+
+    @_abc_1.abstractmethod
+    def PurgeDocuments(
+        self,
+        request: _operations_pb2.PurgeDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2_1.Operation, _abc.Awaitable[_operations_pb2_1.Operation]]:
+        """Deletes the documents that match a filter. Without `force` it only counts them and shows a sample."""
+
+    @_abc_1.abstractmethod
+    def ImportDocuments(
+        self,
+        request: _operations_pb2.ImportDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2_1.Operation, _abc.Awaitable[_operations_pb2_1.Operation]]:
+        """Writes documents from JSON Lines in object storage or in the deployment's import folder."""
+
+    @_abc_1.abstractmethod
+    def ExportDocuments(
+        self,
+        request: _operations_pb2.ExportDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2_1.Operation, _abc.Awaitable[_operations_pb2_1.Operation]]:
+        """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder."""
+
+    @_abc_1.abstractmethod
+    def ReindexCollection(
+        self,
+        request: _operations_pb2.ReindexCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2_1.Operation, _abc.Awaitable[_operations_pb2_1.Operation]]:
+        """Indexes every document of a collection anew by its present attributes, while reads and writes go on."""
 
 def add_IndexServiceServicer_to_server(servicer: IndexServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -41,12 +41,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- range $setting := list "secret_key" "bootstrap_admin_key" -}}
 {{- $_ := required (printf "secrets.keys.%s: say at which key of the Secret it is" $setting) (index $.Values.secrets.keys $setting) -}}
 {{- end -}}
-{{- if and .Values.settings.cache_url .Values.secrets.keys.cache_url -}}
-{{- fail "settings.cache_url and secrets.keys.cache_url: give the cache's address once" -}}
+{{- range $store := list "cache" "queue" -}}
+{{- $setting := printf "%s_url" $store -}}
+{{- $given := default "" (index $.Values.settings $setting) -}}
+{{- if and $given (index $.Values.secrets.keys $setting) -}}
+{{- fail (printf "settings.%s and secrets.keys.%s: give the %s's address once" $setting $setting $store) -}}
 {{- end -}}
-{{- if and (regexMatch "//[^/]*@" (default "" .Values.settings.cache_url)) -}}
-{{- fail "settings.cache_url has a password in it: put the address into the Secret and name its key in secrets.keys.cache_url" -}}
+{{- if regexMatch "//[^/]*@" $given -}}
+{{- fail (printf "settings.%s has a password in it: put the address into the Secret and name its key in secrets.keys.%s" $setting $setting) -}}
 {{- end -}}
+{{- end -}}
+{{- $_ := required "settings.queue_url: give the address of the queue's Redis, such as redis://redis-queue:6379/0, or name its key in secrets.keys.queue_url" (or .Values.settings.queue_url .Values.secrets.keys.queue_url) -}}
 {{- if .Values.envoy.tls.enabled -}}
 {{- $_ := required "envoy.tls.existingSecret: name a kubernetes.io/tls Secret, or set envoy.tls.enabled to false for clear text" .Values.envoy.tls.existingSecret -}}
 {{- else if .Values.envoy.tls.clientCertificates -}}
@@ -56,18 +61,25 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if or (hasKey $.Values.servers $name) (eq $name "envoy") -}}
 {{- fail (printf "workers.%s: the name is taken by a server" $name) -}}
 {{- end -}}
+{{- $worker := index $.Values.workers $name -}}
+{{- with $worker.keda -}}
+{{- if .enabled -}}
+{{- $_ := required (printf "workers.%s.keda.prometheusUrl: give the address of the Prometheus that scrapes the workers" $name) .prometheusUrl -}}
+{{- if (default dict $worker.autoscaling).enabled -}}
+{{- fail (printf "workers.%s: autoscaling and keda exclude each other" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The environment of a server or worker. Arguments: root, settings, listens. */}}
+{{/* The environment of a server or worker. Arguments: root, settings. */}}
 {{- define "pinakes.env" -}}
 {{- $values := .root.Values -}}
-{{- if .listens }}
 - {name: PINAKES_LISTEN, value: "0.0.0.0:7300"}
-{{- end }}
 - {name: PINAKES_METRICS_LISTEN, value: "0.0.0.0:9100"}
 {{- range $setting, $value := .settings }}
-{{- if not (kindIs "invalid" $value) }}
+{{- if not (or (kindIs "invalid" $value) (index $values.secrets.keys $setting)) }}
 - name: {{ printf "PINAKES_%s" (upper $setting) }}
   value: {{ include "pinakes.text" $value | quote }}
 {{- end }}
@@ -192,4 +204,50 @@ spec:
       stabilizationWindowSeconds: 300
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Scales a worker by what waits in the queue, CPU, memory and the clock. Arguments: root, component (name), keda. */}}
+{{- define "pinakes.keda" -}}
+{{- $name := printf "%s-%s" (include "pinakes.fullname" .root) .component }}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "pinakes.labels" . | nindent 4 }}
+spec:
+  scaleTargetRef:
+    name: {{ $name }}
+  minReplicaCount: {{ .keda.minReplicas }}
+  maxReplicaCount: {{ .keda.maxReplicas }}
+  pollingInterval: {{ .keda.pollingSeconds }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        scaleDown:
+          stabilizationWindowSeconds: {{ .keda.cooldownSeconds }}
+  triggers:
+    - type: prometheus
+      metadata:
+        serverAddress: {{ .keda.prometheusUrl | quote }}
+        # Whoever tells it tells it of the whole queue.
+        query: max(pinakes_queue_documents{namespace={{ .root.Release.Namespace | quote }}})
+        threshold: {{ .keda.writesPerReplica | int64 | quote }}
+        # Without an answer the number of workers stays as it is.
+        ignoreNullValues: "false"
+    {{- range $resource, $percent := dict "cpu" .keda.cpuPercent "memory" .keda.memoryPercent }}
+    - type: {{ $resource }}
+      metricType: Utilization
+      metadata:
+        value: {{ $percent | quote }}
+    {{- end }}
+    {{- range .keda.schedule }}
+    - type: cron
+      metadata:
+        timezone: {{ .timezone | quote }}
+        start: {{ .start | quote }}
+        end: {{ .end | quote }}
+        desiredReplicas: {{ .replicas | quote }}
+    {{- end }}
 {{- end -}}

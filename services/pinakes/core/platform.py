@@ -14,13 +14,30 @@ from pinakes.core.engine.setup import prepare
 from pinakes.core.faults import Fault
 from pinakes.core.identity.authenticator import Authenticator
 from pinakes.core.limits.rate import TenantLimiter
+from pinakes.core.queue.producer import Producer
 from pinakes.core.rpc.paging import PageTokens
 from pinakes.core.settings import Settings
+from pinakes.core.storage.objects import Storage
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import Directory
 from pinakes.core.tenancy.etags import Etags
+from pinakes.core.writing.outcomes import Outcomes
+from pinakes.core.writing.requests import Requests
 
 _log = logger("pinakes.platform")
+
+
+@dataclass(slots=True)
+class Drain:
+    """That the server ends: streams see it, tell their callers and finish within `seconds`."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    seconds: float = 0.0
+
+    def begin(self, seconds: float) -> None:
+        """Let streams know that they have so many seconds."""
+        self.seconds = seconds
+        self.begun.set()
 
 
 @dataclass(slots=True)
@@ -35,8 +52,13 @@ class Platform:
     cache: ResponseCache
     revisions: RevisionSource
     etags: Etags
+    queue: Producer
+    requests: Requests
+    outcomes: Outcomes
     page_tokens: PageTokens
+    storage: Storage
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
+    drain: Drain = field(default_factory=Drain)
     _preparing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -45,6 +67,9 @@ class Platform:
         secret = settings.secret_key.get_secret_value().encode()
         engine = Engine(settings)
         directory = Directory(engine, settings.identity_hold_seconds)
+        revisions = RevisionSource(engine, settings.max_clock_skew_seconds)
+        etags = Etags(secret)
+        queue = Producer(settings)
         platform = cls(
             settings=settings,
             engine=engine,
@@ -52,16 +77,23 @@ class Platform:
             authenticator=Authenticator(settings, directory),
             limiter=TenantLimiter.open(settings.cache_url, settings.rate_limit),
             cache=ResponseCache.open(settings.cache_url, settings.cache_seconds),
-            revisions=RevisionSource(engine, settings.max_clock_skew_seconds),
-            etags=Etags(secret),
+            revisions=revisions,
+            etags=etags,
+            queue=queue,
+            requests=Requests(engine, revisions, queue),
+            outcomes=Outcomes(engine, etags, settings.outcome_hours),
             page_tokens=PageTokens(secret),
+            storage=Storage(settings),
         )
         platform._preparing = asyncio.create_task(platform._prepare(), name="prepare")
         return platform
 
-    async def ready(self) -> bool:
-        """Tell whether the service can do its work: the engine is prepared and answers. Redis isn't needed for that."""
-        return self.prepared.is_set() and await self.engine.ready()
+    async def ready(self, *, queues: bool = False) -> bool:
+        """Tell whether the service can do its work: the engine is prepared and answers, or `queues` and the queue does.
+
+        The cache isn't needed for that.
+        """
+        return self.prepared.is_set() and (await self.engine.ready() or (queues and await self.queue.ready()))
 
     async def close(self) -> None:
         """Close everything."""
@@ -74,6 +106,7 @@ class Platform:
         await self.authenticator.close()
         await self.limiter.close()
         await self.cache.close()
+        await self.queue.close()
         await self.engine.close()
 
     async def _prepare(self) -> None:

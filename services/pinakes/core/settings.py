@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,7 +33,10 @@ class Limits(BaseSettings):
     attribute_depth: int = Field(4, ge=1, le=16, description="Nesting of a document's attributes.")
     batch_documents: int = Field(1000, ge=1, description="Writes in a batch.")
     batch_bytes: int = Field(8 << 20, ge=1 << 20, description="Size of a batch.")
+    stream_documents: int = Field(1000, ge=1, description="Writes in a message of a stream.")
+    stream_bytes: int = Field(4 << 20, ge=1 << 20, description="Size of a message of a stream.")
     collections: int = Field(100, ge=1, description="Collections of a tenant.")
+    operations: int = Field(100, ge=1, description="Unfinished operations of a tenant.")
 
 
 class Settings(BaseSettings):
@@ -50,6 +54,13 @@ class Settings(BaseSettings):
     )
     max_message_bytes: int = Field(16 << 20, ge=1 << 20, description="Largest message on the wire.")
     default_deadline_seconds: float = Field(30.0, gt=0, description="Deadline of calls that come without one.")
+    stream_window: int = Field(8, ge=1, le=256, description="Messages of a stream that may be under way at once.")
+    stream_idle_seconds: float = Field(60.0, gt=0, description="Time after which a stream that sends nothing is ended.")
+    stream_seconds: float = Field(
+        1800.0,
+        gt=0,
+        description="Time after which a stream is asked to go on as another, so that new servers get some.",
+    )
 
     tls_cert_file: Path | None = Field(None, description="Certificate chain of the server, PEM; unset means no TLS.")
     tls_key_file: Path | None = Field(None, description="Private key of the server, PEM.")
@@ -68,6 +79,53 @@ class Settings(BaseSettings):
 
     cache_url: str = Field("", description="Redis of the cache, redis://host:port/db; empty for no cache.")
     cache_seconds: float = Field(1.0, ge=0, le=1.0, description="Lifetime of a cached answer; 0 turns the cache off.")
+
+    queue_url: str = Field(
+        "", description="Redis of the write queue, redis://host:port/db; empty for no ACCEPTED writes."
+    )
+    queue_partitions: int = Field(16, ge=1, le=1024, description="Partitions of the queue; the same in every process.")
+    queue_tenant_partitions: int = Field(4, ge=1, le=64, description="Partitions that one tenant's writes go to.")
+    queue_share: float = Field(0.6, gt=0, le=0.9, description="Part of the queue's memory that may be full.")
+    queue_tenant_share: float = Field(0.1, gt=0, le=0.9, description="Part of the queue's memory one tenant may fill.")
+    queue_max_age_seconds: float = Field(
+        3600.0, ge=1, description="Age of a tenant's oldest queued write from which on no more are accepted."
+    )
+    queue_wait_replicas: int = Field(0, ge=0, le=5, description="Copies of the queue that must have an accepted write.")
+    queue_lease_seconds: float = Field(
+        10.0, ge=1, le=300, description="Time after which a silent worker's work is taken."
+    )
+
+    worker_bulk_bytes: int = Field(4 << 20, ge=1 << 16, description="Bytes a worker sends to the engine at once.")
+    worker_bulk_documents: int = Field(1000, ge=1, description="Documents a worker sends to the engine at once.")
+    worker_bulk_seconds: float = Field(0.02, ge=0, le=5, description="Time a worker waits for more before it sends.")
+    tombstone_days: float = Field(
+        7.0, ge=1, description="Days in which deletions can be undone and failed writes retried; kept so long."
+    )
+    operation_days: float = Field(7.0, ge=1, description="Days for which finished operations are kept.")
+    operations_at_once: int = Field(4, ge=0, le=256, description="Operations a worker does at once; 0 for none.")
+    operation_lease_seconds: float = Field(
+        15.0, ge=1, le=600, description="Time after which the operations of a silent worker are taken over."
+    )
+    journal_days: float = Field(
+        400.0, ge=1, description="Days for which deletions can be replayed; longer than the oldest snapshot is kept."
+    )
+    sweep_seconds: float = Field(30.0, gt=0, le=3600, description="Time between two sweeps for what has run out.")
+    outcome_hours: float = Field(48.0, ge=24, description="Hours for which outcomes and request ids are remembered.")
+
+    import_folder: Path | None = Field(
+        None, description="Folder that `file:///name` of imports is in, below the tenant's id; unset for none."
+    )
+    export_folder: Path | None = Field(
+        None, description="Folder that `file:///name` of exports is in, below the tenant's id; unset for none."
+    )
+    s3_endpoint: str = Field("", description="Object storage, https://host; empty for the region's own of AWS.")
+    s3_region: str = Field("us-east-1", description="Region of the object storage.")
+    s3_access_key: str = Field("", description="Access key of the object storage; empty for the machine's own role.")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="Secret of the access key.")
+    s3_path_style: bool = Field(True, description="Whether the bucket is in the path of a URL, or in its host.")
+    s3_buckets: CommaList = Field(
+        [], description="Buckets that imports and exports may use, comma-separated; keys begin with the tenant's id."
+    )
 
     secret_key: SecretStr = Field(..., description="Key of etags, page tokens and key hashes, 32 characters or more.")
     bootstrap_admin_key: SecretStr | None = Field(
@@ -93,7 +151,7 @@ class Settings(BaseSettings):
 
     limits: Limits = Field(default_factory=Limits)
 
-    @field_validator("opensearch_urls", "jwt_algorithms", mode="before")
+    @field_validator("opensearch_urls", "jwt_algorithms", "s3_buckets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Take comma-separated text for a list."""
@@ -108,6 +166,15 @@ class Settings(BaseSettings):
             message = f"{value!r} isn't host:port, such as 127.0.0.1:7301"
             raise ValueError(message)
         return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        """Refuse what isn't the address of a server."""
+        if value and not re.fullmatch(r"https?://[^/\s]+/?", value):
+            message = f"{value!r} isn't https://host or http://host:port"
+            raise ValueError(message)
+        return value.rstrip("/")
 
     @field_validator("secret_key")
     @classmethod
@@ -140,6 +207,14 @@ class Settings(BaseSettings):
         if self.jwt_issuer and not (self.jwt_jwks_url and self.jwt_audience):
             message = "PINAKES_JWT_ISSUER needs PINAKES_JWT_JWKS_URL and PINAKES_JWT_AUDIENCE"
             raise ValueError(message)
+        if bool(self.s3_access_key) != bool(self.s3_secret_key.get_secret_value()):
+            message = "PINAKES_S3_ACCESS_KEY and PINAKES_S3_SECRET_KEY go together"
+            raise ValueError(message)
+        for variable in ("import_folder", "export_folder"):
+            folder: Path | None = getattr(self, variable)
+            if folder and not folder.is_dir():
+                message = f"{PREFIX}{variable.upper()}: there is no folder {folder}"
+                raise ValueError(message)
         for variable in ("tls_cert_file", "tls_key_file", "tls_client_ca_file", "opensearch_ca_file"):
             path: Path | None = getattr(self, variable)
             if path and not path.is_file():

@@ -16,7 +16,8 @@ def add(platform: Platform, server: grpc.aio.Server) -> None:
     index_pb2_grpc.add_IndexServiceServicer_to_server(IndexServicer(platform), server)
 
 
-SERVICE = Service("pinakes.v1.IndexService", add)
+# It accepts writes into the queue while the engine is away.
+SERVICE = Service("pinakes.v1.IndexService", add, queues=True)
 
 
 def main() -> None:

@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope
 from pinakes.core.tenancy import messages
-from pinakes.index.commands import batch, collections, write
+from pinakes.index.commands import batch, bulk_movement, collections, failures, purge, reindex, stream, write
 from pinakes.index.queries import collections as collection_queries
 from pinakes.index.queries import read
-from pinakes.v1 import index_pb2, index_pb2_grpc, resources_pb2
+from pinakes.v1 import failures_pb2, index_pb2, index_pb2_grpc, resources_pb2
+from pinakes.v1 import operations_pb2 as verbs_pb2
 
 if TYPE_CHECKING:
     import grpc
@@ -86,8 +90,13 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
 
     async def DeleteDocument(self, request: index_pb2.DeleteDocumentRequest, context: Context) -> empty_pb2.Empty:
         """Delete a document."""
-        await write.delete(request, names.parse(request.name).document, await self._writer(request.name))
-        return empty_pb2.Empty()
+        return await write.delete(request, names.parse(request.name).document, await self._writer(request.name))
+
+    async def UndeleteDocument(
+        self, request: index_pb2.UndeleteDocumentRequest, context: Context
+    ) -> resources_pb2.Document:
+        """Bring a deleted document back."""
+        return await write.undelete(request, names.parse(request.name).document, await self._writer(request.name))
 
     async def ListDocuments(
         self, request: index_pb2.ListDocumentsRequest, context: Context
@@ -108,6 +117,61 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     ) -> index_pb2.BatchWriteDocumentsResponse:
         """Write documents."""
         return await batch.write(request, await self._writer(request.parent), calls.current().item_violations)
+
+    async def StreamWriteDocuments(
+        self, request_iterator: AsyncIterator[index_pb2.StreamWriteDocumentsRequest], context: Context
+    ) -> AsyncGenerator[index_pb2.StreamWriteDocumentsResponse]:
+        """Write messages of documents as they come."""
+        opened = stream.WriteStream(request_iterator, calls.current(), self._writer, self._platform)
+        async with aclosing(opened.answers()) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def ListFailedWrites(
+        self, request: failures_pb2.ListFailedWritesRequest, context: Context
+    ) -> failures_pb2.ListFailedWritesResponse:
+        """List failed writes."""
+        return await failures.list_failed(request, await self._writer(request.parent))
+
+    async def RetryFailedWrites(
+        self, request: failures_pb2.RetryFailedWritesRequest, context: Context
+    ) -> failures_pb2.RetryFailedWritesResponse:
+        """Queue failed writes again."""
+        return await failures.retry(request, await self._writer(request.parent))
+
+    async def DiscardFailedWrites(
+        self, request: failures_pb2.DiscardFailedWritesRequest, context: Context
+    ) -> failures_pb2.DiscardFailedWritesResponse:
+        """Give failed writes up."""
+        return await failures.discard(request, await self._writer(request.parent))
+
+    async def PurgeDocuments(
+        self, request: verbs_pb2.PurgeDocumentsRequest, context: Context
+    ) -> operations_pb2.Operation:
+        """Count or delete what matches a filter."""
+        call = calls.current()
+        scope, record = await open_scope(self._platform, call, names.parse(request.parent).collection)
+        return await purge.purge(request, call, scope, record, self._platform)
+
+    async def ReindexCollection(
+        self, request: verbs_pb2.ReindexCollectionRequest, context: Context
+    ) -> operations_pb2.Operation:
+        """Index a collection anew."""
+        call = calls.current()
+        _, record = await open_scope(self._platform, call, names.parse(request.name).collection)
+        return await reindex.reindex(request, call, record, self._platform)
+
+    async def ImportDocuments(
+        self, request: verbs_pb2.ImportDocumentsRequest, context: Context
+    ) -> operations_pb2.Operation:
+        """Start an import."""
+        return await bulk_movement.import_documents(request, calls.current(), self._platform)
+
+    async def ExportDocuments(
+        self, request: verbs_pb2.ExportDocumentsRequest, context: Context
+    ) -> operations_pb2.Operation:
+        """Start an export."""
+        return await bulk_movement.export_documents(request, calls.current(), self._platform)
 
     async def _writer(self, name: str) -> write.Writer:
         """Return what a write to the collection of a name works with, revisions among it."""

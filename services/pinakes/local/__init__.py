@@ -2,6 +2,6 @@
 """The whole platform on one machine: real parts, no container engine."""
 
 from pinakes.local.faults import LocalError
-from pinakes.local.platform import PARTS, PartStatus, Platform
+from pinakes.local.platform import PARTS, USUAL, PartStatus, Platform
 
-__all__ = ["PARTS", "LocalError", "PartStatus", "Platform"]
+__all__ = ["PARTS", "USUAL", "LocalError", "PartStatus", "Platform"]

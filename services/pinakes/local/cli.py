@@ -20,7 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from pinakes.local.faults import LocalError
-from pinakes.local.platform import PARTS, Platform
+from pinakes.local.platform import OPTIONAL, PARTS, Platform
 
 app = typer.Typer(help="Run the whole platform on this machine.", no_args_is_help=True)
 CLIENT_VARIABLES = frozenset(
@@ -94,6 +94,12 @@ def up(
     *,
     profile: Annotated[str, typer.Option(help="`small`, or `bench` for a larger engine.")] = "small",
     new_ports: Annotated[bool, typer.Option("--new-ports", help="Choose other ports for taken ones.")] = False,
+    extra: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", help=f"Start this too, until `down`: {', '.join(OPTIONAL)} (object storage).", metavar="PART"
+        ),
+    ] = None,
 ) -> None:
     """Start what doesn't run and wait until all of it serves. Safe to run again."""
     if profile not in {"small", "bench"}:
@@ -101,6 +107,7 @@ def up(
         raise typer.BadParameter(message, param_hint="--profile")
     began = time.monotonic()
     with _platform("bench" if profile == "bench" else "small") as platform:
+        platform.add(*(extra or ()))
         platform.up(new_ports=new_ports)
         platform.report.say(f"The platform is up after {time.monotonic() - began:.1f} s: {platform.endpoint}")
         platform.report.say('For other commands: eval "$(pinakes local env)"')

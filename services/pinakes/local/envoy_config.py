@@ -21,6 +21,9 @@ COMMON_PREFIXES = (
     "/grpc.reflection.v1alpha.ServerReflection/",
 )
 COMMON_SERVER = "tenant"
+OPERATIONS = "google.longrunning.Operations"
+# Calls that may be silent for as long as the server allows; it ends them itself.
+STREAMS = {"/pinakes.v1.IndexService/StreamWriteDocuments": "index"}
 
 LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
 ALLOWED_HEADERS = "authorization,content-type,grpc-timeout,x-grpc-web,x-request-id,x-user-agent"
@@ -123,7 +126,7 @@ def _filters(door: FrontDoor) -> list[Json]:
     transcoder = {
         "@type": f"{TYPE}.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         "proto_descriptor": door.descriptors,
-        "services": list(SERVICES.values()),
+        "services": [*SERVICES.values(), OPERATIONS],
         "convert_grpc_status": True,
         "max_request_body_size": door.max_body_bytes,
         "max_response_body_size": door.max_body_bytes,
@@ -142,8 +145,9 @@ def _filters(door: FrontDoor) -> list[Json]:
 
 def _virtual_host(door: FrontDoor) -> Json:
     """Return the routes by service name; a JSON request has its gRPC path by the time the router sees it."""
-    routes = [_route(f"/{service}/", name) for name, service in SERVICES.items()]
-    routes += [_route(prefix, COMMON_SERVER) for prefix in COMMON_PREFIXES]
+    routes = [_stream_route(path, name) for path, name in STREAMS.items()]
+    routes += [_route(f"/{service}/", name) for name, service in SERVICES.items()]
+    routes += [_route(prefix, COMMON_SERVER) for prefix in (f"/{OPERATIONS}/", *COMMON_PREFIXES)]
     # JSON never gets this far, but a browser's preflight for it does, and CORS needs a route that leads to a cluster.
     routes.append(_route("/v1/", COMMON_SERVER))
     routes.append(
@@ -180,6 +184,12 @@ def _route(prefix: str, cluster: str) -> Json:
             },
         },
     }
+
+
+def _stream_route(path: str, cluster: str) -> Json:
+    """Return the route of a stream: as any other, but that silence doesn't end it."""
+    route = _route(path, cluster)
+    return {"match": {"path": path}, "route": {**route["route"], "idle_timeout": "0s"}}
 
 
 def _cluster(door: FrontDoor, name: str) -> Json:

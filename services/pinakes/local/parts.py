@@ -25,6 +25,9 @@ class Site:
     settings: Mapping[str, str] = field(default_factory=dict)
     """`PINAKES_*` variables that the servers get besides those the platform sets."""
 
+    parts: tuple[str, ...] = ()
+    """The parts that this platform is meant to have."""
+
     def address(self, port: str) -> str:
         """Return host:port of a named port."""
         return f"{HOST}:{self.state.ports[port]}"

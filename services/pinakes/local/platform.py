@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pinakes.local import envoy, machine, redis, servers, supervisor
+from pinakes.local import envoy, machine, redis, s3, servers, supervisor
 from pinakes.local.artifacts import fetch, read_lock
 from pinakes.local.distribution import assemble, distribution
 from pinakes.local.faults import LocalError
@@ -28,13 +28,19 @@ PARTS: dict[str, Part] = {
         OpenSearch(),
         redis.cache(),
         redis.queue(),
+        s3.ObjectStorage(),
         servers.Server("search"),
         servers.Server("index"),
         servers.Server("tenant"),
+        servers.Server("worker"),
         envoy.Envoy(),
     )
 }
-BASE = ("opensearch", "redis-cache", "redis-queue")
+OPTIONAL = ("s3",)
+"""What is started only when it is asked for, and goes on then until `down`."""
+
+USUAL = tuple(name for name in PARTS if name not in OPTIONAL)
+BASE = ("opensearch", "redis-cache", "redis-queue", "s3")
 """What the others find ready when they start."""
 
 FRONT_SECONDS = 20.0
@@ -81,7 +87,7 @@ class Platform:
         self,
         home: Path | None = None,
         *,
-        parts: Iterable[str] = tuple(PARTS),
+        parts: Iterable[str] = USUAL,
         profile: Profile = "small",
         settings: Mapping[str, str] | None = None,
         cache: Path | None = None,
@@ -123,7 +129,7 @@ class Platform:
     @property
     def site(self) -> Site:
         """Return what parts need to know."""
-        return Site(self.places, self.state, self.profile, self.settings)
+        return Site(self.places, self.state, self.profile, self.settings, self.parts)
 
     @property
     def endpoint(self) -> str:
@@ -236,6 +242,7 @@ class Platform:
     def status(self) -> list[PartStatus]:
         """Return how each part is, without changing anything."""
         self._state = load(self.places.state)
+        self._add_optional(self._state)
         return [self._status(self._state, name) for name in self.parts]
 
     # How it is done
@@ -245,7 +252,12 @@ class Platform:
         """Hold the lock and the state as it is on disk."""
         with locked(self.places.lock, self.report.say):
             self._state = load(self.places.state)
+            self._add_optional(self._state)
             yield self._state
+
+    def _add_optional(self, kept: State) -> None:
+        """Count what was asked for once, and not brought down since, among the parts."""
+        self.add(*(name for name in OPTIONAL if name in kept.processes))
 
     def _owner(self, name: str) -> Owner:
         """Return whose marks the processes of a part carry."""
@@ -273,7 +285,9 @@ class Platform:
                     self.report.say(f"{port}: port {kept.ports.pop(port)} is taken; choosing another")
 
     def _install(self, stopped: set[str]) -> None:
-        """Download and assemble what is missing of the engine."""
+        """Download and assemble what is missing of engine and object storage."""
+        if "s3" in self.parts and "s3" in stopped:
+            fetch(s3.ObjectStorage().artifacts(), self.places.cache, self.report.download)
         if "opensearch" not in self.parts or "opensearch" not in stopped:
             return
         artifacts = read_lock()

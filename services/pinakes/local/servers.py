@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three gRPC servers as processes of their own, with the settings that tie them to this platform."""
+"""The three gRPC servers and the worker as processes of their own, with the settings that tie them to this platform."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import pinakes
+from pinakes.local import s3
 from pinakes.local.parts import Launch, Site
+
+QUEUEING = frozenset({"index", "tenant", "worker"})
+"""Who puts writes into the queue or takes them out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server."""
+    """One server; the worker is one too: it serves its health and its metrics."""
 
     name: str
     ready_seconds: float = 60.0
@@ -35,6 +39,8 @@ class Server:
 
     def launch(self, site: Site) -> Launch:
         """Start it as a module of the Python that runs us."""
+        for folder in folders(site).values():
+            Path(folder).mkdir(parents=True, exist_ok=True)
         return Launch(argv=(sys.executable, "-m", f"pinakes.{self.name}"), env=environment(site, self.name))
 
     def ready(self, site: Site, *, fresh: bool) -> str | None:  # noqa: ARG002  # one check does for both
@@ -44,18 +50,27 @@ class Server:
 
 def environment(site: Site, name: str) -> dict[str, str]:
     """Return the variables of a server: what was given from outside, then what makes it part of this platform."""
-    ports = site.state.ports
+    queue = {"PINAKES_QUEUE_URL": f"redis://{site.address('redis-queue')}/0"} if name in QUEUEING else {}
     return {
         "PYTHONPATH": ":".join(import_roots()),
         "PYTHONUNBUFFERED": "1",
+        **folders(site),
+        **(s3.environment(site) if "s3" in site.parts else {}),
         **site.settings,
         "PINAKES_LISTEN": site.address(name),
         "PINAKES_METRICS_LISTEN": site.address(f"{name}-metrics"),
         "PINAKES_OPENSEARCH_URLS": f"http://{site.address('opensearch')}",
-        "PINAKES_CACHE_URL": f"redis://127.0.0.1:{ports['redis-cache']}/0",
+        "PINAKES_CACHE_URL": f"redis://{site.address('redis-cache')}/0",
+        **queue,
         "PINAKES_SECRET_KEY": site.state.secret_key,
         "PINAKES_BOOTSTRAP_ADMIN_KEY": site.state.bootstrap_admin_key,
     }
+
+
+def folders(site: Site) -> dict[str, str]:
+    """Return the variables of the folders that `file:///name` is in."""
+    home = site.places.home
+    return {"PINAKES_IMPORT_FOLDER": str(home / "import"), "PINAKES_EXPORT_FOLDER": str(home / "export")}
 
 
 def import_roots() -> list[str]:

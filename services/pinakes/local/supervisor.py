@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,12 +31,31 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 """Processes started by this very process, which has to reap them."""
 
 
+_BECOME = """
+import os, sys
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[1]))
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Which part of which platform a process belongs to."""
 
     home: Path
     part: str
+
+
+def _as_user(launch: Launch) -> list[str]:
+    """Return the command line that becomes the launch's user first.
+
+    Popen could do that too, but only by a real fork, which kills the child of a process in which gRPC is at work.
+    """
+    if launch.user is None:
+        return list(launch.argv)
+    return [sys.executable, "-I", "-S", "-c", _BECOME, str(launch.user), str(launch.group), *launch.argv]
 
 
 def fingerprint(launch: Launch) -> str:
@@ -55,16 +75,13 @@ def start(owner: Owner, launch: Launch, log: Path) -> Started:
     try:
         with log.open("ab") as output:
             process = subprocess.Popen(  # commands of our own
-                launch.argv,
+                _as_user(launch),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**env, **marks},
                 cwd=launch.cwd or owner.home,
                 start_new_session=True,
-                user=launch.user,
-                group=launch.group,
-                extra_groups=[] if launch.user is not None else None,
             )
     except OSError as error:
         message = f"{owner.part} can't be started: {error}"

@@ -17,17 +17,25 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from pinakes.v1 import index_pb2, search_pb2, tenant_pb2
+from pinakes.v1 import failures_pb2, index_pb2, search_pb2, tenant_pb2
 
 REQUESTS: dict[str, type[Message]] = {
     "SearchService/Search": search_pb2.SearchRequest,
     "IndexService/GetDocument": index_pb2.GetDocumentRequest,
     "IndexService/UpdateDocument": index_pb2.UpdateDocumentRequest,
     "IndexService/BatchWriteDocuments": index_pb2.BatchWriteDocumentsRequest,
+    "IndexService/UndeleteDocument": index_pb2.UndeleteDocumentRequest,
+    "IndexService/ListFailedWrites": failures_pb2.ListFailedWritesRequest,
+    "IndexService/RetryFailedWrites": failures_pb2.RetryFailedWritesRequest,
+    "IndexService/DiscardFailedWrites": failures_pb2.DiscardFailedWritesRequest,
     "TenantService/ListTenants": tenant_pb2.ListTenantsRequest,
     "TenantService/CreateTenant": tenant_pb2.CreateTenantRequest,
 }
 Answer = Callable[[Any, grpc.ServicerContext], Message]
+StreamRequest = index_pb2.StreamWriteDocumentsRequest
+StreamResponse = index_pb2.StreamWriteDocumentsResponse
+Converse = Callable[[Iterator[StreamRequest], grpc.ServicerContext], Iterator[StreamResponse]]
+STREAM = "IndexService/StreamWriteDocuments"
 
 
 class Scripted(grpc.GenericRpcHandler):
@@ -36,6 +44,7 @@ class Scripted(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         """Know no answer yet."""
         self.answers: dict[str, Answer] = {}
+        self.converse: Converse | None = None
         self.requests: list[Any] = []
         self.metadata: list[dict[str, str]] = []
         self.endpoint = ""
@@ -43,6 +52,10 @@ class Scripted(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         """Find the handler of a call."""
         name = handler_call_details.method.removeprefix("/pinakes.v1.")
+        if name == STREAM and self.converse is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream, StreamRequest.FromString, lambda m: m.SerializeToString()
+            )
         if name not in self.answers:
             return None
 
@@ -54,6 +67,16 @@ class Scripted(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(
             handle, request_deserializer=REQUESTS[name].FromString, response_serializer=lambda m: m.SerializeToString()
         )
+
+    def _stream(self, messages: Iterator[StreamRequest], context: grpc.ServicerContext) -> Iterator[StreamResponse]:
+        assert self.converse is not None
+
+        def kept() -> Iterator[StreamRequest]:
+            for message in messages:
+                self.requests.append(message)
+                yield message
+
+        yield from self.converse(kept(), context)
 
 
 def status(
@@ -98,6 +121,47 @@ def write_all(request: index_pb2.BatchWriteDocumentsRequest, _: grpc.ServicerCon
         for number, write in enumerate(request.writes)
     ]
     return index_pb2.BatchWriteDocumentsResponse(results=results, mode=index_pb2.WRITE_MODE_APPLIED)
+
+
+def opened(resume_after: int = 0, window: int = 4) -> StreamResponse:
+    """Make the first answer of a stream."""
+    event = index_pb2.StreamOpened(resume_after=resume_after, window=window, max_message_bytes=4 << 20)
+    return StreamResponse(opened=event)
+
+
+def acknowledge(message: StreamRequest) -> StreamResponse:
+    """Answer a message as if every write had been accepted."""
+    outcome = index_pb2.WriteResult.OUTCOME_ACCEPTED
+    places = range(len(message.writes))
+    event = index_pb2.StreamAcknowledgement(
+        sequence=message.sequence, outcomes=[outcome for _ in places], revisions=[place + 1 for place in places]
+    )
+    return StreamResponse(acknowledgement=event)
+
+
+def accept_all(messages: Iterator[StreamRequest], _: grpc.ServicerContext) -> Iterator[StreamResponse]:
+    """Serve a stream whose every write is accepted."""
+    next(messages)
+    yield opened()
+    for message in messages:
+        yield acknowledge(message)
+
+
+def refuses_after(count: int, made: status_pb2.Status) -> Converse:
+    """Serve streams whose first messages are accepted, and every later one ends its stream."""
+    done = 0
+
+    def converse(messages: Iterator[StreamRequest], context: grpc.ServicerContext) -> Iterator[StreamResponse]:
+        nonlocal done
+        next(messages)
+        yield opened(resume_after=done)
+        for message in messages:
+            if done == count:
+                refuse(context, made)
+            done += 1
+            yield acknowledge(message)
+
+    return converse
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import json
 import socket
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,19 @@ import pytest
 from pinakes.cli import _profiles, main
 from pinakes.cli._failures import Failure
 from pinakes.cli._session import printable
-from pinakes.v1 import index_pb2, search_pb2
+from pinakes.v1 import failures_pb2, index_pb2, search_pb2
 from pinakes.v1.resources_pb2 import Document
-from tests.integration.clients._scripted_server import Scripted, refuse, status, write_all
+from tests.integration.clients._scripted_server import (
+    Scripted,
+    StreamRequest,
+    StreamResponse,
+    accept_all,
+    acknowledge,
+    opened,
+    refuse,
+    refuses_after,
+    status,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -105,19 +116,23 @@ def test_search_prints_a_table_or_json(run: Any, scripted: Scripted) -> None:
     assert json.loads(out)["results"][0]["score"] == 1.5
 
 
-def rejects_b(request: index_pb2.BatchWriteDocumentsRequest, context: grpc.ServicerContext) -> Any:
+def rejects_b(messages: Iterator[StreamRequest], _: grpc.ServicerContext) -> Iterator[StreamResponse]:
     """Take every document but `b`."""
-    response: Any = write_all(request, context)
-    for result in response.results:
-        if result.name.endswith("/b"):
-            told = status(grpc.StatusCode.INVALID_ARGUMENT, "TITLE_TOO_LONG", "title is too long")
-            result.CopyFrom(index_pb2.WriteResult(name=result.name, outcome="OUTCOME_REJECTED", status=told))
-    return response
+    next(messages)
+    yield opened()
+    for message in messages:
+        answer = acknowledge(message)
+        for index, write in enumerate(message.writes):
+            if write.put.name.endswith("/b"):
+                told = status(grpc.StatusCode.INVALID_ARGUMENT, "TITLE_TOO_LONG", "title is too long")
+                answer.acknowledgement.outcomes[index] = index_pb2.WriteResult.OUTCOME_REJECTED
+                answer.acknowledgement.faults.add(index=index, name=write.put.name, status=told)
+        yield answer
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
 def test_import_tells_each_bad_line_and_keeps_it(run: Any, scripted: Scripted, tmp_path: Path, suffix: str) -> None:
-    scripted.answers["IndexService/BatchWriteDocuments"] = rejects_b
+    scripted.converse = rejects_b
     lines = [b'{"id": "a"}', b"{oops", b"", b'{"id": "b"}', b"[]", b'{"id": "c"}', b'{"title": "x"}', b'{"id": "\xff"}']
     content = b"\n".join(lines)
     file = tmp_path / f"docs{suffix}"
@@ -135,11 +150,102 @@ def test_import_tells_each_bad_line_and_keeps_it(run: Any, scripted: Scripted, t
 
 
 def test_import_reads_stdin(run: Any, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted.answers["IndexService/BatchWriteDocuments"] = write_all
+    scripted.converse = accept_all
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"id": "a"}\n{"id": "b"}\n')))
     code, out, _ = run("import", "-", "--endpoint", scripted.endpoint)
     assert code == 0
-    assert out.startswith("2 documents written")
+    assert out.startswith("2 documents accepted")
+
+
+ROWS = 2500
+REVOKED = status(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", "revoked")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
+def test_an_interrupted_import_goes_on_where_it_was(run: Any, scripted: Scripted, tmp_path: Path, suffix: str) -> None:
+    lines = ["{oops" if n % 700 == 3 else json.dumps({"id": f"d{n}"}) for n in range(ROWS)]
+    content = "\n".join(lines).encode()
+    file, checkpoint = tmp_path / f"docs{suffix}", tmp_path / f"docs{suffix}.checkpoint"
+    file.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    scripted.converse = refuses_after(2, REVOKED)
+    code, _, err = run("import", str(file), "--endpoint", scripted.endpoint)
+    assert code == 5
+    assert f"run it again to go on ({checkpoint})" in err
+    state = json.loads(checkpoint.read_text())["state"]
+    assert (state["sequence"], state["written"]) == (2, 1000)
+    already = {write.put.name for m in scripted.requests if m.sequence in {1, 2} for write in m.writes}
+    assert len(already) == 1000
+
+    scripted.requests.clear()
+
+    def goes_on(messages: Iterator[StreamRequest], _: grpc.ServicerContext) -> Iterator[StreamResponse]:
+        assert next(messages).stream_id == state["stream_id"]
+        yield opened(resume_after=2)
+        for message in messages:
+            yield acknowledge(message)
+
+    scripted.converse = goes_on
+    code, out, err = run("import", str(file), "--endpoint", scripted.endpoint, "--json")
+    assert (code, json.loads(out)["written"], json.loads(out)["failed"]) == (3, ROWS - 4, 4)
+    assert f"going on after line {state['line']:,}" in err
+    later = [write.put.name for message in scripted.requests for write in message.writes]
+    assert [message.sequence for message in scripted.requests[1:]] == [3, 4, 5]
+    assert len(later) == len(set(later) - already) == ROWS - 4 - 1000
+    failed = [json.loads(line)["line"] for line in (tmp_path / "docs.failed.jsonl").read_text().splitlines()]
+    assert failed == [4, 704, 1404, 2104]
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "told"),
+    [
+        ("more", (), "FILE_CHANGED"),
+        ("", ("--mode", "applied"), "CHECKPOINT_MISMATCH"),
+        ("", ("--collection", "other"), "CHECKPOINT_MISMATCH"),
+        ("checkpoint", (), "CHECKPOINT_UNREADABLE"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused_until_told_to_begin_anew(
+    run: Any, scripted: Scripted, tmp_path: Path, change: str, options: tuple[str, ...], told: str
+) -> None:
+    file = tmp_path / "docs.jsonl"
+    file.write_text("\n".join(json.dumps({"id": f"d{n}"}) for n in range(ROWS)))
+    scripted.converse = refuses_after(2, REVOKED)
+    assert run("import", str(file), "--endpoint", scripted.endpoint)[0] == 5
+    if change == "more":
+        file.write_text(file.read_text() + '\n{"id": "more"}')
+    if change == "checkpoint":
+        (tmp_path / "docs.jsonl.checkpoint").write_text("{")
+    scripted.converse = accept_all
+    scripted.requests.clear()
+    code, _, err = run("import", str(file), "--endpoint", scripted.endpoint, *options)
+    assert (code, f"pinakes: {told}: " in err, "--restart" in err) == (1, True, True)
+    assert not scripted.requests
+    code, out, _ = run("import", str(file), "--endpoint", scripted.endpoint, *options, "--restart", "--json")
+    assert (code, json.loads(out)["written"]) == (0, ROWS + (change == "more"))
+
+
+def test_failed_writes_are_listed_retried_and_discarded(run: Any, scripted: Scripted) -> None:
+    parent = "tenants/t-1/collections/books"
+    told = status(grpc.StatusCode.INVALID_ARGUMENT, "NOT_INDEXABLE", "it can't be\nindexed")
+    one = failures_pb2.FailedWrite(
+        name=f"{parent}/failedWrites/f-1", document=Document(name=f"{parent}/documents/a"), status=told, retries=2
+    )
+    scripted.answers["IndexService/ListFailedWrites"] = lambda *_: failures_pb2.ListFailedWritesResponse(
+        failed_writes=[one]
+    )
+    scripted.answers["IndexService/RetryFailedWrites"] = lambda *_: failures_pb2.RetryFailedWritesResponse(count=3)
+    scripted.answers["IndexService/DiscardFailedWrites"] = lambda *_: failures_pb2.DiscardFailedWritesResponse(count=1)
+    where = ("-c", "books", "--endpoint", scripted.endpoint)
+    code, out, _ = run("failed", "list", *where)
+    assert code == 0
+    assert out.splitlines()[1].split()[:4] == ["f-1", "a", "put", "NOT_INDEXABLE"]
+    assert "2        it can't be indexed" in out
+    assert run("failed", "retry", "--all", *where)[1] == "3 queued again\n"
+    assert run("failed", "discard", "f-1", *where)[1] == "1 discarded\n"
+    assert scripted.requests[1].all
+    assert list(scripted.requests[2].names) == ["tenants/-/collections/books/failedWrites/f-1"]
+    assert run("failed", "discard", *where)[0] == run("failed", "retry", "f-1", "--all", *where)[0] == 2
 
 
 def test_a_missing_file_is_told_with_its_path(run: Any, scripted: Scripted) -> None:

@@ -73,8 +73,8 @@ def test_the_limit_of_a_container_counts(tmp_path: Path) -> None:
 
 
 def test_a_part_that_does_not_exist_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match=r"no part worker.*opensearch"):
-        Platform(tmp_path / "home", parts=("worker",))
+    with pytest.raises(LocalError, match=r"no part printer.*opensearch"):
+        Platform(tmp_path / "home", parts=("printer",))
     assert not (tmp_path / "home").exists()
 
 

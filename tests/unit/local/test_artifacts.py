@@ -12,13 +12,15 @@ from pinakes.local import artifacts
 from pinakes.local.artifacts import Artifact, lock_digest, read_lock
 from pinakes.local.distribution import AGENT, ASCII_PROBE, MODULES, THAI_CLASS, THAI_JAR, THAI_PROBE, patch_thai
 from pinakes.local.faults import LocalError
+from pinakes.local.lock import S3_LOCK_FILE
 
 
-def test_the_lock_names_each_artifact_once_with_its_digest_and_no_address() -> None:
-    locked = read_lock()
-    assert len({artifact.coordinates for artifact in locked}) == len(locked) > 100
+@pytest.mark.parametrize(("file", "least"), [(artifacts.LOCK_FILE, 100), (S3_LOCK_FILE, 50)])
+def test_the_locks_name_each_artifact_once_with_its_digest_and_no_address(file: Path, least: int) -> None:
+    locked = read_lock(file)
+    assert len({artifact.coordinates for artifact in locked}) == len(locked) > least
     assert all(len(artifact.sha256) == 64 and artifact.size > 0 for artifact in locked)
-    assert "//" not in artifacts.LOCK_FILE.read_text(encoding="utf-8")
+    assert "//" not in file.read_text(encoding="utf-8")
 
 
 def test_the_lock_has_jars_for_every_module_and_the_agent() -> None:

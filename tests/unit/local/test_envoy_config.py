@@ -10,7 +10,8 @@ import yaml
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from pinakes.local.descriptors import descriptor_set
-from pinakes.local.envoy_config import SERVICES, Address, FrontDoor, bootstrap, render
+from pinakes.local.envoy_config import OPERATIONS, SERVICES, STREAMS, Address, FrontDoor, bootstrap, render
+from pinakes.v1 import index_pb2
 
 
 @pytest.fixture
@@ -35,8 +36,28 @@ def test_yaml_is_the_same_as_the_data(door: FrontDoor) -> None:
 
 def test_every_service_has_a_route_to_its_own_server(door: FrontDoor) -> None:
     routes = _manager(door)["route_config"]["virtual_hosts"][0]["routes"]
-    found = {route["match"]["prefix"]: route["route"]["cluster"] for route in routes if "route" in route}
+    found = {route["match"].get("prefix"): route["route"]["cluster"] for route in routes if "route" in route}
     assert {f"/{service}/": name for name, service in SERVICES.items()}.items() <= found.items()
+    assert found[f"/{OPERATIONS}/"] == "tenant"
+    assert {*SERVICES.values(), OPERATIONS} == set(_manager(door)["http_filters"][2]["typed_config"]["services"])
+
+
+def test_a_stream_of_the_contract_is_not_cut_for_being_silent_or_long(door: FrontDoor) -> None:
+    streams = {
+        f"/{service.full_name}/{method.name}"
+        for service in index_pb2.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if method.client_streaming
+    }
+    assert set(STREAMS) == streams
+    routes = _manager(door)["route_config"]["virtual_hosts"][0]["routes"]
+    found = {route["match"].get("path"): route["route"] for route in routes if "route" in route}
+    for path in streams:
+        assert (found[path]["timeout"], found[path]["idle_timeout"]) == ("0s", "0s")
+        # Before the route of its whole service.
+        assert next(route for route in routes if path.startswith(tuple(route["match"].values())))["match"] == {
+            "path": path
+        }
 
 
 def test_only_attempts_that_never_reached_a_server_are_repeated(door: FrontDoor) -> None:

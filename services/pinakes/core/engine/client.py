@@ -12,6 +12,7 @@ from opensearchpy.exceptions import ConnectionError as EngineConnectionError
 from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.serializer import JSONSerializer
 
+from pinakes.core.engine.bulk import FILTER, BulkWriter
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
@@ -79,6 +80,7 @@ class Engine:
             http_compress=False,
         )
         self._guard = Guard("the search engine", classify, settings.engine_timeout_seconds)
+        self.bulk = BulkWriter(self._send_bulk)
 
     async def call(  # the parts of an HTTP request
         self,
@@ -115,6 +117,10 @@ class Engine:
             metrics.ENGINE_SECONDS.labels(operation, outcome).observe(time.perf_counter() - started)
         return answer if isinstance(answer, dict) else {"answer": answer}
 
+    async def _send_bulk(self, payload: bytes, searchable: bool) -> Json:  # as `BulkWriter` calls it
+        params = {"filter_path": FILTER} | ({"refresh": "wait_for"} if searchable else {})
+        return await self.call("bulk", "POST", "/_bulk", params=params, body=payload)
+
     async def ready(self) -> bool:
         """Tell whether the engine answers and every primary shard of the platform is there."""
         try:
@@ -124,7 +130,8 @@ class Engine:
         return bool(answer.get("status") != "red")
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Finish the bulk calls under way and close the connections."""
+        await self.bulk.close()
         await self._client.close()
 
 

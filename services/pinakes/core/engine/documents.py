@@ -6,10 +6,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import orjson
 from google.protobuf import struct_pb2, timestamp_pb2
 
 from pinakes.core.engine import mapping
@@ -26,6 +29,10 @@ Json = dict[str, Any]
 EXACT = 1 << 53
 SLOT_BYTES = 1000
 _ATTRIBUTE = "attributes."
+# What a tombstone keeps.
+KEPT = frozenset({
+    "title", "body", "tags", "language", "attributes", "readers", "source_uri", "create_time", "expire_time"
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +46,82 @@ class Owner:
 
     def engine_id(self, document_id: str) -> str:
         """Return `_id`: the same caller's id in another tenant or collection must never be the same document."""
-        text = f"{self.tenant_uid}\0{self.collection_uid}\0{document_id}".encode()
-        return base64.urlsafe_b64encode(hashlib.sha256(text).digest())[:22].decode()
+        return _engine_id(f"{self.tenant_uid}\0{self.collection_uid}\0{document_id}")
 
     def name(self, document_id: str) -> str:
         """Return the document's resource name."""
         return f"tenants/{self.tenant_id}/collections/{self.collection_id}/documents/{document_id}"
 
 
+@lru_cache(maxsize=4096)  # a write needs it twice: to look, and to write
+def _engine_id(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())[:22].decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What looking through a document gave: its attributes as Python values, their slots, and what is wrong with it."""
+
+    attributes: Json
+    slots: Json
+    violations: list[Violation]
+
+
 def check_document(document: resources_pb2.Document, schema: Schema, limits: Limits) -> list[Violation]:
     """Return what is wrong with a document beyond the contract's constraints; paths are relative to the document."""
-    found: list[Violation] = []
+    return examine(document, schema, limits).violations
+
+
+def examine(document: resources_pb2.Document, schema: Schema, limits: Limits) -> Examined:
+    """Look through a document once, for checking and for compiling it."""
     size = document.ByteSize()
     if size > limits.document_bytes:
-        found.append(Violation("", f"the document has {size} bytes; at most {limits.document_bytes} are allowed"))
-        return found
+        text = f"the document has {size} bytes; at most {limits.document_bytes} are allowed"
+        return Examined({}, {}, [Violation("", text)])
+    found: list[Violation] = []
     if document.HasField("expire_time") and not _valid(document.expire_time):
         found.append(Violation("expire_time", "expected a time from 0001-01-01 to 9999-12-31"))
+    attributes: Json = {}
+    nested: list[tuple[str, struct_pb2.Value]] = []
+    count = 0
+    # Most attributes are plain strings, numbers and flags; the rest takes a walk.
+    for name, value in document.attributes.fields.items():
+        kind = value.WhichOneof("kind")
+        if kind == "string_value":
+            attributes[name] = value.string_value
+        elif kind == "bool_value":
+            attributes[name] = value.bool_value
+        elif kind == "number_value" and abs(number := value.number_value) <= EXACT:
+            attributes[name] = int(number) if number.is_integer() else number
+        else:
+            nested.append((name, value))
+            continue
+        count += 1
+    if nested:
+        wrong, more = _check_values([(f"attributes.{name}", value, 1) for name, value in nested], limits)
+        found += wrong
+        count += more
+        if not wrong:
+            attributes |= {name: _plain(value) for name, value in nested}
+    if count > limits.attributes:
+        found.append(Violation("attributes", f"there are {count} attributes; at most {limits.attributes} are allowed"))
+    if found:
+        return Examined({}, {}, found)
+    slots, misfits = _slots(attributes, schema)
+    return Examined(attributes, slots, misfits)
+
+
+def _check_values(stack: list[tuple[str, struct_pb2.Value, int]], limits: Limits) -> tuple[list[Violation], int]:
+    """Return what is wrong with attributes, given by path and depth, and how many there are, nested ones counted."""
+    found: list[Violation] = []
     count = 0
     # Depth first with a stack: a hostile nesting must not exhaust Python's.
-    stack: list[tuple[str, struct_pb2.Value, int]] = [
-        (f"attributes.{name}", value, 1) for name, value in document.attributes.fields.items()
-    ]
     while stack:
         path, value, depth = stack.pop()
         count += 1
         kind = value.WhichOneof("kind")
         if depth > limits.attribute_depth:
-            return [Violation(path, f"attributes may be nested {limits.attribute_depth} deep")]
+            return [Violation(path, f"attributes may be nested {limits.attribute_depth} deep")], count
         if kind == "number_value":
             number = value.number_value
             if not math.isfinite(number):
@@ -84,40 +139,45 @@ def check_document(document: resources_pb2.Document, schema: Schema, limits: Lim
             count -= len(value.list_value.values)
         elif kind is None:
             found.append(Violation(path, "the value isn't set"))
-    if count > limits.attributes:
-        found.append(Violation("attributes", f"there are {count} attributes; at most {limits.attributes} are allowed"))
-    if not found:
-        _, wrong = _slots(plain(document.attributes), schema)
-        found += wrong
-    return found
+    return found, count
 
 
-def compile_document(
-    document: resources_pb2.Document, owner: Owner, schema: Schema, document_id: str, revision: int, create_ms: int
+def compile_document(  # what a body is made of
+    document: resources_pb2.Document,
+    owner: Owner,
+    schema: Schema,
+    document_id: str,
+    revision: int,
+    create_ms: int,
+    examined: Examined | None = None,
 ) -> Json:
-    """Return the body that is indexed for a checked document."""
-    language = language_field(document.language or schema.languages[0])
-    attributes = plain(document.attributes)
-    slots, _ = _slots(attributes, schema)
+    """Return the body that is indexed for a checked document; `examined` saves looking through it again."""
+    said = document.language or schema.languages[0]
+    language = language_field(said)
+    if examined is None:
+        attributes = plain(document.attributes)
+        slots, _ = _slots(attributes, schema)
+    else:
+        attributes, slots = examined.attributes, examined.slots
+    tags = list(document.tags)
     body: Json = {
+        "create_time": create_ms,
         "v": mapping.FORMAT,
         "tenant": owner.tenant_uid,
         "collection": owner.collection_uid,
         "id": document_id,
         "revision": revision,
         "deleted": False,
-        "language": document.language or schema.languages[0],
+        "language": said,
         f"title_{language}": document.title,
         f"body_{language}": document.body,
-        "hash": content_hash(document),
-        "create_time": create_ms,
+        "hash": content_hash(document, said, attributes),
         "update_time": revision_ms(revision),
         **slots,
     }
-    if document.tags:
-        tags = list(document.tags)
+    if tags:
         body["tags"], body["tags_text"] = tags, tags
-    if words := words_of(document.title, list(document.tags)):
+    if words := words_of(document.title, tags):
         prefix = f"{owner.tenant_uid}\x1f{owner.collection_uid}\x1f"
         body["words"] = [prefix + word for word in words]
     if document.readers:
@@ -133,9 +193,12 @@ def compile_document(
     return body
 
 
-def tombstone(owner: Owner, document_id: str, revision: int) -> Json:
-    """Return the body that a delete writes: nothing of it is found, and it stands against late writes."""
-    return {
+def tombstone(owner: Owner, document_id: str, revision: int, old: Mapping[str, Any] | None = None) -> Json:
+    """Return the body that a delete writes: nothing of it is found, and it stands against late writes.
+
+    The content of `old`, the body it replaces, is kept in it unindexed, so that the delete can be undone.
+    """
+    body: Json = {
         "v": mapping.FORMAT,
         "tenant": owner.tenant_uid,
         "collection": owner.collection_uid,
@@ -144,6 +207,21 @@ def tombstone(owner: Owner, document_id: str, revision: int) -> Json:
         "deleted": True,
         "update_time": revision_ms(revision),
     }
+    if old and old.get("deleted"):
+        body |= {key: old[key] for key in ("content", "readers") if key in old}
+    elif old:
+        document = read_document(old, owner, KEPT, "")
+        body["content"] = base64.b64encode(zlib.compress(document.SerializeToString(), 1)).decode()
+        if "readers" in old:
+            body["readers"] = old["readers"]  # who couldn't read the document can't undelete it
+    return body
+
+
+def deleted_document(source: Mapping[str, Any]) -> resources_pb2.Document | None:
+    """Return the document that a tombstone keeps, or None if it keeps none."""
+    if "content" not in source:
+        return None
+    return resources_pb2.Document.FromString(zlib.decompress(base64.b64decode(source["content"])))
 
 
 def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str], etag: str) -> resources_pb2.Document:
@@ -216,14 +294,17 @@ def _valid(time: timestamp_pb2.Timestamp) -> bool:
     return True
 
 
-def content_hash(document: resources_pb2.Document) -> str:
-    """Return the hash of what the caller wrote: the same content has the same hash, whatever wrote it."""
-    content = resources_pb2.Document()
-    content.CopyFrom(document)
-    content.DiscardUnknownFields()  # type: ignore[no-untyped-call,unused-ignore]
-    for field in ("name", "create_time", "update_time", "etag", "content_hash"):
-        content.ClearField(field)
-    return hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()[:32]
+def content_hash(document: resources_pb2.Document, language: str = "", attributes: Json | None = None) -> str:
+    """Return the hash of what the caller wrote, in `language` if that didn't say: the same content has the same hash.
+
+    `attributes` are the document's as Python values, where they are known already.
+    """
+    content = [
+        document.title, document.body, list(document.tags), document.language or language,
+        plain(document.attributes) if attributes is None else attributes, list(document.readers), document.source_uri,
+        document.expire_time.ToMilliseconds() if document.HasField("expire_time") else None,
+    ]  # fmt: skip
+    return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def plain(attributes: struct_pb2.Struct) -> Json:

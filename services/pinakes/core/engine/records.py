@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.setup import record_index
+from pinakes.core.faults import unavailable
 
 Json = dict[str, Any]
 FORMAT = 1
@@ -33,9 +36,11 @@ class Conflict(Exception):
 class RecordStore:
     """The records of one kind. `parent` groups them (the tenant's uid), `state` is `active` or `deleted`."""
 
-    def __init__(self, engine: Engine, kind: str) -> None:
-        """Use the system index of `kind`."""
+    def __init__(self, engine: Engine, kind: str, *, listed: bool = True) -> None:
+        """Use the system index of `kind`. Records that are only read by id needn't be `listed`, and cost no refresh."""
         self._engine = engine
+        # At once, where records are listed: they change rarely, and lists and other processes should see it soon.
+        self._refresh = "true" if listed else "false"
         self._index = record_index(engine.prefix, kind)
         self.kind = kind
 
@@ -49,35 +54,76 @@ class RecordStore:
             raise
         return Stored(rid, answer["_source"]["record"], answer["_seq_no"], answer["_primary_term"])
 
-    async def create(self, rid: str, parent: str, state: str, record: Json) -> None:
-        """Write a record that must not exist. Raises `Conflict` if it does."""
-        await self._write(rid, parent, state, record, {"op_type": "create"})
+    async def get_many(self, rids: list[str]) -> list[Json | None]:
+        """Read records as they were last written, in the order of the ids; None for those that aren't there."""
+        body = {"ids": rids}
+        answer = await self._engine.call(f"{self.kind}_mget", "POST", f"/{self._index}/_mget", body=body)
+        return [doc["_source"]["record"] if doc.get("found") else None for doc in answer["docs"]]
 
-    async def replace(self, old: Stored, parent: str, state: str, record: Json) -> None:
-        """Write a record that must still be `old`. Raises `Conflict` if it isn't."""
+    async def create(self, rid: str, parent: str, state: str, record: Json) -> Stored:
+        """Write a record that must not exist, and return it as stored. Raises `Conflict` if it does."""
+        return await self._write(rid, parent, state, record, {"op_type": "create"})
+
+    async def replace(self, old: Stored, parent: str, state: str, record: Json) -> Stored:
+        """Write a record that must still be `old`, and return it as stored. Raises `Conflict` if it isn't."""
         params = {"if_seq_no": old.seq_no, "if_primary_term": old.primary_term}
-        await self._write(old.rid, parent, state, record, params)
+        return await self._write(old.rid, parent, state, record, params)
 
-    async def _write(self, rid: str, parent: str, state: str, record: Json, params: Json) -> None:
-        body = {
-            "v": FORMAT,
-            "rid": rid,
-            "parent": parent,
-            "state": state,
-            "changed": time.time_ns() // 1_000_000,
-            "record": record,
-        }
+    async def delete(self, old: Stored) -> None:
+        """Delete a record that must still be `old`. Raises `Conflict` if it isn't."""
+        params = {"if_seq_no": old.seq_no, "if_primary_term": old.primary_term, "refresh": self._refresh}
+        path = f"/{self._index}/_doc/{_path(old.rid)}"
         try:
-            # Refreshed at once: records change rarely, and lists and other processes should see it soon.
+            await self._engine.call(f"{self.kind}_delete", "DELETE", path, params=params, retry=False)
+        except EngineRefusal as refusal:
+            if refusal.status in {404, 409}:
+                raise Conflict from None
+            raise
+
+    async def put_many(self, records: list[tuple[str, str, str, Json]]) -> None:
+        """Write (id, parent, state, record)s, whatever was there. Raises a fault of kind UNAVAILABLE if one isn't taken."""
+        lines: list[bytes] = []
+        for rid, parent, state, record in records:
+            lines += (orjson.dumps({"index": {"_id": rid}}), orjson.dumps(_body(rid, parent, state, record)))
+        await self._bulk(lines)
+
+    async def delete_many(self, rids: list[str]) -> None:
+        """Delete records; those that aren't there are passed over. Raises a fault of kind UNAVAILABLE if one can't be."""
+        await self._bulk([orjson.dumps({"delete": {"_id": rid}}) for rid in rids])
+
+    async def delete_older(self, changed_before: int, states: tuple[str, ...] = ()) -> int:
+        """Delete the records (in these states only, if given) that were last written before a time in ms; return how many."""
+        filters: list[Json] = [{"range": {"changed": {"lt": changed_before}}}]
+        if states:
+            filters.append({"terms": {"state": list(states)}})
+        answer = await self._engine.call(
+            f"{self.kind}_expire", "POST", f"/{self._index}/_delete_by_query",
+            params={"conflicts": "proceed", "refresh": self._refresh}, body={"query": {"bool": {"filter": filters}}},
+        )  # fmt: skip
+        return int(answer["deleted"])
+
+    async def _bulk(self, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        answer = await self._engine.call(
+            f"{self.kind}_bulk", "POST", f"/{self._index}/_bulk", body=b"\n".join(lines) + b"\n",
+            params={"filter_path": "items.*.status", "refresh": self._refresh},
+        )  # fmt: skip
+        if any(status >= 300 and status != 404 for item in answer["items"] for status in (_status(item),)):
+            raise unavailable("the search engine")
+
+    async def _write(self, rid: str, parent: str, state: str, record: Json, params: Json) -> Stored:
+        try:
             # A retried create could meet its own first attempt, so these aren't retried.
-            await self._engine.call(
-                f"{self.kind}_write", "PUT", f"/{self._index}/_doc/{_path(rid)}", params=params | {"refresh": "true"},
-                body=body, retry=False,
+            answer = await self._engine.call(
+                f"{self.kind}_write", "PUT", f"/{self._index}/_doc/{_path(rid)}",
+                params=params | {"refresh": self._refresh}, body=_body(rid, parent, state, record), retry=False,
             )  # fmt: skip
         except EngineRefusal as refusal:
             if refusal.status == 409:
                 raise Conflict from None
             raise
+        return Stored(rid, record, answer["_seq_no"], answer["_primary_term"])
 
     async def page(self, parent: str | None, states: tuple[str, ...], after: str | None, size: int) -> list[Json]:
         """Return up to `size` records in the order of their ids, those after the id `after`."""
@@ -90,9 +136,9 @@ class RecordStore:
         answer = await self._engine.call(f"{self.kind}_list", "POST", f"/{self._index}/_search", body=body)
         return [hit["_source"]["record"] for hit in answer["hits"]["hits"]]
 
-    async def count(self, parent: str, state: str) -> int:
-        """Count the records of a parent."""
-        query = {"bool": {"filter": [{"term": {"parent": parent}}, {"term": {"state": state}}]}}
+    async def count(self, parent: str, *states: str) -> int:
+        """Count the records of a parent in any of these states."""
+        query = {"bool": {"filter": [{"term": {"parent": parent}}, {"terms": {"state": list(states)}}]}}
         answer = await self._engine.call(f"{self.kind}_count", "POST", f"/{self._index}/_count", body={"query": query})
         return int(answer["count"])
 
@@ -104,6 +150,16 @@ class RecordStore:
         if len(hits) == _CHANGES:
             return None
         return {hit["_source"]["rid"]: hit["_source"]["record"] for hit in hits}
+
+
+def _body(rid: str, parent: str, state: str, record: Json) -> Json:
+    changed = time.time_ns() // 1_000_000
+    return {"v": FORMAT, "rid": rid, "parent": parent, "state": state, "changed": changed, "record": record}
+
+
+def _status(item: Json) -> int:
+    status: int = next(iter(item.values()))["status"]
+    return status
 
 
 def _path(rid: str) -> str:

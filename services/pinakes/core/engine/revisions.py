@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 # µs since 2020 in the high 51 bits (until 2091), the leased slot in the low 12: below 2^63, unique without talk.
 EPOCH_US = 1_577_836_800_000_000
 SLOT_BITS = 12
-SLOTS = 1 << SLOT_BITS
-LEASE_SECONDS = 60.0
+SLOTS = STEP = 1 << SLOT_BITS
+# Long, so that writes are accepted into the queue while the engine is away: a slot can only be taken over in the engine.
+LEASE_SECONDS = 7200.0
 _RENEW_SECONDS = 20.0
 _MARGIN_SECONDS = 10.0
 _log = logger("pinakes.revisions")
@@ -48,8 +49,13 @@ class RevisionClock:
 
     def next(self) -> int:
         """Return a revision greater than all before it."""
-        self._last = max(self._now_us() - EPOCH_US, self._last + 1)
-        return self._last << SLOT_BITS | self._slot
+        return self.take(1)
+
+    def take(self, count: int) -> int:
+        """Return the first of `count` revisions, each `STEP` greater than the one before."""
+        first = max(self._now_us() - EPOCH_US, self._last + 1)
+        self._last = first + count - 1
+        return first << SLOT_BITS | self._slot
 
 
 class RevisionSource:
@@ -92,10 +98,14 @@ class RevisionSource:
 
     def next(self) -> int:
         """Return the next revision. Raises a fault of kind UNAVAILABLE without a good lease."""
+        return self.take(1)
+
+    def take(self, count: int) -> int:
+        """Return the first of `count` revisions, `STEP` apart. Raises a fault of kind UNAVAILABLE without a good lease."""
         if time.monotonic() >= self._good_until:
             _log.warning("no revision can be issued", error=self._problem)
             raise unavailable("writing")
-        return self._clock.next()
+        return self._clock.take(count)
 
     async def _keep(self) -> None:
         while True:

@@ -13,10 +13,13 @@ from typing import Any
 
 import orjson
 
+from pinakes.core.engine.bulk import Item, Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import Owner
+from pinakes.core.engine.journal import journal_line
 from pinakes.core.engine.setup import pool_alias
 from pinakes.core.faults import Fault, Kind, unavailable
+from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.query import allowlist
 from pinakes.core.resilience import deadline
@@ -24,6 +27,8 @@ from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
 
 Json = dict[str, Any]
 TOTAL_HITS = 10_000
+# Nothing else is looked at, and most of what a write looks for isn't there yet.
+_MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error.type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,32 @@ class Put:
     document_id: str
     body: Json
 
+    @property
+    def revision(self) -> int:
+        """The revision it is written at."""
+        revision: int = self.body["revision"]
+        return revision
+
+    @property
+    def data(self) -> bytes:
+        """The body as JSON."""
+        return orjson.dumps(self.body)
+
+    @property
+    def tombstone(self) -> Json | None:
+        """The body, if it is a tombstone."""
+        return self.body if self.body.get("deleted") else None
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPut:
+    """A document whose body is JSON already, such as one out of the queue. Tombstones aren't packed."""
+
+    document_id: str
+    revision: int
+    data: bytes
+    tombstone: None = None
+
 
 class TenantScope:
     """One collection of one tenant, as one principal sees it."""
@@ -87,6 +118,12 @@ class TenantScope:
         self._index = pool_alias(engine.prefix, tenant.pool)
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
 
+    @classmethod
+    def for_work(cls, engine: Engine, tenant: TenantRecord, collection: CollectionRecord) -> TenantScope:
+        """Make the scope of work that has no caller: a queue entry or a maintenance job, which name one tenant."""
+        worker = Principal("worker", Role.SERVICE, (tenant.tenant_id,), None, tenant.uid)
+        return cls(engine, worker, tenant, collection)
+
     # ---- reading
 
     async def get(self, document_id: str, fields: Sequence[str] | None = None) -> Found | None:
@@ -99,19 +136,18 @@ class TenantScope:
 
     async def mget(self, document_ids: Sequence[str], fields: Sequence[str] | None = None) -> list[Found | None]:
         """Read documents and tombstones as they were last written, in the order of the ids."""
-        source: Any = True
+        params = {"routing": self.owner.tenant_uid, "filter_path": _MGET}
         if fields is not None:
-            source = sorted({*fields, *_CHECKED})
-        routing = self.owner.tenant_uid
-        docs = [{"_id": self.owner.engine_id(i), "routing": routing, "_source": source} for i in document_ids]
-        answer = await self._call("mget", "POST", f"/{self._index}/_mget", body={"docs": docs})
+            params["_source_includes"] = ",".join(sorted({*fields, *_CHECKED}))
+        body = {"ids": [self.owner.engine_id(i) for i in document_ids]}
+        answer = await self._call("mget", "POST", f"/{self._index}/_mget", params=params, body=body)
         return [self._checked(doc, wanted) for doc, wanted in zip(answer["docs"], document_ids, strict=True)]
 
     def _checked(self, doc: Mapping[str, Any], document_id: str) -> Found | None:
         """Return a document that is in the scope; whatever else the engine returned is None."""
-        if "error" in doc:
-            raise unavailable("the search engine")
         if not doc.get("found"):
+            if "error" in doc:
+                raise unavailable("the search engine")
             return None
         source = doc["_source"]
         if (
@@ -120,9 +156,14 @@ class TenantScope:
             or source.get("id") != document_id
         ):
             return None
-        if self._readers is not None and (readers := source.get("readers")) and not set(readers) & set(self._readers):
+        if not self.may_read(source):
             return None
         return Found(source, doc["_seq_no"], doc["_primary_term"])
+
+    def may_read(self, source: Mapping[str, Any]) -> bool:
+        """Tell whether the principal may read the document of a body."""
+        readers = source.get("readers")
+        return self._readers is None or not readers or not set(readers).isdisjoint(self._readers)
 
     async def search(self, body: Json, seconds: float) -> Page:
         """Search. `body` has query, filter, sort, size, search_after and _source; the scope adds its filters.
@@ -170,27 +211,52 @@ class TenantScope:
             filters.append({"bool": {"should": [unrestricted, *mine], "minimum_should_match": 1}})
         return filters
 
+    async def refresh(self) -> None:
+        """Make all that was written so far searchable. For jobs: it costs every tenant of the index something."""
+        await self._call("refresh", "POST", f"/{self._index}/_refresh")
+
+    async def count_tombstones(self, revision: int) -> int:
+        """Return how many tombstones of just this revision searches can see."""
+        owner = self.owner
+        terms = {"tenant": owner.tenant_uid, "collection": owner.collection_uid, "deleted": True, "revision": revision}
+        query = {"bool": {"filter": [{"term": {field: value}} for field, value in terms.items()]}}
+        answer = await self._call(
+            "count", "POST", f"/{self._index}/_count", params={"routing": owner.tenant_uid}, body={"query": query}
+        )
+        return int(answer["count"])
+
     # ---- writing
 
-    async def bulk(self, puts: Sequence[Put], *, searchable: bool) -> list[Json]:
+    def line(self, put: Put | PackedPut) -> Line:
+        """Return a body as a line of a bulk call: bound to this tenant's id, routing and index, at its revision."""
+        action = (
+            f'{{"index":{{"_index":"{self._index}","_id":"{self.owner.engine_id(put.document_id)}",'
+            f'"routing":"{self.owner.tenant_uid}","version":{put.revision},"version_type":"external_gte"}}}}'
+        )
+        return Line(action.encode(), put.data)
+
+    async def bulk(self, puts: Sequence[Put | PackedPut], *, searchable: bool) -> list[Item]:
         """Write bodies at their revisions; of two writes of a document the higher revision stands.
 
-        Returns the engine's item results (`status`, `result`, `error`) in order. Replays and reordering are harmless,
-        so this is retried.
+        Returns what became of each, in order; a status of 409 means that a higher revision stood already. The call may
+        be shared with others'. Replays and reordering are harmless, so it is retried.
         """
-        lines: list[bytes] = []
-        for put in puts:
-            action = {
-                "_id": self.owner.engine_id(put.document_id),
-                "routing": self.owner.tenant_uid,
-                "version": put.body["revision"],
-                "version_type": "external_gte",
-            }
-            lines += (orjson.dumps({"index": action}), orjson.dumps(put.body))
-        params = {"refresh": "wait_for"} if searchable else {}
-        payload = b"\n".join(lines) + b"\n"
-        answer = await self._call("bulk", "POST", f"/{self._index}/_bulk", params=params, body=payload)
-        return [next(iter(item.values())) for item in answer["items"]]
+        lines = [self.line(put) for put in puts]
+        buried = [place for place, put in enumerate(puts) if put.tombstone is not None]
+        lines += [self._journal_line(puts[place]) for place in buried]
+        try:
+            items = await self._engine.bulk.write(lines, searchable=searchable)
+        except EngineRefusal as refusal:
+            raise engine_fault(refusal) from None
+        for place, journalled in zip(buried, items[len(puts) :], strict=True):
+            # A deletion counts when both have been written; 409 says that a later one is in the journal.
+            if journalled.status >= 300 and journalled.status != 409:
+                items[place] = journalled
+        return items[: len(puts)]
+
+    def _journal_line(self, put: Put | PackedPut) -> Line:
+        engine_id, routing = self.owner.engine_id(put.document_id), self.owner.tenant_uid
+        return journal_line(self._engine.prefix, self._index, engine_id, routing, put.tombstone or {})
 
     async def write_if(self, put: Put, seen: Found | None, *, searchable: bool) -> bool:
         """Write a body only if the document is still what was seen (None: absent). False if it isn't.
@@ -220,6 +286,11 @@ class TenantScope:
         except EngineRefusal as refusal:
             if refusal.status != 409:
                 raise engine_fault(refusal) from None
+        if put.tombstone is not None:
+            # After the comparison: a deletion that wasn't done must not be replayed.
+            (journalled,) = await self._engine.bulk.write([self._journal_line(put)], searchable=False)
+            if journalled.status >= 300 and journalled.status != 409:
+                raise unavailable("the search engine")
         return True
 
     async def _call(

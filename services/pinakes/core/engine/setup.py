@@ -11,7 +11,7 @@ from pinakes.core.engine.client import Engine, EngineRefusal
 if TYPE_CHECKING:
     from pinakes.core.settings import Settings
 
-RECORDS = ("tenants", "keys", "collections", "leases")
+RECORDS = ("tenants", "keys", "collections", "leases", "requests", "outcomes", "failures", "operations", "deletions")
 
 
 def pool_alias(prefix: str, number: int = 0) -> str:

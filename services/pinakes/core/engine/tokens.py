@@ -21,7 +21,12 @@ def tokens_of(attributes: Mapping[str, Any], declared: Collection[str]) -> list[
     """
     tokens: dict[str, None] = {}
     for key, value in attributes.items():
-        if key not in declared:
+        if key in declared:
+            continue
+        if isinstance(value, (str, bool, int, float)):
+            tokens[token(key, value)] = None
+            tokens[presence(key)] = None
+        else:
             tokens.update(dict.fromkeys(_walk((key,), value)))
     return list(tokens)
 
@@ -69,8 +74,11 @@ def _typed(value: str | float | bool) -> str:
 def _bounded(path: str, rest: str) -> str:
     """Join path and rest; a token that is too long for the index is replaced by its hash."""
     # A separator inside a key would let one attribute pass for another.
-    path = path.replace(SEPARATOR, "\ufffd")
+    if SEPARATOR in path:
+        path = path.replace(SEPARATOR, "\ufffd")
     joined = f"{path}{SEPARATOR}{rest}"
+    if len(joined) <= LONGEST_BYTES // 4:
+        return joined  # however many bytes its characters have
     encoded = joined.encode("utf-8", "surrogatepass")
     if len(encoded) <= LONGEST_BYTES:
         return joined

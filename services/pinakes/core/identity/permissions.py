@@ -26,10 +26,15 @@ class Permission(StrEnum):
     COLLECTIONS_WRITE = "collections.write"
     DOCUMENTS_READ = "documents.read"
     DOCUMENTS_WRITE = "documents.write"
+    OPERATIONS_READ = "operations.read"
+    OPERATIONS_WRITE = "operations.write"
 
 
 _READ = {Permission.TENANTS_READ, Permission.COLLECTIONS_READ, Permission.DOCUMENTS_READ}
-_WRITE = _READ | {Permission.COLLECTIONS_WRITE, Permission.DOCUMENTS_WRITE}
+# Operations tell of documents whoever may read them: they are for those who write.
+_WRITE = _READ | {
+    Permission.COLLECTIONS_WRITE, Permission.DOCUMENTS_WRITE, Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
+}  # fmt: skip
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.TENANT_ADMIN: frozenset(_WRITE | {Permission.KEYS_ADMINISTER}),
@@ -48,6 +53,7 @@ class Rule:
     name_field: str | None
 
 
+_OPERATIONS = "/google.longrunning.Operations/"
 _SEARCH, _INDEX, _TENANT = "/pinakes.v1.SearchService/", "/pinakes.v1.IndexService/", "/pinakes.v1.TenantService/"
 RULES: dict[str, Rule] = {
     _SEARCH + "Search": Rule(Permission.DOCUMENTS_READ, "parent"),
@@ -60,9 +66,20 @@ RULES: dict[str, Rule] = {
     _INDEX + "GetDocument": Rule(Permission.DOCUMENTS_READ, "name"),
     _INDEX + "UpdateDocument": Rule(Permission.DOCUMENTS_WRITE, "document.name"),
     _INDEX + "DeleteDocument": Rule(Permission.DOCUMENTS_WRITE, "name"),
+    _INDEX + "UndeleteDocument": Rule(Permission.DOCUMENTS_WRITE, "name"),
     _INDEX + "ListDocuments": Rule(Permission.DOCUMENTS_READ, "parent"),
     _INDEX + "BatchGetDocuments": Rule(Permission.DOCUMENTS_READ, "parent"),
     _INDEX + "BatchWriteDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _INDEX + "StreamWriteDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    # Failed writes hold documents whoever may read them: they are for those who write.
+    _INDEX + "ListFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _INDEX + "RetryFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _INDEX + "DiscardFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _INDEX + "PurgeDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _INDEX + "ImportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    # It writes to the deployment's storage.
+    _INDEX + "ExportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _INDEX + "ReindexCollection": Rule(Permission.COLLECTIONS_WRITE, "name"),
     _TENANT + "CreateTenant": Rule(Permission.TENANTS_ADMINISTER, None),
     _TENANT + "GetTenant": Rule(Permission.TENANTS_READ, "name"),
     _TENANT + "ListTenants": Rule(Permission.TENANTS_ADMINISTER, None),
@@ -71,4 +88,9 @@ RULES: dict[str, Rule] = {
     _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent"),
     _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent"),
     _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name"),
+    _OPERATIONS + "ListOperations": Rule(Permission.OPERATIONS_READ, "name"),
+    _OPERATIONS + "GetOperation": Rule(Permission.OPERATIONS_READ, "name"),
+    _OPERATIONS + "WaitOperation": Rule(Permission.OPERATIONS_READ, "name"),
+    _OPERATIONS + "CancelOperation": Rule(Permission.OPERATIONS_WRITE, "name"),
+    _OPERATIONS + "DeleteOperation": Rule(Permission.OPERATIONS_WRITE, "name"),
 }

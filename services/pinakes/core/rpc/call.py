@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from pinakes.core.faults import Violation
+from pinakes.core.faults import Fault, Violation
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -21,12 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Call:
-    """A call: `method` is `/package.Service/Rpc`, `raw` the request as it came, `code` the status once it is known."""
+    """A call: `method` is `/package.Service/Rpc`, `raw` the message as it came, `code` the status once it is known.
+
+    Of a stream, `raw`, `request` and `item_violations` are those of the message that was read last, `number` counts
+    them from 1, and `name` is what the first one says the stream is about. `on_backoff` is told of every pause that the
+    stream makes because its caller is over a limit.
+    """
 
     method: str
     context: grpc.aio.ServicerContext[Any, Any]
-    raw: bytes
     message_type: type[Message]
+    raw: bytes = b""
+    streaming: bool = False
+    metadata: Mapping[str, Any] = field(init=False)
     started: float = field(default_factory=time.perf_counter)
     request_id: str = ""
     request: Any = None
@@ -34,7 +42,20 @@ class Call:
     code: grpc.StatusCode = grpc.StatusCode.OK
     reason: str = ""
     caller: Principal | None = None
+    authenticated: float = 0.0
     target: TenantRecord | None = None
+    number: int = 0
+    name: str = ""
+    on_backoff: Callable[[Fault], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Read the metadata once."""
+        self.metadata = dict(self.context.invocation_metadata() or ())
+
+    def trail(self, **more: str) -> None:
+        """Send trailing metadata with the answer, besides the request id; `_` in names becomes `-`."""
+        trailing = {"x-request-id": self.request_id} | {name.replace("_", "-"): value for name, value in more.items()}
+        self.context.set_trailing_metadata(tuple(trailing.items()))
 
     @property
     def service(self) -> str:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The interceptor chain: named links around every call, in an order that is asserted before a port opens."""
+"""The interceptor chain: named links around every call, in an order that is asserted before a port opens.
+
+A call with one message goes through all links once. A stream goes through the same links in the same order: those
+around the call stand around the whole of it, and each of its messages is decoded, validated and authorized for itself.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,25 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import protovalidate
-from google.protobuf.message import DecodeError, Message
 
-from pinakes.core.faults import Fault, Kind, Violation, not_found
-from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, RULES, Rule
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.identity.permissions import ADMINISTRATION, RULES
 from pinakes.core.resilience import deadline
 from pinakes.core.rpc import call as calls
-from pinakes.core.rpc import names
+from pinakes.core.rpc import checks
 from pinakes.core.rpc.call import Call
 from pinakes.core.rpc.errors import fault_of, status_of
 from pinakes.core.telemetry import logs, metrics, tracing
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     Handler = grpc.RpcMethodHandler[Any, Any]
 
     from pinakes.core.identity.authenticator import Authenticator
@@ -32,7 +38,8 @@ if TYPE_CHECKING:
     from pinakes.core.tenancy.directory import Directory
 
 Proceed = Callable[[], Awaitable[bytes]]
-Link = Callable[[Call, Proceed], Awaitable[bytes]]
+Around = Callable[[Call, Proceed], Awaitable[bytes]]
+Step = Callable[[Call], Awaitable[None]]
 # Outermost first. `errors` stands inside what reports the outcome and outside what can refuse; limits come before a
 # message is parsed, because parsing costs; names are judged last, because they stand in the message.
 ORDER = (
@@ -51,10 +58,25 @@ ORDER = (
 OPEN = frozenset({
     "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"
 })  # fmt: skip
-# Repeated fields whose items have outcomes of their own: their violations refuse the item, not the request.
-ITEMS = {"/pinakes.v1.IndexService/BatchWriteDocuments": "writes"}
+# A stream outlives its credential's check: it is checked again with a message, so often at most.
+REAUTHENTICATE_SECONDS = 1.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _log = logs.logger("pinakes.rpc")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link of the chain: its name, and what it does where.
+
+    `around` stands around the whole call; `opening` comes once, before a message is looked at; `message` comes for every
+    message; `stream_message` comes for every message of a stream alone. All of them raise a `Fault` to refuse.
+    """
+
+    name: str
+    around: Around | None = None
+    opening: Step | None = None
+    message: Step | None = None
+    stream_message: Step | None = None
 
 
 class Chain(grpc.aio.ServerInterceptor):
@@ -62,11 +84,17 @@ class Chain(grpc.aio.ServerInterceptor):
 
     def __init__(self, links: tuple[Link, ...], gzip_over_bytes: int) -> None:
         """Refuse an order other than `ORDER`."""
-        found = tuple(link.__name__ for link in links)
+        found = tuple(link.name for link in links)
         if found != ORDER:
             message = f"the interceptor chain is {', '.join(found)}; it must be {', '.join(ORDER)}"
             raise RuntimeError(message)
-        self._links = links
+        self._arounds = tuple(link.around for link in links if link.around)
+        if [link.name for link in links if link.around] != list(found[: len(self._arounds)]):
+            message = "the links around a call must be the outermost of the chain"
+            raise RuntimeError(message)
+        self._openings = tuple(link.opening for link in links if link.opening)
+        self._unary = tuple(step for link in links for step in (link.opening, link.message) if step)
+        self._messages = tuple(step for link in links for step in (link.stream_message, link.message) if step)
         self._gzip_over = gzip_over_bytes
         self._handlers: dict[str, Handler] = {}
 
@@ -82,109 +110,210 @@ class Chain(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or method[1:].partition("/")[0] in OPEN:
             return handler
-        self._handlers[method] = wrapped = self._wrap(method, handler)
+        self._handlers[method] = wrapped = self.wrap(method, handler)
         return wrapped
 
-    def _wrap(self, method: str, handler: Handler) -> Handler:
-        if handler.unary_unary is None or handler.request_deserializer is None or handler.response_serializer is None:
-            message = f"{method} is a stream, and the chain knows none yet"
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """Return the handler with the links around it, bytes in and bytes out: the links decode and encode.
+
+        Raises RuntimeError for a handler that is neither unary nor a stream in both directions.
+        """
+        if handler.request_deserializer is None or handler.response_serializer is None:
+            message = f"{method} has no messages of the contract"
             raise RuntimeError(message)
         message_type: type[Message] = handler.request_deserializer.__self__  # type: ignore[attr-defined]  # Message.FromString
+        if handler.unary_unary is not None:
+            run: Any = self._unary_of(method, handler, message_type)
+            return grpc.unary_unary_rpc_method_handler(run)
+        if handler.stream_stream is not None:
+            run = self._stream_of(method, handler, message_type)
+            return grpc.stream_stream_rpc_method_handler(run)
+        message = f"{method} is a stream in one direction, and the chain knows none"
+        raise RuntimeError(message)
+
+    def _unary_of(self, method: str, handler: Handler, message_type: type[Message]) -> Any:
         behaviour: Any = handler.unary_unary
-        serialize = handler.response_serializer
+        serialize: Any = handler.response_serializer
 
         async def run(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-            call = Call(method, context, raw, message_type)
+            call = Call(method, context, message_type, raw)
             calls.enter(call)
 
             async def serve() -> bytes:
+                for step in self._unary:
+                    await step(call)
                 answer = await behaviour(call.request, context)
                 return answer if isinstance(answer, bytes) else serialize(answer)
 
-            answer = await _through(call, self._links, serve)
+            answer = await _through(call, self._arounds, serve)
             if self._gzip_over and len(answer) > self._gzip_over:
                 context.set_compression(grpc.Compression.Gzip)
                 # grpc.aio takes the setting over only with metadata that are sent by hand.
                 await context.send_initial_metadata(())
             return answer
 
-        behaviour_of_bytes: Any = run  # bytes in, bytes out: the links decode and encode
-        return grpc.unary_unary_rpc_method_handler(behaviour_of_bytes)
+        return run
+
+    def _stream_of(self, method: str, handler: Handler, message_type: type[Message]) -> Any:
+        behaviour: Any = handler.stream_stream
+        serialize: Any = handler.response_serializer
+
+        async def run(
+            received: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncGenerator[bytes]:
+            call = Call(method, context, message_type, streaming=True)
+            calls.enter(call)
+            answers: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+            async def serve() -> bytes:
+                for step in self._openings:
+                    await step(call)
+                async with aclosing(behaviour(self._checked(call, received), context)) as made:
+                    async for answer in made:
+                        answers.put_nowait(serialize(answer))
+                        await answers.join()  # the next one when this one is on its way
+                return b""
+
+            # The links return when the call is over, a generator has to yield before: so they run beside it.
+            work = asyncio.create_task(_work(call, self._arounds, serve, answers), name="stream")
+            # Nothing works for a caller who has gone.
+            context.add_done_callback(lambda _: work.cancel())  # type: ignore[arg-type]  # the stubs have a class there
+            try:
+                while (ready := await answers.get()) is not None:
+                    yield ready
+                    answers.task_done()
+                await work
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+        return run
+
+    async def _checked(self, call: Call, received: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        """Yield the messages of a stream, each after it has passed the links.
+
+        Until the next one is asked for, `call` holds what was learnt about this one.
+        """
+        async for raw in received:
+            call.raw = raw
+            call.number += 1
+            for step in self._messages:
+                await step(call)
+            yield call.request
 
 
-def _through(call: Call, links: tuple[Link, ...], serve: Proceed) -> Awaitable[bytes]:
+async def _work(call: Call, arounds: tuple[Around, ...], serve: Proceed, answers: asyncio.Queue[bytes | None]) -> None:
+    """Run a stream's links; None says that there are no more answers."""
+    try:
+        await _through(call, arounds, serve)
+    finally:
+        answers.put_nowait(None)
+
+
+def _through(call: Call, arounds: tuple[Around, ...], serve: Proceed) -> Awaitable[bytes]:
     """Run the first link around the rest."""
-    if not links:
+    if not arounds:
         return serve()
-    return links[0](call, lambda: _through(call, links[1:], serve))
+    return arounds[0](call, lambda: _through(call, arounds[1:], serve))
 
 
 def build(settings: Settings, authenticator: Authenticator, directory: Directory, limiter: TenantLimiter) -> Chain:
     """Make the chain of a server."""
 
-    async def request_id(call: Call, proceed: Proceed) -> bytes:
-        given = _metadata(call).get("x-request-id", "")
-        call.request_id = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
-        call.context.set_trailing_metadata((("x-request-id", call.request_id),))
-        return await proceed()
-
-    async def log(call: Call, proceed: Proceed) -> bytes:
-        logs.bind(request_id=call.request_id, trace_id=tracing.trace_id())
-        try:
-            return await proceed()
-        finally:
-            write = _log.error if call.code is grpc.StatusCode.INTERNAL else _log.info
-            write(
-                "call", method=call.method, code=call.code.name, reason=call.reason or None,
-                tenant=call.target.tenant_id if call.target else None,
-                caller=call.caller.subject if call.caller else None,
-                duration_ms=round((time.perf_counter() - call.started) * 1000, 3),
-            )  # fmt: skip
-
-    async def metrics_(call: Call, proceed: Proceed) -> bytes:
-        in_flight = metrics.RPC_IN_FLIGHT.labels(call.service)
-        in_flight.inc()
-        try:
-            return await proceed()
-        finally:
-            in_flight.dec()
-            metrics.RPC_SECONDS.labels(call.service, call.rpc, call.code.name).observe(
-                time.perf_counter() - call.started
-            )
-
-    metrics_.__name__ = "metrics"
-
-    async def deadline_(call: Call, proceed: Proceed) -> bytes:
+    async def limit_by_time(call: Call, proceed: Proceed) -> bytes:
         left: float | None = call.context.time_remaining()
-        seconds = settings.default_deadline_seconds if left is None else min(left, settings.default_deadline_seconds)
-        token = deadline.set_deadline(seconds)
+        if call.streaming:
+            seconds = left  # a stream lasts as long as its caller wants
+        else:
+            seconds = (
+                settings.default_deadline_seconds if left is None else min(left, settings.default_deadline_seconds)
+            )
+        token = None if seconds is None else deadline.set_deadline(seconds)
         try:
             async with asyncio.timeout(seconds):
                 return await proceed()
         finally:
-            deadline.reset_deadline(token)
+            if token is not None:
+                deadline.reset_deadline(token)
 
-    deadline_.__name__ = "deadline"
-
-    async def authenticate(call: Call, proceed: Proceed) -> bytes:
+    async def authenticate(call: Call) -> None:
         administration = RULES[call.method].permission in ADMINISTRATION
-        call.caller = await authenticator.authenticate(_metadata(call), administration=administration)
-        return await proceed()
+        call.caller = await authenticator.authenticate(call.metadata, administration=administration)
+        call.authenticated = time.monotonic()
 
-    async def limit(call: Call, proceed: Proceed) -> bytes:
+    async def authenticate_again(call: Call) -> None:
+        if time.monotonic() - call.authenticated >= REAUTHENTICATE_SECONDS:
+            await authenticate(call)
+
+    async def take(call: Call) -> None:
         home = call.principal.home
         tenant = await directory.tenant(home) if home else None
         await limiter.take(tenant.uid if tenant else call.principal.subject, tenant.rate_limit if tenant else 0)
-        return await proceed()
 
-    async def authorize(call: Call, proceed: Proceed) -> bytes:
-        await _authorize(call, RULES[call.method], directory)
-        return await proceed()
+    async def wait_and_take(call: Call) -> None:
+        while True:
+            try:
+                return await take(call)
+            except Fault as fault:
+                if fault.kind is not Kind.EXHAUSTED or fault.retry_after is None:
+                    raise
+                if call.on_backoff is not None:
+                    call.on_backoff(fault)
+                await asyncio.sleep(fault.retry_after)
+
+    async def authorize(call: Call) -> None:
+        await checks.authorize(call, RULES[call.method], directory)
 
     return Chain(
-        (request_id, log, metrics_, errors, deadline_, authenticate, limit, decode, validate, authorize),
+        (
+            Link("request_id", around=name_call),
+            Link("log", around=log),
+            Link("metrics", around=measure),
+            Link("errors", around=errors),
+            Link("deadline", around=limit_by_time),
+            Link("authenticate", opening=authenticate, stream_message=authenticate_again),
+            Link("limit", opening=take, stream_message=wait_and_take),
+            Link("decode", message=checks.decode),
+            Link("validate", message=checks.validate),
+            Link("authorize", message=authorize),
+        ),
         settings.gzip_over_bytes,
     )
+
+
+async def name_call(call: Call, proceed: Proceed) -> bytes:
+    """Give the call the id that its caller gave, or a new one."""
+    given = call.metadata.get("x-request-id", "")
+    call.request_id = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+    call.context.set_trailing_metadata((("x-request-id", call.request_id),))
+    return await proceed()
+
+
+async def log(call: Call, proceed: Proceed) -> bytes:
+    """Log the call when it has ended."""
+    logs.bind(request_id=call.request_id, trace_id=tracing.trace_id())
+    try:
+        return await proceed()
+    finally:
+        write = _log.error if call.code is grpc.StatusCode.INTERNAL else _log.info
+        write(
+            "call", method=call.method, code=call.code.name, reason=call.reason or None,
+            tenant=call.target.tenant_id if call.target else None,
+            caller=call.caller.subject if call.caller else None,
+            messages=call.number if call.streaming else None,
+            duration_ms=round((time.perf_counter() - call.started) * 1000, 3),
+        )  # fmt: skip
+
+
+async def measure(call: Call, proceed: Proceed) -> bytes:
+    """Count the call while it is under way, and its time when it has ended."""
+    in_flight = metrics.RPC_IN_FLIGHT.labels(call.service)
+    in_flight.inc()
+    try:
+        return await proceed()
+    finally:
+        in_flight.dec()
+        metrics.RPC_SECONDS.labels(call.service, call.rpc, call.code.name).observe(time.perf_counter() - call.started)
 
 
 async def errors(call: Call, proceed: Proceed) -> bytes:
@@ -206,88 +335,3 @@ async def errors(call: Call, proceed: Proceed) -> bytes:
         )
         await call.context.abort(call.code, status.message, trailing)
         raise
-
-
-async def decode(call: Call, proceed: Proceed) -> bytes:
-    """Parse the request; what isn't a message of the contract is the caller's fault, not the server's."""
-    try:
-        call.request = call.message_type.FromString(call.raw)
-    except (DecodeError, UnicodeDecodeError) as error:
-        text = "text that isn't UTF-8" if "utf" in str(error).lower() else "bytes that can't be read"
-        name = call.message_type.DESCRIPTOR.name
-        raise Fault(Kind.INVALID, "MALFORMED_REQUEST", f"the request isn't a valid {name}: it holds {text}") from None
-    return await proceed()
-
-
-async def validate(call: Call, proceed: Proceed) -> bytes:
-    """Check the request against the constraints of the contract."""
-    violations: list[Violation] = []
-    items: dict[int, list[Violation]] = {}
-    prefix = ITEMS.get(call.method)
-    for found in protovalidate.collect_violations(call.request):
-        path = field_path(found.proto.field.elements if found.proto.field else ())
-        text = found.proto.message or found.proto.rule_id
-        index = path[len(prefix) + 1 : path.index("]")] if prefix and path.startswith(prefix + "[") else ""
-        if index:
-            items.setdefault(int(index), []).append(Violation(path, text))
-        else:
-            violations.append(Violation(path, text))
-    if violations:
-        first = violations[0]
-        raise Fault(
-            Kind.INVALID, "INVALID_ARGUMENT", f"{first.field}: {first.description}" if first.field else first.description,
-            tuple(violations),
-        )  # fmt: skip
-    call.item_violations = {index: tuple(found) for index, found in items.items()}
-    return await proceed()
-
-
-def field_path(elements: Any) -> str:
-    """Return a violation's path as people write it: `writes[3].put.title`, `labels["a"]`."""
-    parts: list[str] = []
-    for element in elements:
-        text = element.field_name
-        if element.subscript is not None:
-            value = element.subscript.value
-            text += f"[{value}]" if element.subscript.field == "index" else f'["{value}"]'
-        parts.append(text)
-    return ".".join(parts)
-
-
-async def _authorize(call: Call, rule: Rule, directory: Directory) -> None:
-    """Check role and tenant. A foreign name is the same refusal whether it exists or not."""
-    principal = call.principal
-    if rule.permission not in GRANTS[principal.role]:
-        raise _denied(f"the role {principal.role} doesn't have the permission {rule.permission}")
-    if rule.name_field is None:
-        return
-    value: Any = call.request
-    for part in rule.name_field.split("."):
-        value = getattr(value, part)
-    tenant_id = names.parse(value).tenant
-    if tenant_id == names.OWN:
-        if principal.home is None:
-            text = "tenants/- means the caller's own tenant, and the caller hasn't just one; name it"
-            raise Fault(
-                Kind.INVALID, "TENANT_AMBIGUOUS", f"{rule.name_field}: {text}", (Violation(rule.name_field, text),)
-            )
-        tenant_id = principal.home
-    if principal.tenants is not None and tenant_id not in principal.tenants:
-        raise _denied("the resource isn't the caller's, or doesn't exist")
-    administration = rule.permission in ADMINISTRATION
-    tenant = await directory.tenant(tenant_id, administration=administration)
-    if tenant is not None and principal.tenant_uid not in {None, tenant.uid}:
-        tenant = None
-    if tenant is None:
-        if principal.tenants is None:
-            raise not_found("pinakes/Tenant", names.tenant(tenant_id))
-        raise _denied("the resource isn't the caller's, or doesn't exist")
-    call.target = tenant
-
-
-def _denied(message: str) -> Fault:
-    return Fault(Kind.DENIED, "PERMISSION_DENIED", message)
-
-
-def _metadata(call: Call) -> Mapping[str, Any]:
-    return dict(call.context.invocation_metadata() or ())

@@ -16,6 +16,8 @@ class Name:
     collection: str = ""
     document: str = ""
     key: str = ""
+    operation: str = ""
+    failed_write: str = ""
 
 
 def parse(text: str) -> Name:
@@ -26,6 +28,8 @@ def parse(text: str) -> Name:
         collection=parts.get("collections", ""),
         document=parts.get("documents", ""),
         key=parts.get("apiKeys", ""),
+        operation=parts.get("operations", ""),
+        failed_write=parts.get("failedWrites", ""),
     )
 
 
@@ -47,3 +51,13 @@ def document(tenant_id: str, collection_id: str, document_id: str) -> str:
 def api_key(tenant_id: str, key_id: str) -> str:
     """Return the name of a key."""
     return f"tenants/{tenant_id}/apiKeys/{key_id}"
+
+
+def operation(tenant_id: str, operation_id: str) -> str:
+    """Return the name of an operation."""
+    return f"tenants/{tenant_id}/operations/{operation_id}"
+
+
+def failed_write(tenant_id: str, collection_id: str, failed_id: str) -> str:
+    """Return the name of a failed write."""
+    return f"tenants/{tenant_id}/collections/{collection_id}/failedWrites/{failed_id}"

@@ -5,26 +5,32 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import uvloop
+from google.longrunning import operations_pb2
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from pinakes.core.identity.permissions import RULES
-from pinakes.core.platform import Platform
+from pinakes.core.platform import Drain, Platform
 from pinakes.core.rpc import chain
 from pinakes.core.settings import Settings, load
 from pinakes.core.telemetry import logs, metrics, tracing
 from pinakes.v1 import index_pb2, search_pb2, tenant_pb2
 
-FILES: tuple[FileDescriptor, ...] = (search_pb2.DESCRIPTOR, index_pb2.DESCRIPTOR, tenant_pb2.DESCRIPTOR)
+FILES: tuple[FileDescriptor, ...] = (
+    search_pb2.DESCRIPTOR,
+    index_pb2.DESCRIPTOR,
+    tenant_pb2.DESCRIPTOR,
+    operations_pb2.DESCRIPTOR,
+)
 # Answers as long as the process lives, whatever its stores do: restarting a server doesn't mend an engine.
 LIVENESS = "liveness"
 _HEALTH_SECONDS = 1.0
@@ -35,22 +41,30 @@ _log = logs.logger("pinakes.server")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: its name, and how it is added to a server on a platform."""
+    """A service: its name, and how it is added to a server on a platform. `others` are served beside it.
+
+    `work` runs as long as the server serves; it ends when its event is set. `queues` says that the queue's being there is
+    enough to be ready.
+    """
 
     name: str
     add: Callable[[Platform, grpc.aio.Server], None]
+    others: tuple[str, ...] = ()
+    work: Callable[[Platform, asyncio.Event], Coroutine[Any, Any, None]] | None = None
+    queues: bool = False
 
     @property
-    def descriptor(self) -> ServiceDescriptor:
-        """The service in the contract."""
-        short = self.name.rpartition(".")[2]
-        return next(f.services_by_name[short] for f in FILES if short in f.services_by_name)
+    def descriptors(self) -> list[ServiceDescriptor]:
+        """The services in the contract."""
+        shorts = [name.rpartition(".")[2] for name in (self.name, *self.others)]
+        return [f.services_by_name[short] for short in shorts for f in FILES if short in f.services_by_name]
 
 
 def run(service: Service) -> None:
     """Serve until SIGTERM or SIGINT, with as many processes as the settings say."""
     settings = load()
-    check_rules(service.descriptor)
+    for descriptor in service.descriptors:
+        check_rules(descriptor)
     if settings.processes > 1:
         from pinakes.core.rpc.processes import run_many  # only where it is asked for
 
@@ -60,10 +74,15 @@ def run(service: Service) -> None:
 
 
 def check_rules(descriptor: ServiceDescriptor) -> None:
-    """Stop the process if an RPC has no permission: forgetting one must not open a door."""
+    """Stop the process if an RPC has no permission, or is of a kind the chain can't guard: neither may open a door."""
     for method in descriptor.methods:
         if f"/{descriptor.full_name}/{method.name}" not in RULES:
             message = f"pinakes: {descriptor.full_name}.{method.name} has no rule in core/identity/permissions.py"
+            raise SystemExit(message)
+        if method.client_streaming != method.server_streaming:
+            message = (
+                f"pinakes: {descriptor.full_name}.{method.name} streams in one direction, and the chain knows none"
+            )
             raise SystemExit(message)
 
 
@@ -82,14 +101,17 @@ async def serve(service: Service, settings: Settings) -> None:
     server, health = make_server(service, platform, settings)
     await server.start()
     _log.info("serving", listen=settings.listen, tls=bool(settings.tls_cert_file))
-    watch = asyncio.create_task(_watch_health(health, service.name, platform), name="health")
+    watch = asyncio.create_task(_watch_health(health, service, platform), name="health")
+    work = asyncio.create_task(service.work(platform, stop), name="work") if service.work else None
     try:
         await stop.wait()
     finally:
+        if work is not None:
+            await work
         watch.cancel()
         with suppress(asyncio.CancelledError):
             await watch
-        await _drain(server, health, service.name, settings.drain_seconds)
+        await _drain(server, health, service.name, platform.drain, settings.drain_seconds)
         await platform.close()
         tracing.shutdown()
         _log.info("stopped")
@@ -142,21 +164,22 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         # Connections are renewed now and then, so that new servers get their share.
         ("grpc.max_connection_age_ms", 600_000),
-        ("grpc.max_connection_age_grace_ms", 60_000),
+        # Streams end by themselves, in good order, before they would be cut.
+        ("grpc.max_connection_age_grace_ms", round(settings.stream_seconds * 1000) + 60_000),
     ]
 
 
-async def _watch_health(health: health_aio.HealthServicer, name: str, platform: Platform) -> None:
+async def _watch_health(health: health_aio.HealthServicer, service: Service, platform: Platform) -> None:
     """Keep health true to what the service needs. Two failures in a row count, one may be chance."""
     await health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
-    await _set(health, name, serving=False)
+    await _set(health, service.name, serving=False)
     failures, told = 2, False
     while True:
-        failures = 0 if await platform.ready() else failures + 1
+        failures = 0 if await platform.ready(queues=service.queues) else failures + 1
         if told != (failures < 2):
             told = failures < 2
             _log.info("health changed", serving=told)
-            await _set(health, name, serving=told)
+            await _set(health, service.name, serving=told)
         await asyncio.sleep(_HEALTH_SECONDS)
 
 
@@ -166,10 +189,16 @@ async def _set(health: health_aio.HealthServicer, name: str, *, serving: bool) -
         await health.set(service, status)
 
 
-async def _drain(server: grpc.aio.Server, health: health_aio.HealthServicer, name: str, seconds: float) -> None:
-    """Turn health first, give balancers a moment to see it, then let the calls in flight finish."""
+async def _drain(
+    server: grpc.aio.Server, health: health_aio.HealthServicer, name: str, drain: Drain, seconds: float
+) -> None:
+    """Turn health first, give balancers a moment to see it, then let the calls in flight finish.
+
+    Streams are told after that moment, so that those that go on elsewhere don't come back here.
+    """
     _log.info("draining", seconds=seconds)
     await _set(health, name, serving=False)
     notice = min(NOTICE_SECONDS, seconds / 4)
     await asyncio.sleep(notice)
+    drain.begin(seconds - notice)
     await server.stop(seconds - notice)

@@ -40,6 +40,39 @@ BREAKER_STATE = Gauge(
 )
 RETRIES = Counter("pinakes_retries", "Calls of a dependency that were tried again.", ("name",))
 WRITES = Counter("pinakes_writes", "Document writes by outcome.", ("outcome",))
+BULK_LINES = Histogram(
+    "pinakes_bulk_documents",
+    "Documents in one bulk call of the engine.",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000),
+)
+QUEUE_DOCUMENTS = Gauge("pinakes_queue_documents", "Writes in the queue.", multiprocess_mode="livemax")
+QUEUE_BYTES = Gauge("pinakes_queue_bytes", "Bytes of the writes in the queue.", multiprocess_mode="livemax")
+QUEUE_AGE = Gauge(
+    "pinakes_queue_age_seconds",
+    "Age of the oldest write in the queue, by partition.",
+    ("partition",),
+    multiprocess_mode="livemax",
+)
+QUEUE_LAG = Histogram(
+    "pinakes_queue_lag_seconds", "Time from acceptance to application of writes.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0),
+)  # fmt: skip
+QUEUE_REFUSED = Counter(
+    "pinakes_queue_refused", "Writes refused by the queue: tenant, global, age or down.", ("reason",)
+)
+WORKER_BATCH = Gauge(
+    "pinakes_worker_batch_documents", "Documents a worker takes at once now.", multiprocess_mode="livemin"
+)
+FAILED_WRITES = Counter("pinakes_failed_writes", "Accepted writes that couldn't be applied.", ("reason",))
+OPERATIONS = Counter(
+    "pinakes_operations",
+    "Operations that a worker left, by verb and outcome: succeeded, failed, cancelled, drain, lost; and retried ones.",
+    ("verb", "outcome"),
+)
+STREAM_MESSAGES = Counter(
+    "pinakes_stream_messages", "Messages of write streams: written, repeated, or backoff for each time one had to wait.",
+    ("outcome",),
+)  # fmt: skip
 SEARCHES = Counter("pinakes_searches", "Searches by outcome: results, empty or degraded.", ("outcome",))
 SEARCH_RESULTS = Histogram(
     "pinakes_search_results", "Results on the pages of searches.", buckets=(0, 1, 5, 10, 20, 50, 100, 1000)

@@ -73,6 +73,33 @@ def trace_id() -> str:
     return f"{context.trace_id:032x}" if context.is_valid else ""
 
 
+def traceparent() -> str:
+    """Return the current context in W3C's form, for work that is done later; nothing outside a trace."""
+    if _tracer is None:
+        return ""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+def linked_span(name: str, traceparents: list[str], **attributes: str | float | bool) -> AbstractContextManager[Any]:
+    """Return a span of work for several traces: it is linked to each of them, and part of none."""
+    if _tracer is None:
+        return _NOTHING
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, get_current_span
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    contexts = [
+        get_current_span(TraceContextTextMapPropagator().extract({"traceparent": parent})).get_span_context()
+        for parent in traceparents
+    ]
+    links = [Link(context) for context in contexts if context.is_valid]
+    return _tracer.start_as_current_span(name, context=Context(), links=links, attributes=attributes)
+
+
 def shutdown() -> None:
     """Send what is left and stop."""
     global _provider, _tracer  # one process, one tracer

@@ -58,6 +58,10 @@ class CachedRecords(Generic[R]):
             return found
         if self._absent.get(rid, 0.0) > time.monotonic():
             return None
+        return await self.fresh(rid)
+
+    async def fresh(self, rid: str) -> R | None:
+        """Return a record as it was last written, past the cache. Raises a fault of kind UNAVAILABLE if it can't be known."""
         stored = await self.store.get(rid)
         if stored is None:
             self._remember_absent(rid)
@@ -164,6 +168,16 @@ class Directory:
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         """Return an active tenant, or None."""
         found = await self.tenants.get(tenant_id, administration=administration)
+        return found if found is not None and found.active else None
+
+    async def fresh_tenant(self, tenant_id: str) -> TenantRecord | None:
+        """Return an active tenant by its record as it was last written, or None."""
+        found = await self.tenants.fresh(tenant_id)
+        return found if found is not None and found.active else None
+
+    async def fresh_collection(self, tenant: TenantRecord, collection_id: str) -> CollectionRecord | None:
+        """Return an active collection by its record as it was last written, or None."""
+        found = await self.collections.fresh(collection_rid(tenant.uid, collection_id))
         return found if found is not None and found.active else None
 
     async def collection(self, tenant: TenantRecord, collection_id: str) -> CollectionRecord | None:

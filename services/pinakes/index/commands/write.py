@@ -1,25 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What writing one document means: create, update by mask, delete; conditional where the caller asks for it (design §4)."""
+"""What writing one document means: create, update by mask, delete and undelete, in each mode and once per request id."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from google.protobuf import empty_pb2
+from google.protobuf.message import Message
 
 from pinakes.core.cache.responses import generation_key
 from pinakes.core.engine.documents import (
-    check_document,
+    Examined,
     compile_document,
+    deleted_document,
+    examine,
     read_document,
     refused,
     revision_ms,
     tombstone,
 )
 from pinakes.core.engine.scope import Found, Put, TenantScope
-from pinakes.core.faults import Fault, Kind, concurrent_change, etag_mismatch, not_found
+from pinakes.core.faults import Fault, Kind, concurrent_change, etag_mismatch, invalid, not_found
 from pinakes.core.query.update_mask import update_paths
+from pinakes.core.queue.producer import Claim
+from pinakes.core.rpc import call as calls
 from pinakes.core.telemetry import metrics
+from pinakes.core.writing import changes
+from pinakes.core.writing.apply import Applied, apply
+from pinakes.core.writing.changes import Change
+from pinakes.core.writing.requests import Attempt, check_digest, payload_digest
 from pinakes.v1 import index_pb2, resources_pb2
 
 if TYPE_CHECKING:
@@ -28,9 +40,14 @@ if TYPE_CHECKING:
     from pinakes.core.tenancy.models import CollectionRecord
 
 Json = dict[str, Any]
+Mode = index_pb2.WriteMode
+M = TypeVar("M", bound=Message)
+ACCEPTED, SEARCHABLE = index_pb2.WRITE_MODE_ACCEPTED, index_pb2.WRITE_MODE_SEARCHABLE
+Outcome = index_pb2.WriteResult
 CHANGEABLE = frozenset({"title", "body", "tags", "language", "attributes", "readers", "source_uri", "expire_time"})
 ALL_PATHS = CHANGEABLE | {"create_time", "update_time", "content_hash"}
 _TRIES = 5
+_DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +67,45 @@ class Writer:
         """Return the etag of an engine body."""
         return self.platform.etags.make(source["revision"], source.get("hash", ""))
 
-    def check(self, document: resources_pb2.Document, prefix: str) -> None:
+    def check(self, document: resources_pb2.Document, prefix: str) -> Examined:
         """Refuse a document that can't be written."""
-        if found := check_document(document, self.schema, self.platform.settings.limits):
-            raise refused(found, prefix)
+        examined = examine(document, self.schema, self.platform.settings.limits)
+        if examined.violations:
+            raise refused(examined.violations, prefix)
+        return examined
 
-    def compile(self, document: resources_pb2.Document, document_id: str, create_ms: int | None) -> Json:
-        """Return the body of a document at a new revision; `create_ms` is that of the document it replaces."""
-        revision = self.platform.revisions.next()
+    def compile(self, document: resources_pb2.Document, document_id: str, create_ms: int | None, revision: int) -> Json:
+        """Return the body of a document at a revision; `create_ms` is that of the document it replaces."""
         created = revision_ms(revision) if create_ms is None else create_ms
         return compile_document(document, self.scope.owner, self.schema, document_id, revision, created)
 
-    def tombstone(self, document_id: str) -> Json:
-        """Return the body of a delete at a new revision."""
-        return tombstone(self.scope.owner, document_id, self.platform.revisions.next())
+    def change(
+        self,
+        document: resources_pb2.Document | None,
+        document_id: str,
+        revision: int,
+        examined: Examined | None = None,
+    ) -> Change:
+        """Return the change that writes a document whatever is there, or that deletes it if there is none."""
+        if document is None:
+            return changes.deletion(document_id, revision)
+        return changes.put(document, self.scope.owner, self.schema, document_id, revision, examined)
+
+    def attempt(self) -> Attempt:
+        """Return a first attempt, of a request that isn't remembered."""
+        return Attempt(self.platform.revisions.next())
+
+    def revision(self, attempt: Attempt, seen: Found | None) -> int:
+        """Return the revision that an attempt writes over what it saw."""
+        return attempt.revision(seen, self.platform.revisions.next)
+
+    def tombstone(self, document_id: str, revision: int, old: Found | None) -> Json:
+        """Return the body of a delete at a revision, which keeps the content of what was there."""
+        return tombstone(self.scope.owner, document_id, revision, old.source if old else None)
+
+    async def older_queued(self) -> bool:
+        """Tell whether accepted writes of this tenant may still be applied."""
+        return await self.platform.queue.older_queued(self.scope.owner.tenant_uid)
 
     def check_etag(self, given: str, seen: Found) -> None:
         """Refuse a write whose etag isn't that of the document that is there."""
@@ -83,57 +125,131 @@ class Writer:
 async def create(request: index_pb2.CreateDocumentRequest, writer: Writer) -> resources_pb2.Document:
     """Create a document that mustn't exist."""
     writer.check(request.document, "document")
-    document_id = request.document_id or uuid.uuid4().hex
-    exists = Fault(
-        Kind.EXISTS, "DOCUMENT_EXISTS", f"{writer.scope.owner.name(document_id)} exists",
-        resource=("pinakes/Document", writer.scope.owner.name(document_id)),
-    )  # fmt: skip
-    seen = await writer.scope.get(document_id, ())
+    if request.mode == ACCEPTED:
+        if request.document_id:
+            refuse_conditional("document_id", "whether the id is free")
+        return await _accept(request, request.document, uuid.uuid4().hex, writer)
+    if request.validate_only:
+        return await _create(request, writer, writer.attempt())
+    return await _once(request, writer, resources_pb2.Document, lambda attempt: _create(request, writer, attempt))
+
+
+async def _create(request: index_pb2.CreateDocumentRequest, writer: Writer, attempt: Attempt) -> resources_pb2.Document:
+    # Of the revision, so that another attempt of the same request means the same document.
+    document_id = request.document_id or uuid.uuid5(uuid.NAMESPACE_OID, str(attempt.first)).hex
+    seen = await writer.scope.get(document_id)
+    if seen is not None and seen.revision == attempt.first:
+        return writer.message(seen.source)
     if seen is not None and not seen.gone:
-        raise exists
-    body = writer.compile(request.document, document_id, None)
+        raise _exists(writer, document_id)
+    revision = writer.revision(attempt, seen)
+    body = writer.compile(request.document, document_id, None, revision)
     if request.validate_only:
         return writer.message(body)
-    searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
-    if not await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
-        raise exists
-    await writer.acknowledge(searchable=searchable)
-    _count("created")
+    if not await _put(writer, document_id, body, seen, request.mode):
+        raise _exists(writer, document_id)
+    _tell(request.mode, Outcome.OUTCOME_CREATED, revision)
     return writer.message(body)
 
 
 async def update(request: index_pb2.UpdateDocumentRequest, document_id: str, writer: Writer) -> resources_pb2.Document:
     """Change the fields of the mask. Without an etag, a write that comes between is taken in and the change tried again."""
     paths = update_paths(request.update_mask.paths, request.document, CHANGEABLE)
-    searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
+    whole = paths == CHANGEABLE and request.allow_missing and not request.document.etag
+    if request.mode == ACCEPTED:
+        if request.document.etag:
+            refuse_conditional("document.etag")
+        if not whole:
+            refuse_conditional("update_mask", "what the document is; replace it whole, with mask * and allow_missing")
+        writer.check(request.document, "document")
+        return await _accept(request, request.document, document_id, writer)
+    if request.validate_only:
+        return await _update(request, document_id, writer, paths, writer.attempt())
+
+    async def work(attempt: Attempt) -> resources_pb2.Document:
+        if whole:
+            writer.check(request.document, "document")
+            return await _replace(request, document_id, writer, attempt.first)
+        return await _update(request, document_id, writer, paths, attempt)
+
+    return await _once(request, writer, resources_pb2.Document, work)
+
+
+async def _replace(
+    request: index_pb2.UpdateDocumentRequest, document_id: str, writer: Writer, revision: int
+) -> resources_pb2.Document:
+    """Write a document whatever is there, together with what other callers write at the moment."""
+    body = writer.compile(request.document, document_id, None, revision)
+    applied = await _apply(writer, changes.of_body(body), request.mode)
+    if applied.outcome == Outcome.OUTCOME_UPDATED or applied.revision != revision:
+        # What stands holds the creation time, and may be newer than what was written.
+        seen = await writer.scope.get(document_id)
+        if seen is not None and seen.revision == applied.revision and not seen.gone:
+            return writer.message(seen.source)
+    return writer.message(body)
+
+
+async def _update(
+    request: index_pb2.UpdateDocumentRequest, document_id: str, writer: Writer, paths: frozenset[str], attempt: Attempt
+) -> resources_pb2.Document:
     for _ in range(_TRIES):
         seen = await writer.scope.get(document_id)
-        if seen is None or seen.gone:
+        if seen is not None and seen.revision == attempt.first:
+            return writer.message(seen.source)
+        there = seen if seen is not None and not seen.gone else None
+        if there is None:
             if not request.allow_missing or request.document.etag:
                 raise writer.absent(document_id)
             merged, create_ms = request.document, None
         else:
-            writer.check_etag(request.document.etag, seen)
-            merged = _merged(writer.message(seen.source), request.document, paths)
-            create_ms = seen.source["create_time"]
+            writer.check_etag(request.document.etag, there)
+            merged = _merged(writer.message(there.source), request.document, paths)
+            create_ms = there.source["create_time"]
         writer.check(merged, "document")
-        body = writer.compile(merged, document_id, create_ms)
+        revision = writer.revision(attempt, seen)
+        body = writer.compile(merged, document_id, create_ms, revision)
         if request.validate_only:
             return writer.message(body)
-        if await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
-            await writer.acknowledge(searchable=searchable)
-            _count("updated")
+        if await _put(writer, document_id, body, seen, request.mode):
+            _tell(request.mode, Outcome.OUTCOME_CREATED if there is None else Outcome.OUTCOME_UPDATED, revision)
             return writer.message(body)
-        if request.document.etag:
-            raise etag_mismatch("document")
+        # Something came between: a newer version, which the next look compares with the etag, or the same one, indexed
+        # anew. This attempt hasn't written, so it may go on above it.
+        attempt = Attempt(attempt.first)
     raise concurrent_change("document")
 
 
-async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, writer: Writer) -> None:
+async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, writer: Writer) -> empty_pb2.Empty:
     """Write a tombstone."""
-    searchable = request.mode == index_pb2.WRITE_MODE_SEARCHABLE
+    if request.mode == ACCEPTED:
+        if request.etag:
+            refuse_conditional("etag")
+        if not request.allow_missing:
+            refuse_conditional("allow_missing", "whether the document is there; set allow_missing")
+        await _accept(request, None, document_id, writer)
+        return empty_pb2.Empty()
+    if request.validate_only:
+        await _delete(request, document_id, writer, writer.attempt())
+        return empty_pb2.Empty()
+
+    async def work(attempt: Attempt) -> empty_pb2.Empty:
+        if request.etag:
+            await _delete(request, document_id, writer, attempt)
+        else:
+            applied = await _apply(writer, writer.change(None, document_id, attempt.first), request.mode)
+            if applied.outcome == Outcome.OUTCOME_NOT_FOUND and not request.allow_missing:
+                raise writer.absent(document_id)
+        return empty_pb2.Empty()
+
+    return await _once(request, writer, empty_pb2.Empty, work)
+
+
+async def _delete(request: index_pb2.DeleteDocumentRequest, document_id: str, writer: Writer, attempt: Attempt) -> None:
+    """Delete a version of a document."""
     for _ in range(_TRIES):
-        seen = await writer.scope.get(document_id, ("hash",))
+        seen = await writer.scope.get(document_id)
+        if seen is not None and seen.revision == attempt.first:
+            return
         if seen is None or seen.gone:
             if request.allow_missing:
                 return
@@ -141,14 +257,126 @@ async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, wri
         writer.check_etag(request.etag, seen)
         if request.validate_only:
             return
-        body = writer.tombstone(document_id)
-        if await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
-            await writer.acknowledge(searchable=searchable)
-            _count("deleted")
+        revision = writer.revision(attempt, seen)
+        if await _put(writer, document_id, writer.tombstone(document_id, revision, seen), seen, request.mode):
+            _tell(request.mode, Outcome.OUTCOME_DELETED, revision)
             return
-        if request.etag:
-            raise etag_mismatch("document")
+        attempt = Attempt(attempt.first)
     raise concurrent_change("document")
+
+
+async def undelete(
+    request: index_pb2.UndeleteDocumentRequest, document_id: str, writer: Writer
+) -> resources_pb2.Document:
+    """Write the document that a tombstone keeps again, at a new revision."""
+    if request.mode == ACCEPTED:
+        refuse_conditional("mode", "whether the document was deleted")
+    if request.validate_only:
+        return await _undelete(request, document_id, writer, writer.attempt())
+    return await _once(
+        request, writer, resources_pb2.Document, lambda attempt: _undelete(request, document_id, writer, attempt)
+    )
+
+
+async def _undelete(
+    request: index_pb2.UndeleteDocumentRequest, document_id: str, writer: Writer, attempt: Attempt
+) -> resources_pb2.Document:
+    seen = await writer.scope.get(document_id)
+    if seen is not None and seen.revision == attempt.first:
+        return writer.message(seen.source)
+    if seen is None:
+        raise writer.absent(document_id)
+    if not seen.source.get("deleted"):
+        raise _exists(writer, document_id)
+    kept = deleted_document(seen.source)
+    if kept is None:
+        raise writer.absent(document_id)
+    create_ms = kept.create_time.ToMilliseconds()
+    kept.ClearField("create_time")
+    writer.check(kept, "document")  # the collection may have other attributes now
+    revision = writer.revision(attempt, seen)
+    body = writer.compile(kept, document_id, create_ms, revision)
+    if request.validate_only:
+        return writer.message(body)
+    if not await _put(writer, document_id, body, seen, request.mode):
+        raise concurrent_change("document")
+    _tell(request.mode, Outcome.OUTCOME_CREATED, revision)
+    return writer.message(body)
+
+
+# ---- what they have in common
+
+
+def refuse_conditional(field: str, on: str = "the document's version") -> NoReturn:
+    """Refuse to accept a write that depends on what is there when it is applied."""
+    text = f"a write in mode ACCEPTED can't depend on {on}; use mode APPLIED or SEARCHABLE"
+    raise invalid(field, text, "MODE_UNSUPPORTED")
+
+
+async def _once(request: Any, writer: Writer, answer: type[M], work: Callable[[Attempt], Awaitable[M]]) -> M:
+    """Do the work of a request with one write, once per request id."""
+    return await writer.platform.requests.once(
+        writer.scope.owner.tenant_uid, request.request_id, request, 1, answer, work
+    )
+
+
+async def _put(writer: Writer, document_id: str, body: Json, seen: Found | None, mode: Mode) -> bool:
+    """Write a body if the document is still what was seen."""
+    searchable = mode == SEARCHABLE
+    if not await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
+        return False
+    await writer.acknowledge(searchable=searchable)
+    return True
+
+
+async def _apply(writer: Writer, change: Change, mode: Mode) -> Applied:
+    """Apply one change."""
+    searchable = mode == SEARCHABLE
+    (applied,) = await apply(writer.scope, [change], writer.older_queued, searchable=searchable)
+    if applied.fault is not None:
+        raise applied.fault
+    await writer.acknowledge(searchable=searchable)
+    _tell(mode, applied.outcome, applied.revision)
+    return applied
+
+
+async def _accept(
+    request: Any, document: resources_pb2.Document | None, document_id: str, writer: Writer
+) -> resources_pb2.Document:
+    """Queue one write, and return the document as it will be."""
+    platform, owner = writer.platform, writer.scope.owner
+    revision = platform.revisions.next()
+    if document is None:
+        change, will_be = changes.deletion(document_id, revision), resources_pb2.Document(name=owner.name(document_id))
+    else:
+        body = writer.compile(document, document_id, None, revision)
+        change, will_be = changes.of_body(body), writer.message(body)
+    if request.validate_only:
+        return will_be
+    claim = None
+    if request.request_id:
+        await platform.requests.check_unused(owner.tenant_uid, request.request_id)
+        claim = Claim(request.request_id, payload_digest(request).encode() + will_be.SerializeToString())
+    parts = platform.queue.parts(owner, [(0, change)], writer.collection.version)
+    done = await platform.queue.enqueue(owner, parts, 1, claim=claim)
+    if done.seen is not None and claim is not None:
+        check_digest(done.seen[:_DIGEST].decode(), claim.value[:_DIGEST].decode())
+        return resources_pb2.Document.FromString(done.seen[_DIGEST:])
+    _tell(ACCEPTED, Outcome.OUTCOME_ACCEPTED, revision)
+    return will_be
+
+
+def _exists(writer: Writer, document_id: str) -> Fault:
+    name = writer.scope.owner.name(document_id)
+    return Fault(Kind.EXISTS, "DOCUMENT_EXISTS", f"{name} exists", resource=("pinakes/Document", name))
+
+
+def _tell(mode: Mode, outcome: int, revision: int) -> None:
+    """Count a write, and tell mode, outcome and revision beside the answer, which is the document itself."""
+    name = Outcome.Outcome.Name(Outcome.Outcome.ValueType(outcome)).removeprefix("OUTCOME_")
+    metrics.WRITES.labels(name.lower()).inc()
+    reached = index_pb2.WriteMode.Name(mode or index_pb2.WRITE_MODE_APPLIED).removeprefix("WRITE_MODE_")
+    calls.current().trail(x_pinakes_write_mode=reached, x_pinakes_write_outcome=name, x_pinakes_revision=str(revision))
 
 
 def _merged(
@@ -163,7 +391,3 @@ def _merged(
             part.ClearField(field)
         merged.MergeFrom(part)
     return merged
-
-
-def _count(outcome: str) -> None:
-    metrics.WRITES.labels(outcome).inc()

@@ -58,3 +58,22 @@ def test_a_span_has_its_attributes_its_id_and_its_exception(spans: InMemorySpanE
 def test_with_tracing_on_there_is_an_interceptor(spans: InMemorySpanExporter) -> None:
     assert tracing.server_interceptor() is not None
     assert not spans.get_finished_spans()
+
+
+def test_queued_work_is_linked_to_the_traces_that_asked_for_it(spans: InMemorySpanExporter) -> None:
+    parents = []
+    for name in ("one", "two"):
+        with tracing.span(name):
+            parents.append(tracing.traceparent())
+    with tracing.linked_span("worker apply", [*parents, "garbage"], entries=3):
+        pass
+    one, two, work = spans.get_finished_spans()
+    assert [link.context.trace_id for link in work.links] == [one.context.trace_id, two.context.trace_id]
+    assert work.parent is None
+    assert work.context.trace_id not in {one.context.trace_id, two.context.trace_id}
+
+
+def test_without_an_endpoint_nothing_is_carried_on() -> None:
+    assert tracing.traceparent() == ""
+    with tracing.linked_span("worker apply", []):
+        pass

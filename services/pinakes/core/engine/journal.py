@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of deletions: kept apart from the documents, so that what a snapshot still holds stays deleted after a restore.
+
+An entry is a tombstone without content and where it belongs. It is written with the tombstone, in the same bulk call or
+before the deletion is acknowledged, and outlives every snapshot; replaying it writes the tombstones at their own revisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pinakes.core.engine.bulk import Line
+from pinakes.core.engine.setup import record_index
+from pinakes.core.tenancy.models import now_ms
+
+if TYPE_CHECKING:
+    from pinakes.core.engine.client import Engine
+
+Json = dict[str, Any]
+FORMAT = 1
+KIND = "deletions"
+PAGE = 1000
+
+
+def journal_line(prefix: str, index: str, engine_id: str, routing: str, tombstone: Json) -> Line:
+    """Return the line of a bulk call that journals a tombstone. The latest deletion of a document is the one that counts."""
+    kept = {key: value for key, value in tombstone.items() if key != "content"}
+    revision = tombstone["revision"]
+    action = {
+        "_index": record_index(prefix, KIND), "_id": engine_id, "version": revision, "version_type": "external_gte",
+    }  # fmt: skip
+    body = {
+        "v": FORMAT, "rid": engine_id, "parent": tombstone["tenant"], "state": "deleted", "changed": now_ms(),
+        "record": {"index": index, "routing": routing, "tombstone": kept},
+    }  # fmt: skip
+    return Line(orjson.dumps({"index": action}), orjson.dumps(body))
+
+
+class DeletionJournal:
+    """The journal of all tenants."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use this engine's journal."""
+        self._engine = engine
+        self._index = record_index(engine.prefix, KIND)
+
+    async def replay(self) -> tuple[int, int]:
+        """Write every journalled tombstone, and return how many there were and how many changed something.
+
+        Documents that were written after their deletion stay: their revision is higher.
+        """
+        await self._engine.call("journal_refresh", "POST", f"/{self._index}/_refresh")
+        seen = changed = 0
+        async for records in self._pages():
+            lines = [_replayed(rid, record) for rid, record in records]
+            items = await self._engine.bulk.write(lines, searchable=False)
+            if failed := [item for item in items if item.status >= 300 and item.status != 409]:
+                message = f"a tombstone wasn't taken: {failed[0].status} {failed[0].error}"
+                raise RuntimeError(message)
+            seen += len(items)
+            changed += sum(item.status < 300 for item in items)
+        return seen, changed
+
+    async def forget(self, days: float) -> int:
+        """Delete entries older than `days`, longer than any snapshot is kept, and return how many there were."""
+        query = {"range": {"changed": {"lt": now_ms() - round(days * 86_400_000)}}}
+        answer = await self._engine.call(
+            "journal_forget", "POST", f"/{self._index}/_delete_by_query", params={"conflicts": "proceed"},
+            body={"query": query},
+        )  # fmt: skip
+        return int(answer["deleted"])
+
+    async def _pages(self) -> AsyncIterator[list[tuple[str, Json]]]:
+        """Yield all entries in the order of their ids."""
+        after: str | None = None
+        while True:
+            body: Json = {"size": PAGE, "query": {"match_all": {}}, "sort": [{"rid": "asc"}]}
+            if after is not None:
+                body["search_after"] = [after]
+            answer = await self._engine.call("journal_page", "POST", f"/{self._index}/_search", body=body)
+            hits = answer["hits"]["hits"]
+            if hits:
+                yield [(hit["_id"], hit["_source"]["record"]) for hit in hits]
+                after = hits[-1]["_source"]["rid"]
+            if len(hits) < PAGE:
+                return
+
+
+def _replayed(rid: str, record: Json) -> Line:
+    tombstone = record["tombstone"]
+    action = {
+        "_index": record["index"], "_id": rid, "routing": record["routing"], "version": tombstone["revision"],
+        "version_type": "external_gte",
+    }  # fmt: skip
+    return Line(orjson.dumps({"index": action}), orjson.dumps(tombstone))

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work on the document indices that is of no one tenant: documents whose time is over, tombstones beyond the horizon.
+
+It reads no content and decides by fields that every body has; what it writes is bound to the tenant that each body names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from pinakes.core.engine.bulk import Line
+from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
+from pinakes.core.engine.documents import Owner, tombstone
+from pinakes.core.engine.journal import journal_line
+from pinakes.core.tenancy.models import now_ms
+
+Json = dict[str, Any]
+PAGE = 500
+# Longer than any process's clock may be behind: a document isn't buried while another still shows it.
+GRACE_MS = 10_000
+_FIELDS = ("tenant", "collection", "id", "revision", "readers")
+
+
+class Maintenance:
+    """Maintenance of the pools."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Work on this engine."""
+        self._engine = engine
+        self._index = f"{engine.prefix}-pool-*"
+
+    async def bury_expired(self, next_revision: Callable[[], int]) -> int:
+        """Write tombstones for documents that expired, and return how many. One that is written meanwhile stays."""
+        buried = 0
+        query = {"bool": {"filter": [
+            {"range": {"expire_time": {"lte": now_ms() - GRACE_MS}}}, {"term": {"deleted": False}}
+        ]}}  # fmt: skip
+        while True:
+            body = {"size": PAGE, "query": query, "_source": list(_FIELDS), "seq_no_primary_term": True,
+                    "sort": [{"expire_time": "asc"}]}  # fmt: skip
+            answer = await self._call("expired", f"/{self._index}/_search", body=body)
+            hits = answer["hits"]["hits"]
+            buried += await self._bury(hits, next_revision)
+            if len(hits) < PAGE:
+                return buried
+            await self._call("refresh", f"/{self._index}/_refresh")
+
+    async def _bury(self, hits: list[Json], next_revision: Callable[[], int]) -> int:
+        """Replace each of the bodies that were found, if it is still the same, by a tombstone."""
+        lines: list[bytes] = []
+        for hit in hits:
+            source = hit["_source"]
+            owner = Owner(source["tenant"], source["collection"], "", "")
+            body = tombstone(owner, source["id"], next_revision())
+            if "readers" in source:
+                body["readers"] = source["readers"]
+            action = {
+                "_index": hit["_index"], "_id": hit["_id"], "routing": hit["_routing"],
+                "if_seq_no": hit["_seq_no"], "if_primary_term": hit["_primary_term"],
+            }  # fmt: skip
+            lines += (orjson.dumps({"index": action}), orjson.dumps(body))
+        if not lines:
+            return 0
+        compared = await self._call("bury", "/_bulk", body=b"\n".join(lines) + b"\n")
+        # The comparison raised the version by one only: the same bodies again at their revisions (see TenantScope.write_if).
+        again: list[Line] = []
+        for item, hit, data in zip(compared["items"], hits, lines[1::2], strict=True):
+            if item["index"]["status"] < 300:
+                action = {
+                    "_index": hit["_index"], "_id": hit["_id"], "routing": hit["_routing"],
+                    "version": orjson.loads(data)["revision"], "version_type": "external_gte",
+                }  # fmt: skip
+                again.append(Line(orjson.dumps({"index": action}), data))
+                # The index behind the alias may be another by the time of a restore.
+                alias = hit["_index"].rpartition("-v")[0]
+                again.append(journal_line(self._engine.prefix, alias, hit["_id"], hit["_routing"], orjson.loads(data)))
+        await self._engine.bulk.write(again, searchable=False)
+        return len(again) // 2
+
+    async def forget_tombstones(self, days: float) -> int:
+        """Delete tombstones that are older than `days` for good, and return how many there were."""
+        before = now_ms() - round(days * 86_400_000)
+        query = {"bool": {"filter": [{"term": {"deleted": True}}, {"range": {"update_time": {"lt": before}}}]}}
+        answer = await self._call(
+            "forget", f"/{self._index}/_delete_by_query", params={"conflicts": "proceed"}, body={"query": query}
+        )
+        return int(answer["deleted"])
+
+    async def _call(self, operation: str, path: str, *, params: Json | None = None, body: Any = None) -> Json:
+        try:
+            return await self._engine.call(operation, "POST", path, params=params, body=body)
+        except EngineRefusal as refusal:
+            raise engine_fault(refusal) from None

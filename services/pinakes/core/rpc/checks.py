@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the last links of the chain check in a message: its form, the contract's constraints, and whose name it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import protovalidate
+from google.protobuf.message import DecodeError
+
+from pinakes.core.faults import Fault, Kind, Violation, invalid, not_found
+from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, Rule
+from pinakes.core.rpc import foreign, names
+
+if TYPE_CHECKING:
+    from pinakes.core.rpc.call import Call
+    from pinakes.core.tenancy.directory import Directory
+
+# Repeated fields whose items have outcomes of their own: their violations refuse the item, not the request.
+ITEMS = {
+    "/pinakes.v1.IndexService/BatchWriteDocuments": "writes",
+    "/pinakes.v1.IndexService/StreamWriteDocuments": "writes",
+}
+
+
+async def decode(call: Call) -> None:
+    """Parse the message; what isn't one of the contract is the caller's fault, not the server's."""
+    try:
+        call.request = call.message_type.FromString(call.raw)
+    except (DecodeError, UnicodeDecodeError) as error:
+        text = "text that isn't UTF-8" if "utf" in str(error).lower() else "bytes that can't be read"
+        what = f"message {call.number}" if call.streaming else "the request"
+        name = call.message_type.DESCRIPTOR.name
+        raise Fault(Kind.INVALID, "MALFORMED_REQUEST", f"{what} isn't a valid {name}: it holds {text}") from None
+
+
+async def validate(call: Call) -> None:
+    """Check the message against the constraints of the contract."""
+    violations: list[Violation] = foreign.violations(call.request)
+    items: dict[int, list[Violation]] = {}
+    prefix = ITEMS.get(call.method)
+    for found in protovalidate.collect_violations(call.request):
+        path = field_path(found.proto.field.elements if found.proto.field else ())
+        text = found.proto.message or found.proto.rule_id
+        index = path[len(prefix) + 1 : path.index("]")] if prefix and path.startswith(prefix + "[") else ""
+        if index:
+            items.setdefault(int(index), []).append(Violation(path, text))
+        else:
+            violations.append(Violation(path, text))
+    if violations:
+        first = violations[0]
+        text = f"{first.field}: {first.description}" if first.field else first.description
+        raise Fault(Kind.INVALID, "INVALID_ARGUMENT", _placed(call, text), tuple(violations))
+    call.item_violations = {index: tuple(found) for index, found in items.items()}
+
+
+def field_path(elements: Any) -> str:
+    """Return a violation's path as people write it: `writes[3].put.title`, `labels["a"]`."""
+    parts: list[str] = []
+    for element in elements:
+        text = element.field_name
+        if element.subscript is not None:
+            value = element.subscript.value
+            text += f"[{value}]" if element.subscript.field == "index" else f'["{value}"]'
+        parts.append(text)
+    return ".".join(parts)
+
+
+async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
+    """Check role and tenant. A foreign name is the same refusal whether it exists or not."""
+    principal = call.principal
+    if rule.permission not in GRANTS[principal.role]:
+        raise _denied(f"the role {principal.role} doesn't have the permission {rule.permission}")
+    if rule.name_field is None:
+        return
+    tenant_id = names.parse(_name_in(call, rule.name_field)).tenant
+    if tenant_id == names.OWN:
+        if principal.home is None:
+            text = "tenants/- means the caller's own tenant, and the caller hasn't just one; name it"
+            raise Fault(
+                Kind.INVALID, "TENANT_AMBIGUOUS", f"{rule.name_field}: {text}", (Violation(rule.name_field, text),)
+            )
+        tenant_id = principal.home
+    if principal.tenants is not None and tenant_id not in principal.tenants:
+        raise _denied("the resource isn't the caller's, or doesn't exist")
+    administration = rule.permission in ADMINISTRATION
+    tenant = await directory.tenant(tenant_id, administration=administration)
+    if tenant is not None and principal.tenant_uid not in {None, tenant.uid}:
+        tenant = None
+    if tenant is None:
+        if principal.tenants is None:
+            raise not_found("pinakes/Tenant", names.tenant(tenant_id))
+        raise _denied("the resource isn't the caller's, or doesn't exist")
+    call.target = tenant
+
+
+def _name_in(call: Call, name_field: str) -> str:
+    """Return the name that the message is about. In a stream the first message says it for all."""
+    value: Any = call.request
+    for part in name_field.split("."):
+        value = getattr(value, part)
+    name = str(value)
+    if not call.streaming:
+        return name
+    if call.number == 1:
+        if not name:
+            raise invalid(name_field, "the first message of a stream must say it")
+        call.name = name
+    elif name not in {"", call.name}:
+        text = f"must be empty or that of the first message, {call.name}"
+        raise Fault(
+            Kind.INVALID, "INVALID_ARGUMENT", _placed(call, f"{name_field}: {text}"), (Violation(name_field, text),)
+        )
+    return call.name
+
+
+def _placed(call: Call, text: str) -> str:
+    """Say which message of a stream a fault is in."""
+    return f"message {call.number}: {text}" if call.streaming else text
+
+
+def _denied(message: str) -> Fault:
+    return Fault(Kind.DENIED, "PERMISSION_DENIED", message)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Idempotent requests: one with a `request_id` is done once, and answered again as it was (design §5).
+
+Before the work its revisions are claimed in the engine under the request id. Whoever takes a broken attempt over works at
+the same revisions, so what the first one had applied is known again, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from google.protobuf.message import Message
+
+from pinakes.core.engine.records import Conflict, RecordStore, Stored
+from pinakes.core.faults import Fault, Kind, Violation
+from pinakes.core.resilience import deadline
+from pinakes.core.tenancy.models import now_ms
+
+if TYPE_CHECKING:
+    from pinakes.core.engine.client import Engine
+    from pinakes.core.engine.revisions import RevisionSource
+    from pinakes.core.engine.scope import Found
+    from pinakes.core.queue.producer import Producer
+
+Json = dict[str, Any]
+M = TypeVar("M", bound=Message)
+# After these nobody knows what was done: the claim stays, and the next attempt goes on at its revisions.
+_UNKNOWN = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
+_HOLD_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at a request: its first revision. `resumed`: an earlier one broke off, and may have done its work."""
+
+    first: int
+    resumed: bool = False
+
+    def revision(self, seen: Found | None, take: Callable[[], int]) -> int:
+        """Return the revision to write over what was `seen` by comparison: it must be higher than that.
+
+        Raises a fault of kind CONFLICT if an earlier attempt may have written something that has been written over.
+        """
+        if seen is None or seen.revision < self.first:
+            return self.first
+        if self.resumed:
+            text = "an earlier attempt broke off, and the document has been written since; read it, and decide"
+            raise Fault(Kind.CONFLICT, "REQUEST_OUTCOME_UNKNOWN", text)
+        return take()
+
+
+class Requests:
+    """Request ids of writes that don't go through the queue. Those that do are claimed there."""
+
+    def __init__(self, engine: Engine, revisions: RevisionSource, queue: Producer) -> None:
+        """Keep them in the engine. The `queue` knows those of accepted writes."""
+        self._store = RecordStore(engine, "requests", listed=False)
+        self._revisions = revisions
+        self._queue = queue
+
+    async def once(
+        self, tenant_uid: str, request_id: str, request: Message, count: int, answer: type[M],
+        work: Callable[[Attempt], Awaitable[M]], worth: Callable[[M], bool] = lambda _: True,
+    ) -> M:  # fmt: skip
+        """Do `work` at the first of `count` revisions and return its answer; with a known request id, that of then.
+
+        Without a request id the work is just done. A fault leaves nothing behind, unless it isn't known what was done;
+        nor does an answer that isn't `worth` keeping, because nothing was done.
+        Raises a fault of kind INVALID when the id was another request's, and of kind CONFLICT while it is under way.
+        """
+        if not request_id:
+            return await work(Attempt(self._revisions.take(count)))
+        digest = payload_digest(request)
+        try:
+            accepted = await self._queue.claimed(tenant_uid, request_id) if self._queue.on else None
+        except Fault:
+            accepted = None  # while the queue is away that can't be known
+        if accepted is not None:
+            check_digest(accepted[: len(digest)].decode(), digest)
+        claim = await self._claim(_rid(tenant_uid, request_id), digest, count)
+        if "answer" in claim.record:
+            return answer.FromString(zlib.decompress(base64.b64decode(claim.record["answer"])))
+        try:
+            done = await work(Attempt(claim.record["first"], resumed=claim.record.get("resumed", False)))
+        except BaseException as error:
+            # Shielded, so that a caller who goes away doesn't leave the claim held.
+            keep = not isinstance(error, Fault) or error.kind in _UNKNOWN
+            await asyncio.shield(self._give_up(claim, keep=keep))
+            raise
+        if not worth(done):
+            await self._give_up(claim, keep=False)
+            return done
+        packed = base64.b64encode(zlib.compress(done.SerializeToString(), 1)).decode()
+        try:
+            await self._store.replace(claim, "", "done", claim.record | {"answer": packed})
+        except Conflict:
+            pass  # another took over, and comes to the same
+        return done
+
+    async def check_unused(self, tenant_uid: str, request_id: str) -> None:
+        """Refuse the id of a request that didn't go through the queue; while the engine is away that can't be known."""
+        try:
+            stored = await self._store.get(_rid(tenant_uid, request_id))
+        except Fault:
+            return
+        if stored is not None:
+            check_digest(stored.record["digest"], "")
+
+    async def expire(self, hours: float) -> int:
+        """Forget old request ids, and return how many there were."""
+        return await self._store.delete_older(now_ms() - round(hours * 3_600_000))
+
+    async def _claim(self, rid: str, digest: str, count: int) -> Stored:
+        """Return the claim of a request: a new one, one that was given up or abandoned, or one with its answer."""
+        for _ in range(3):
+            held = now_ms() + min(_HOLD_MS, round(deadline.remaining(_HOLD_MS / 1000) * 1000) + 1000)
+            stored = await self._store.get(rid)
+            try:
+                if stored is None:
+                    record = {"digest": digest, "first": self._revisions.take(count), "until": held}
+                    return await self._store.create(rid, "", "active", record)
+                check_digest(stored.record["digest"], digest)
+                if "answer" in stored.record:
+                    return stored
+                if stored.record["until"] > now_ms():
+                    raise under_way((stored.record["until"] - now_ms()) / 1000)
+                resumed = stored.record | {"until": held, "resumed": True}
+                return await self._store.replace(stored, "", "active", resumed)
+            except Conflict:
+                continue
+        raise under_way(1.0)
+
+    async def _give_up(self, claim: Stored, *, keep: bool) -> None:
+        """Forget a claim, or keep its revisions for the next attempt."""
+        try:
+            if keep:
+                await self._store.replace(claim, "", "active", claim.record | {"until": 0})
+            else:
+                await self._store.delete(claim)
+        except (Conflict, Fault):
+            pass  # it runs out by itself
+
+
+def payload_digest(request: Message) -> str:
+    """Return the digest of a request, by which another one under the same id is known."""
+    data = request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def check_digest(known: str, given: str) -> None:
+    """Refuse a request id that was another request's."""
+    if known != given:
+        text = "was used for another request within a day; take a new one"
+        raise Fault(Kind.INVALID, "REQUEST_ID_REUSED", f"request_id: {text}", (Violation("request_id", text),))
+
+
+def under_way(seconds: float) -> Fault:
+    """Make the fault of a request that is being done already."""
+    text = "a request with this request_id is under way; try again to get its answer"
+    return Fault(Kind.CONFLICT, "REQUEST_UNDER_WAY", text, retry_after=min(max(seconds, 0.05), 1.0))
+
+
+def _rid(tenant_uid: str, request_id: str) -> str:
+    return hashlib.sha256(f"{tenant_uid}\0{request_id}".encode()).hexdigest()[:40]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What listing, retrying and discarding failed writes means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from pinakes.core.faults import invalid
+from pinakes.core.query.pages import page_size
+from pinakes.core.rpc import names
+from pinakes.core.rpc.errors import DOMAIN
+from pinakes.core.writing.failures import FailedWrites, change_of
+from pinakes.v1 import failures_pb2
+
+if TYPE_CHECKING:
+    from pinakes.index.commands.write import Writer
+
+Json = dict[str, Any]
+_AT_ONCE = 500
+# No version of a collection: what failed may have been compiled long ago, so it is compiled anew.
+_COMPILED_ONCE = 0
+
+
+async def list_failed(
+    request: failures_pb2.ListFailedWritesRequest, writer: Writer
+) -> failures_pb2.ListFailedWritesResponse:
+    """List a collection's failed writes, oldest first."""
+    platform, owner = writer.platform, writer.scope.owner
+    size = page_size(request.page_size, platform.settings.limits)
+    after = platform.page_tokens.read(request, owner.tenant_uid)
+    found = await _store(writer).page(owner, after[0] if after else None, size + 1)
+    answer = failures_pb2.ListFailedWritesResponse(failed_writes=[_message(record, writer) for record in found[:size]])
+    if len(found) > size:
+        answer.next_page_token = platform.page_tokens.make(request, owner.tenant_uid, [found[size - 1]["id"]])
+    return answer
+
+
+async def retry(
+    request: failures_pb2.RetryFailedWritesRequest, writer: Writer
+) -> failures_pb2.RetryFailedWritesResponse:
+    """Queue failed writes again. Queued first, then taken from the list: a crash between leaves one in both, harmlessly."""
+    count = 0
+    async for records in _batches(request, writer):
+        changes = [(place, change_of(record)) for place, record in enumerate(records)]
+        queue, owner = writer.platform.queue, writer.scope.owner
+        await queue.enqueue(owner, queue.parts(owner, changes, _COMPILED_ONCE), len(changes))
+        await _store(writer).delete(owner, [record["id"] for record in records])
+        count += len(records)
+    return failures_pb2.RetryFailedWritesResponse(count=count)
+
+
+async def discard(
+    request: failures_pb2.DiscardFailedWritesRequest, writer: Writer
+) -> failures_pb2.DiscardFailedWritesResponse:
+    """Delete failed writes."""
+    count = 0
+    async for records in _batches(request, writer):
+        await _store(writer).delete(writer.scope.owner, [record["id"] for record in records])
+        count += len(records)
+    return failures_pb2.DiscardFailedWritesResponse(count=count)
+
+
+async def _batches(request: Any, writer: Writer) -> Any:
+    """Yield the failed writes that a request means, some at a time."""
+    owner, store = writer.scope.owner, _store(writer)
+    if request.all == bool(request.names):
+        text = "name the failed writes, or set all; one of the two"
+        raise invalid("names" if request.names else "all", text)
+    if request.names:
+        yield await store.get_many(owner, [_id(name, place, writer) for place, name in enumerate(request.names)])
+        return
+    after = None
+    while records := await store.page(owner, after, _AT_ONCE):
+        yield records
+        after = records[-1]["id"]
+
+
+def _id(name: str, place: int, writer: Writer) -> str:
+    """Return the id in a failed write's name, which must be in the parent."""
+    parsed, owner = names.parse(name), writer.scope.owner
+    if parsed.tenant not in {names.OWN, owner.tenant_id} or parsed.collection != owner.collection_id:
+        parent = names.collection(owner.tenant_id, owner.collection_id)
+        raise invalid(f"names[{place}]", f"the failed write must be in {parent}")
+    return parsed.failed_write
+
+
+def _message(record: Json, writer: Writer) -> failures_pb2.FailedWrite:
+    owner = writer.scope.owner
+    change = change_of(record)
+    message = failures_pb2.FailedWrite(
+        name=names.failed_write(owner.tenant_id, owner.collection_id, record["id"]),
+        deletion=change.deletion, revision=record["revision"], retries=record["retries"],
+        status=status_pb2.Status(code=code_pb2.INTERNAL, message=record["message"]),
+    )  # fmt: skip
+    message.status.details.add().Pack(error_details_pb2.ErrorInfo(reason=record["reason"], domain=DOMAIN))
+    source = None if change.deletion else orjson.loads(change.data)
+    if source is not None and writer.scope.may_read(source):
+        message.document.CopyFrom(writer.message(source))
+    else:
+        message.document.name = owner.name(record["document_id"])
+    message.accept_time.FromMilliseconds(record["accepted_ms"])
+    message.fail_time.FromMilliseconds(record["failed_ms"])
+    message.expire_time.FromMilliseconds(_store(writer).expires_ms(record))
+    return message
+
+
+def _store(writer: Writer) -> FailedWrites:
+    return FailedWrites(writer.platform.engine, writer.platform.settings.tombstone_days)

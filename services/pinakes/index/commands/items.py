@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch and a message of a stream have in common: writes that are each checked and answered for themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pinakes.core.engine.documents import Examined
+from pinakes.core.engine.revisions import STEP
+from pinakes.core.faults import Fault, Kind, Violation, invalid
+from pinakes.core.queue.producer import Claim, StreamPosition
+from pinakes.core.rpc import names
+from pinakes.core.rpc.errors import status_of
+from pinakes.core.telemetry import metrics
+from pinakes.core.tenancy.etags import Etags
+from pinakes.core.writing.apply import Applied, apply
+from pinakes.core.writing.changes import Change
+from pinakes.core.writing.requests import Attempt
+from pinakes.index.commands.conditional import Conditional, write_conditional
+from pinakes.index.commands.write import Writer, refuse_conditional
+from pinakes.v1 import index_pb2
+
+Outcome = index_pb2.WriteResult
+_TOLD = {number: name.removeprefix("OUTCOME_").lower() for name, number in Outcome.Outcome.items()}
+_UNSAID = Outcome.OUTCOME_UNSPECIFIED
+_EMPTY = Applied(_UNSAID)
+
+
+@dataclass(slots=True)
+class Items:
+    """What became of a list of writes: their names, and the outcome of each; of those only checked it is unspecified.
+
+    `repeated`: the message was written before, and nothing was done. `kept` is the answer to the same request before.
+    """
+
+    names: list[str]
+    outcomes: list[Applied]
+    mode: index_pb2.WriteMode
+    operation: str = ""
+    repeated: bool = False
+    kept: bytes | None = field(default=None, repr=False)
+
+    def results(self, etags: Etags) -> list[index_pb2.WriteResult]:
+        """Return the messages of all."""
+        return [result_of(name, applied, etags) for name, applied in zip(self.names, self.outcomes, strict=True)]
+
+
+def result_of(name: str, applied: Applied, etags: Etags) -> index_pb2.WriteResult:
+    """Return the message of what became of a write."""
+    result = index_pb2.WriteResult(name=name, outcome=applied.outcome)
+    if applied.fault is not None:
+        result.status.CopyFrom(status_of(applied.fault))
+        return result
+    result.revision = applied.revision
+    if applied.content_hash:
+        result.etag = etags.make(applied.revision, applied.content_hash)
+    return result
+
+
+async def write_items(  # the knobs of a batch and of a stream
+    writes: Sequence[index_pb2.DocumentWrite],
+    bad: Mapping[int, tuple[Violation, ...]],
+    writer: Writer,
+    mode: index_pb2.WriteMode,
+    *,
+    validate_only: bool = False,
+    attempt: Attempt | None = None,
+    claim: Claim | None = None,
+    position: StreamPosition | None = None,
+    track: bool = False,
+) -> Items:
+    """Write in a mode, at an attempt's revisions, and return what became of each write, in order.
+
+    In mode ACCEPTED: `claim` and `position` are taken together with the queueing, and with `track` an operation will tell
+    the outcomes. Faults of the whole leave nothing written that was answered.
+    """
+    items = Items([_name(write) for write in writes], [_EMPTY] * len(writes), mode)
+    good = _checked(writes, items, writer, bad)
+    if validate_only or (not good and position is None):
+        return items
+    attempt = attempt or Attempt(writer.platform.revisions.take(len(writes)))
+    plain, conditional = _compiled(good, writer, attempt)
+    if mode == index_pb2.WRITE_MODE_ACCEPTED:
+        await _accept(items, plain, writer, attempt.first, claim, position, track=track)
+    else:
+        searchable = mode == index_pb2.WRITE_MODE_SEARCHABLE
+        await asyncio.gather(
+            _apply(plain, items, writer, searchable=searchable),
+            _bound(conditional, items, writer, searchable=searchable),
+        )
+        await writer.acknowledge(searchable=searchable)
+    if not items.repeated:
+        for outcome, count in Counter(applied.outcome for applied in items.outcomes).items():
+            metrics.WRITES.labels(_TOLD[outcome]).inc(count)
+    return items
+
+
+# ---- checked and compiled
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A write that can be tried: its place, its document and what looking through it gave; None deletes it."""
+
+    place: int
+    document_id: str
+    write: index_pb2.DocumentWrite
+    examined: Examined | None
+    etag: str
+
+
+def _checked(
+    writes: Sequence[index_pb2.DocumentWrite], items: Items, writer: Writer, bad: Mapping[int, tuple[Violation, ...]]
+) -> list[_Good]:
+    """Reject what can't be written, and return the rest."""
+    ids = _document_ids(items.names, writer)
+    written = Counter(ids)
+    good: list[_Good] = []
+    for i, (write, document_id) in enumerate(zip(writes, ids, strict=True)):
+        is_put = write.WhichOneof("operation") == "put"
+        etag = write.put.etag if is_put else write.delete.etag
+        try:
+            if i in bad:
+                raise Fault(Kind.INVALID, "DOCUMENT_INVALID", f"{bad[i][0].field}: {bad[i][0].description}", bad[i])
+            if (
+                document_id is None
+                or written[document_id] > 1
+                or (etag and items.mode == index_pb2.WRITE_MODE_ACCEPTED)
+            ):
+                _refuse(f"writes[{i}].{'put' if is_put else 'delete'}", document_id, etag, written, writer)
+            examined = writer.check(write.put, f"writes[{i}].put") if is_put else None
+        except Fault as fault:
+            items.outcomes[i] = Applied(Outcome.OUTCOME_REJECTED, fault=fault)
+        else:
+            good.append(_Good(i, document_id or "", write, examined, etag))
+    return good
+
+
+def _refuse(place: str, document_id: str | None, etag: str, written: Mapping[str | None, int], writer: Writer) -> None:
+    """Say why a write can't be one of these."""
+    if document_id is None:
+        parent = names.collection(writer.scope.owner.tenant_id, writer.scope.owner.collection_id)
+        raise invalid(f"{place}.name", f"the document must be in {parent}", "DOCUMENT_OUTSIDE_PARENT")
+    if written[document_id] > 1:
+        raise invalid(f"{place}.name", "the batch writes this document more than once", "DUPLICATE_DOCUMENT")
+    if etag:
+        refuse_conditional(f"{place}.etag")
+
+
+def _document_ids(given: Sequence[str], writer: Writer) -> list[str | None]:
+    """Return the ids in names; None for a name outside of the collection. The caller's own tenant has two names."""
+    owner = writer.scope.owner
+    prefixes = tuple(names.document(tenant, owner.collection_id, "") for tenant in (owner.tenant_id, names.OWN))
+    return [name.rpartition("/")[2] if name.startswith(prefixes) else None for name in given]
+
+
+def _compiled(
+    good: Sequence[_Good], writer: Writer, attempt: Attempt
+) -> tuple[list[tuple[int, Change]], list[Conditional]]:
+    """Give each write its revision; compile those that depend on nothing."""
+    plain: list[tuple[int, Change]] = []
+    conditional: list[Conditional] = []
+    for item in good:
+        revision = attempt.first + item.place * STEP
+        document = item.write.put if item.examined is not None else None
+        if item.etag:
+            own = Attempt(revision, resumed=attempt.resumed)
+            conditional.append(Conditional(item.place, item.document_id, document, item.etag, own))
+        else:
+            plain.append((item.place, writer.change(document, item.document_id, revision, item.examined)))
+    return plain, conditional
+
+
+def _name(write: index_pb2.DocumentWrite) -> str:
+    return write.delete.name if write.WhichOneof("operation") == "delete" else write.put.name
+
+
+# ---- applied
+
+
+async def _apply(plain: list[tuple[int, Change]], items: Items, writer: Writer, *, searchable: bool) -> None:
+    if not plain:
+        return
+    changes = [change for _, change in plain]
+    applied = await apply(writer.scope, changes, writer.older_queued, searchable=searchable)
+    for (place, change), outcome in zip(plain, applied, strict=True):
+        if outcome.outcome == Outcome.OUTCOME_NOT_FOUND:
+            outcome.fault = writer.absent(change.document_id)
+        items.outcomes[place] = outcome
+
+
+async def _bound(conditional: list[Conditional], items: Items, writer: Writer, *, searchable: bool) -> None:
+    outcomes = await write_conditional(conditional, writer, searchable=searchable)
+    for item, outcome in zip(conditional, outcomes, strict=True):
+        items.outcomes[item.place] = outcome
+
+
+# ---- accepted
+
+
+async def _accept(  # the parts of one queueing
+    items: Items,
+    plain: list[tuple[int, Change]],
+    writer: Writer,
+    first: int,
+    claim: Claim | None,
+    position: StreamPosition | None,
+    *,
+    track: bool,
+) -> None:
+    """Queue the writes, and say so in the outcomes."""
+    platform, owner = writer.platform, writer.scope.owner
+    for place, change in plain:
+        items.outcomes[place] = Applied(Outcome.OUTCOME_ACCEPTED, change.revision, change.content_hash)
+    parts = platform.queue.parts(owner, plain, writer.collection.version)
+    operation = platform.outcomes.operation_id(owner.tenant_uid, first, len(parts)) if track and parts else ""
+    items.operation = names.operation(owner.tenant_id, operation) if operation else ""
+    if claim is not None:
+        claim = Claim(claim.request_id, claim.value + answer_of(items, platform.etags).SerializeToString())
+    done = await platform.queue.enqueue(owner, parts, len(plain), operation=operation, claim=claim, position=position)
+    items.repeated, items.kept = done.repeated, done.seen
+
+
+def answer_of(items: Items, etags: Etags) -> index_pb2.BatchWriteDocumentsResponse:
+    """Return the answer to a batch."""
+    results = items.results(etags)
+    return index_pb2.BatchWriteDocumentsResponse(results=results, mode=items.mode, operation=items.operation)

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of long-running operations, a file each."""
+
+from __future__ import annotations
+
+from pinakes.core.operations.job import Job
+from pinakes.worker.jobs import export, import_, purge, reindex
+
+JOBS: dict[str, Job] = {job.verb: job for job in (export.JOB, import_.JOB, purge.JOB, reindex.JOB)}

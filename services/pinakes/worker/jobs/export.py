@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `export`: a collection's documents as JSON Lines in an object, in the order of their ids.
+
+The object appears when it is complete. A run that is interrupted leaves nothing at the destination, and the next one
+begins a new object: what was sent of the old one can't be gone on with. Documents that are written meanwhile may be in it
+or not; every other one is in it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pinakes.core.engine.documents import KEPT, read_document, source_fields
+from pinakes.core.operations.job import Context, Job
+from pinakes.core.query.filter import parse_filter
+from pinakes.core.query.filter_compiler import compile_filter
+from pinakes.core.storage import uris
+from pinakes.core.storage.compression import Compression, Deflater
+from pinakes.core.storage.rows import write_row
+from pinakes.v1 import operations_pb2
+from pinakes.worker.jobs.ahead import ahead
+from pinakes.worker.jobs.patience import patiently
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from pinakes.core.engine.scope import Hit, Page
+
+Json = dict[str, Any]
+PATHS = KEPT - {"create_time"}
+PAGE = 64
+"""Documents at a time: as many of the largest ones take about 100 MB."""
+WRITE_BYTES = 1 << 20
+_PAGE_SECONDS = 10.0
+# A run that gives up must begin anew, so it waits for long.
+_PATIENCE = 600.0
+
+
+async def run(context: Context) -> Message:
+    """Export, from the beginning."""
+    location = uris.parse(context.parameters["destination_uri"], "destination_uri")
+    body = _body(context)
+    total = (await _page(context, body | {"size": 0, "track_total_hits": True})).total
+    await context.advance({}, total=total, done=0, done_bytes=0)
+    deflater, count = Deflater(Compression[context.parameters["compression"]]), 0
+    storage, tenant_id = context.platform.storage, context.tenant.tenant_id
+    async with await storage.sink(location, tenant_id, context.operation.operation_id, context.fence) as sink:
+        waiting: list[bytes] = []
+        async with aclosing(ahead(_pages(context, body))) as pages:
+            async for hits in pages:
+                waiting.append(deflater.feed(b"".join([_row(context, hit) for hit in hits])))
+                count += len(hits)
+                if sum(map(len, waiting)) >= WRITE_BYTES:
+                    await sink.write(b"".join(waiting))
+                    waiting = []
+                await context.advance({}, total=max(total, count), done=count, done_bytes=sink.written)
+        await sink.write(b"".join((*waiting, deflater.finish())))
+        await context.check()
+        await sink.finish()
+        size = sink.written
+    await context.advance({}, total=count, done=count, done_bytes=size)
+    return operations_pb2.ExportDocumentsResponse(exported_count=count, size_bytes=size)
+
+
+def _body(context: Context) -> Json:
+    """Return the search that finds the documents."""
+    body: Json = {
+        "size": PAGE,
+        "sort": [{"id": "asc"}],
+        "_source": source_fields(PATHS),
+        "track_total_hits": False,
+    }
+    if wanted := context.parameters["filter"].strip():
+        parsed = parse_filter(wanted, context.platform.settings.limits)
+        body["filter"] = compile_filter(parsed, context.collection.schema())
+    return body
+
+
+async def _pages(context: Context, body: Json) -> AsyncGenerator[list[Hit]]:
+    """Yield pages of documents in the order of their ids."""
+    after: list[Any] | None = None
+    while True:
+        found = await _page(context, body if after is None else body | {"search_after": after})
+        if found.hits:
+            yield found.hits
+        if len(found.hits) < PAGE:
+            return
+        after = found.hits[-1].sort
+
+
+async def _page(context: Context, body: Json) -> Page:
+    return await patiently(context, partial(context.scope.search, body, _PAGE_SECONDS), _PATIENCE)
+
+
+def _row(context: Context, hit: Hit) -> bytes:
+    """Return a document as a line: writing that again changes nothing."""
+    return write_row(read_document(hit.source, context.scope.owner, PATHS, ""), hit.source["id"])
+
+
+JOB = Job("export", run)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `import`: JSON Lines of an object into a collection.
+
+Every row has its revision beforehand: that of the request and its line number. So a row that was written before this
+worker took over is known again, of two rows with one id the later one stands, and whatever callers write or delete after
+they asked for the import stands above its rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pinakes.core.engine.documents import compile_document, revision_ms
+from pinakes.core.engine.scope import Put
+from pinakes.core.faults import Fault, Kind, etag_mismatch, not_found, unavailable
+from pinakes.core.operations.job import Context, Job
+from pinakes.core.rpc import names
+from pinakes.core.storage import uris
+from pinakes.core.storage.compression import Compression
+from pinakes.core.storage.faults import object_changed
+from pinakes.core.storage.lines import JSON_GROWTH, Chunk, LineReader, Position
+from pinakes.core.telemetry import metrics
+from pinakes.core.tenancy.models import now_ms
+from pinakes.core.writing.apply import Applied, apply
+from pinakes.v1 import index_pb2, operations_pb2
+from pinakes.worker.jobs.ahead import ahead
+from pinakes.worker.jobs.patience import patiently
+from pinakes.worker.jobs.rows import Refused, Row, Target, prepare, runs
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from pinakes.core.storage.objects import Source
+
+Json = dict[str, Any]
+Outcome = index_pb2.WriteResult
+CHUNK_LINES = 500
+CHUNK_BYTES = 4 << 20
+_PATIENCE = 60.0
+_DAY_MS, _MARGIN_MS = 86_400_000, 3_600_000
+_UNCHANGED = Outcome.Outcome.Name(Outcome.OUTCOME_UNCHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The checkpoint: which version of the object is read, how far (decompressed bytes), and what came of it."""
+
+    version: str
+    line: int = 0
+    offset: int = 0
+    written: int = 0
+    unchanged: int = 0
+    failed: int = 0
+
+    @property
+    def position(self) -> Position:
+        """Where the next line begins."""
+        return Position(self.line, self.offset)
+
+    @property
+    def rows(self) -> int:
+        """Rows done, failed ones too."""
+        return self.written + self.unchanged + self.failed
+
+
+async def run(context: Context) -> Message:
+    """Import, from the checkpoint on."""
+    location = uris.parse(context.parameters["source_uri"], "source_uri")
+    source = await context.platform.storage.source(location, context.tenant.tenant_id)
+    try:
+        state = await _import(context, source)
+    finally:
+        await source.close()
+    return operations_pb2.ImportDocumentsResponse(
+        written_count=state.written, unchanged_count=state.unchanged, failed_count=state.failed
+    )
+
+
+async def _import(context: Context, source: Source) -> State:
+    state = State(**context.checkpoint) if context.checkpoint else State(version=source.version)
+    if state.version != source.version:
+        raise object_changed(source.uri)
+    reader = LineReader(
+        source,
+        Compression[context.parameters["compression"]],
+        line_bytes=JSON_GROWTH * context.platform.settings.limits.document_bytes,
+        chunk_lines=CHUNK_LINES,
+        chunk_bytes=CHUNK_BYTES,
+    )
+    await context.advance(asdict(state), total_bytes=source.size)
+    async with aclosing(ahead(_pieces(context, reader, state.position))) as pieces:
+        async for piece in pieces:
+            outcomes, failed = await _write(context, piece)
+            for one in failed:
+                context.fail_row(one.line, one.reason, one.message)
+            unchanged = outcomes.pop(_UNCHANGED, 0)
+            state = replace(
+                state,
+                line=piece.chunk.position.line,
+                offset=piece.chunk.position.offset,
+                written=state.written + outcomes.total(),
+                unchanged=state.unchanged + unchanged,
+                failed=state.failed + len(failed),
+            )
+            await context.advance(asdict(state), done=state.rows, done_bytes=piece.chunk.read_bytes)
+    await context.advance(total=state.rows, done=state.rows, done_bytes=source.size)
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk of lines, checked and compiled."""
+
+    chunk: Chunk
+    target: Target
+    rows: list[Row]
+    refused: list[Refused]
+
+
+async def _pieces(context: Context, reader: LineReader, start: Position) -> AsyncGenerator[Piece]:
+    """Yield what lies behind a position, ready to be written."""
+    async for chunk in reader.chunks(start):
+        target = await _target(context)
+        # In a thread: half a thousand documents take tens of milliseconds, and heartbeats can't wait.
+        prepared = await asyncio.to_thread(prepare, chunk.lines, target)
+        rows = [one for one in prepared if isinstance(one, Row)]
+        yield Piece(chunk, target, rows, [one for one in prepared if isinstance(one, Refused)])
+
+
+async def _write(context: Context, piece: Piece) -> tuple[Counter[str], list[Refused]]:
+    """Write the rows of a piece. Returns how many came to which outcome, and those that failed."""
+    failed = list(piece.refused)
+    outcomes: Counter[str] = Counter()
+    for rows in runs(piece.rows):
+        # Done again, a row that was written is known by its revision.
+        applied = await patiently(context, partial(_apply, context, rows, piece.target), _PATIENCE)
+        for row, result in zip(rows, applied, strict=True):
+            if result.fault is None:
+                outcomes[Outcome.Outcome.Name(Outcome.Outcome.ValueType(result.outcome))] += 1
+            else:
+                failed.append(Refused(row.line, result.fault.reason, result.fault.message))
+    for name, count in outcomes.items():
+        metrics.WRITES.labels(name.removeprefix("OUTCOME_").lower()).inc(count)
+    metrics.WRITES.labels("rejected").inc(len(failed))
+    return outcomes, sorted(failed, key=lambda one: one.line)
+
+
+async def _target(context: Context) -> Target:
+    """Return where rows go, by the collection's present schema.
+
+    Raises a fault of kind NOT_FOUND if the collection was deleted, and of kind PRECONDITION if the import is too old.
+    """
+    wanted, platform = context.collection, context.platform
+    record = await platform.directory.collection(context.tenant, wanted.collection_id)
+    if record is None or record.uid != wanted.uid:
+        raise not_found("pinakes/Collection", names.collection(context.tenant.tenant_id, wanted.collection_id))
+    first = int(context.parameters["revision"])
+    # Beyond that a deletion made since then may have been forgotten, and a row would bring its document back.
+    if now_ms() > revision_ms(first) + platform.settings.tombstone_days * _DAY_MS - _MARGIN_MS:
+        days = f"{platform.settings.tombstone_days:g} days"
+        text = f"the import was asked for {days} ago, longer than deletions are remembered; start it again"
+        raise Fault(Kind.PRECONDITION, "IMPORT_TOO_OLD", text)
+    return Target(context.scope.owner, record.schema(), platform.settings.limits, first)
+
+
+async def _apply(context: Context, rows: Sequence[Row], target: Target) -> list[Applied]:
+    """Write rows of different documents. Raises a fault of kind UNAVAILABLE if it must be done again."""
+    plain = [row for row in rows if not row.document.etag]
+
+    async def older_queued() -> bool:
+        return await context.platform.queue.older_queued(context.tenant.uid)
+
+    written = await apply(context.scope, [row.change for row in plain], older_queued)
+    if any(one.busy for one in written):
+        raise unavailable("the search engine")
+    by_line = {row.line: one for row, one in zip(plain, written, strict=True)}
+    for row in rows:
+        if row.document.etag:
+            by_line[row.line] = await _compare_and_set(context, row, target)
+    return [by_line[row.line] for row in rows]
+
+
+async def _compare_and_set(context: Context, row: Row, target: Target) -> Applied:
+    """Write a row over the version that its etag names."""
+    scope, change = context.scope, row.change
+    done = Applied(Outcome.OUTCOME_UPDATED, change.revision, change.content_hash)
+    there = await scope.get(change.document_id)
+    if there is not None and there.revision == change.revision:
+        return done  # an earlier run has written it
+    if there is None or there.gone:
+        return _refused(Outcome.OUTCOME_NOT_FOUND, not_found("pinakes/Document", row.document.name))
+    known = there.source.get("hash", "")
+    if not context.platform.etags.matches(row.document.etag, there.revision, known):
+        return _refused(Outcome.OUTCOME_CONFLICT, etag_mismatch("document"))
+    body = compile_document(
+        row.document, target.owner, target.schema, change.document_id, change.revision, there.source["create_time"]
+    )
+    if await scope.write_if(Put(change.document_id, body), there, searchable=False):
+        return done
+    return _refused(Outcome.OUTCOME_CONFLICT, etag_mismatch("document"))
+
+
+def _refused(outcome: Outcome.Outcome, fault: Fault) -> Applied:
+    return Applied(outcome, fault=fault)
+
+
+JOB = Job("import", run)

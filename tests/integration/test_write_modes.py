@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modes, request ids, unchanged content, undeletes and failed writes, through the real servers and worker."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import orjson
+import pytest
+from google.longrunning import operations_pb2, operations_pb2_grpc
+from google.protobuf import empty_pb2
+
+from pinakes.core.platform import Platform as Parts
+from pinakes.core.queue.entry import changes_of
+from pinakes.core.writing import changes
+from pinakes.core.writing.changes import Change
+from pinakes.local import Platform
+from pinakes.v1 import failures_pb2, index_pb2, resources_pb2
+from pinakes.v1 import operations_pb2 as verbs_pb2
+from tests.integration._engine import Direct, direct
+from tests.integration._servers import Stubs, Tenant, bearer, new_tenant, open_channel, reason, stubs
+from tests.integration._workers import parts
+
+__all__ = ["direct", "parts"]
+
+ACCEPTED, APPLIED, SEARCHABLE = (
+    index_pb2.WRITE_MODE_ACCEPTED, index_pb2.WRITE_MODE_APPLIED, index_pb2.WRITE_MODE_SEARCHABLE
+)  # fmt: skip
+Outcome = index_pb2.WriteResult
+Document = resources_pb2.Document
+
+
+class Caller:
+    """A tenant's administrator at the front door."""
+
+    def __init__(self, tenant: Tenant, services: Stubs, channel: grpc.aio.Channel) -> None:
+        self.tenant = tenant
+        self.index = services.index
+        self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
+        self.metadata = bearer(tenant.key)
+
+    async def put(self, document_id: str, title: str, mode: index_pb2.WriteMode, **more: Any) -> dict[str, str]:
+        """Write a document whole; return what the trailing metadata tell."""
+        request = index_pb2.UpdateDocumentRequest(
+            document=Document(name=self.tenant.document(document_id), title=title),
+            allow_missing=True,
+            mode=mode,
+            **more,
+        )
+        request.update_mask.paths.append("*")
+        call = self.index.UpdateDocument(request, metadata=self.metadata)
+        await call
+        return {key: str(value) for key, value in (await call.trailing_metadata()) or () if key.startswith("x-pinakes")}
+
+    async def get(self, document_id: str) -> Document | None:
+        """Read a document, or None."""
+        try:
+            return await self.index.GetDocument(
+                index_pb2.GetDocumentRequest(name=self.tenant.document(document_id)), metadata=self.metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.NOT_FOUND
+            return None
+
+    async def delete(self, document_id: str, mode: index_pb2.WriteMode = APPLIED, **more: Any) -> empty_pb2.Empty:
+        """Delete a document."""
+        request = index_pb2.DeleteDocumentRequest(name=self.tenant.document(document_id), mode=mode, **more)
+        return await self.index.DeleteDocument(request, metadata=self.metadata)
+
+    async def undelete(self, document_id: str, **more: Any) -> Document:
+        """Bring a document back."""
+        request = index_pb2.UndeleteDocumentRequest(name=self.tenant.document(document_id), **more)
+        return await self.index.UndeleteDocument(request, metadata=self.metadata)
+
+    async def batch(
+        self, titles: dict[str, str | None], mode: index_pb2.WriteMode, **more: Any
+    ) -> index_pb2.BatchWriteDocumentsResponse:
+        """Write documents by id; a title of None is a deletion."""
+        request = index_pb2.BatchWriteDocumentsRequest(parent=self.tenant.collection, mode=mode, **more)
+        for document_id, title in titles.items():
+            name, write = self.tenant.document(document_id), request.writes.add()
+            if title is None:
+                write.delete.name = name
+            else:
+                write.put.CopyFrom(Document(name=name, title=title))
+        return await self.index.BatchWriteDocuments(request, metadata=self.metadata)
+
+    async def failed(self) -> list[failures_pb2.FailedWrite]:
+        """List the failed writes."""
+        request = failures_pb2.ListFailedWritesRequest(parent=self.tenant.collection, page_size=50)
+        return list((await self.index.ListFailedWrites(request, metadata=self.metadata)).failed_writes)
+
+
+@pytest.fixture
+async def caller(platform: Platform) -> AsyncIterator[Caller]:
+    """Give a tenant of the test's own."""
+    async with open_channel(platform.endpoint) as channel:
+        yield Caller(await new_tenant(platform), stubs(channel), channel)
+
+
+async def until(what: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+    """Wait until something is true, and return it."""
+    async with asyncio.timeout(seconds):
+        while not (found := await what()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def refused(call: Awaitable[Any], code: grpc.StatusCode) -> str:
+    """Expect a call to be refused; return the reason."""
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await call
+    assert error.value.code() is code, error.value
+    return reason(error.value)
+
+
+# ---- modes
+
+
+async def test_each_mode_says_what_was_reached(caller: Caller) -> None:
+    told = await caller.put("a", "one", SEARCHABLE)
+    assert (told["x-pinakes-write-mode"], told["x-pinakes-write-outcome"]) == ("SEARCHABLE", "CREATED")
+    later = await caller.put("a", "two", APPLIED)
+    assert (later["x-pinakes-write-mode"], later["x-pinakes-write-outcome"]) == ("APPLIED", "UPDATED")
+    assert int(later["x-pinakes-revision"]) > int(told["x-pinakes-revision"])
+    queued = await caller.put("a", "three", ACCEPTED)
+    assert (queued["x-pinakes-write-mode"], queued["x-pinakes-write-outcome"]) == ("ACCEPTED", "ACCEPTED")
+
+    async def applied() -> bool:
+        found = await caller.get("a")
+        return found is not None and found.title == "three"
+
+    await until(applied)
+
+
+async def test_accepted_writes_are_applied_and_their_operation_tells_what_became_of_each(caller: Caller) -> None:
+    await caller.put("old", "old", APPLIED)
+    await caller.put("same", "same", APPLIED)
+    titles: dict[str, str | None] = {"new": "new", "old": "other", "same": "same", "gone": None}
+    answer = await caller.batch(titles, ACCEPTED)
+    assert answer.mode == ACCEPTED
+    assert {result.outcome for result in answer.results} == {Outcome.OUTCOME_ACCEPTED}
+    assert len({result.revision for result in answer.results}) == 4
+    assert answer.operation.startswith(f"{caller.tenant.name}/operations/w-")
+
+    async def done() -> operations_pb2.Operation | None:
+        found = await caller.operations.GetOperation(
+            operations_pb2.GetOperationRequest(name=answer.operation), metadata=caller.metadata
+        )
+        return found if found.done else None
+
+    operation = await until(done)
+    metadata, response = verbs_pb2.OperationMetadata(), index_pb2.BatchWriteDocumentsResponse()
+    assert operation.metadata.Unpack(metadata)
+    assert operation.response.Unpack(response)
+    assert (metadata.verb, metadata.done, metadata.failed) == ("write", 4, 0)
+    assert [result.name.rpartition("/")[2] for result in response.results] == list(titles)
+    assert [result.outcome for result in response.results] == [
+        Outcome.OUTCOME_CREATED, Outcome.OUTCOME_UPDATED, Outcome.OUTCOME_UNCHANGED, Outcome.OUTCOME_NOT_FOUND
+    ]  # fmt: skip
+    new = await caller.get("new")
+    assert new is not None
+    assert new.etag == response.results[0].etag == answer.results[0].etag
+
+
+async def test_operations_of_batches_cannot_be_made_up_or_read_by_others(platform: Platform, caller: Caller) -> None:
+    answer = await caller.batch({"a": "a"}, ACCEPTED)
+    get = operations_pb2.GetOperationRequest
+    other = await new_tenant(platform)
+    made_up = answer.operation[:-1] + ("A" if answer.operation[-1] != "A" else "B")
+    calls = caller.operations
+    foreign = calls.GetOperation(get(name=answer.operation), metadata=bearer(other.key))
+    assert await refused(foreign, grpc.StatusCode.PERMISSION_DENIED) == "PERMISSION_DENIED"
+    mine = answer.operation.replace(caller.tenant.tenant_id, other.tenant_id)
+    await refused(calls.GetOperation(get(name=mine), metadata=bearer(other.key)), grpc.StatusCode.NOT_FOUND)
+    await refused(calls.GetOperation(get(name=made_up), metadata=caller.metadata), grpc.StatusCode.NOT_FOUND)
+
+
+async def test_what_depends_on_the_present_cannot_be_accepted_for_later(caller: Caller) -> None:
+    await caller.put("a", "a", APPLIED)
+    found = await caller.get("a")
+    assert found is not None
+    create = index_pb2.CreateDocumentRequest(
+        parent=caller.tenant.collection, document=Document(title="x"), document_id="b", mode=ACCEPTED
+    )
+    masked = index_pb2.UpdateDocumentRequest(
+        document=Document(name=caller.tenant.document("a"), title="x"), allow_missing=True, mode=ACCEPTED
+    )
+    masked.update_mask.paths.append("title")
+    bound = index_pb2.DocumentWrite(put=Document(name=caller.tenant.document("a"), title="x", etag=found.etag))
+    calls = [
+        caller.index.CreateDocument(create, metadata=caller.metadata),
+        caller.index.UpdateDocument(masked, metadata=caller.metadata),
+        caller.delete("a", ACCEPTED),
+        caller.delete("a", ACCEPTED, etag=found.etag, allow_missing=True),
+        caller.undelete("a", mode=ACCEPTED),
+    ]
+    for call in calls:
+        assert await refused(call, grpc.StatusCode.INVALID_ARGUMENT) == "MODE_UNSUPPORTED"
+    batch = index_pb2.BatchWriteDocumentsRequest(parent=caller.tenant.collection, mode=ACCEPTED, writes=[bound])
+    (result,) = (await caller.index.BatchWriteDocuments(batch, metadata=caller.metadata)).results
+    assert result.outcome == Outcome.OUTCOME_REJECTED
+    assert result.status.message.startswith("writes[0].put.etag")
+
+
+async def test_a_document_without_an_id_can_be_accepted(caller: Caller) -> None:
+    request = index_pb2.CreateDocumentRequest(
+        parent=caller.tenant.collection, document=Document(title="x"), mode=ACCEPTED, request_id="create-1"
+    )
+    made = await caller.index.CreateDocument(request, metadata=caller.metadata)
+    again = await caller.index.CreateDocument(request, metadata=caller.metadata)
+    assert again == made
+    await until(lambda: caller.get(made.name.rpartition("/")[2]))
+
+
+# ---- content
+
+
+async def test_unchanged_content_is_not_written_again(caller: Caller) -> None:
+    first = await caller.put("a", "one", APPLIED)
+    same = await caller.put("a", "one", APPLIED)
+    assert same["x-pinakes-write-outcome"] == "UNCHANGED"
+    assert same["x-pinakes-revision"] == first["x-pinakes-revision"]
+    answer = await caller.batch({"a": "one", "b": "two"}, SEARCHABLE)
+    assert answer.results[1].outcome == Outcome.OUTCOME_CREATED
+    await caller.delete("b")
+    assert (await caller.batch({"b": "two"}, APPLIED)).results[0].outcome == Outcome.OUTCOME_CREATED
+
+
+async def test_unchanged_content_is_written_while_something_older_may_still_come(
+    caller: Caller, parts: Parts, direct: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older write that waits in the queue must not win over a newer one that found its content there already."""
+    scope = await direct.scope(caller.tenant)
+    await caller.put("a", "standing", APPLIED)
+    older = parts.revisions.next()
+    assert (await caller.put("a", "standing", APPLIED))["x-pinakes-write-outcome"] == "UNCHANGED"
+    # A write of the tenant that no worker gets at: its partition isn't one that any worker reads.
+    packed = parts.queue.parts(scope.owner, [(0, Change("other", older, b"{}"))], 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.queue, "partitions", lambda _: (999,))
+        await parts.queue.enqueue(scope.owner, packed, 1)
+    told = await caller.put("a", "standing", APPLIED)
+    assert told["x-pinakes-write-outcome"] == "UPDATED"
+    assert int(told["x-pinakes-revision"]) > older
+
+
+# ---- request ids
+
+
+async def test_a_request_with_an_id_is_done_once_and_answered_as_it_was(caller: Caller) -> None:
+    for mode in (ACCEPTED, APPLIED, SEARCHABLE):
+        request_id = f"batch-{mode}"
+        first = await caller.batch({"a": f"mode {mode}", "b": None}, mode, request_id=request_id)
+        await caller.put("a", "meanwhile", APPLIED)
+        again = await caller.batch({"a": f"mode {mode}", "b": None}, mode, request_id=request_id)
+        assert again == first
+        assert (
+            await refused(caller.batch({"a": "other"}, mode, request_id=request_id), grpc.StatusCode.INVALID_ARGUMENT)
+            == "REQUEST_ID_REUSED"
+        )
+    found = await caller.get("a")
+    assert found is not None
+    assert found.title == "meanwhile"
+
+
+async def test_an_id_belongs_to_one_request_whatever_its_mode(caller: Caller) -> None:
+    for first, second in ((ACCEPTED, APPLIED), (APPLIED, ACCEPTED)):
+        request_id = uuid.uuid4().hex
+        await caller.put("a", "x", first, request_id=request_id)
+        call = caller.put("a", "x", second, request_id=request_id)
+        assert await refused(call, grpc.StatusCode.INVALID_ARGUMENT) == "REQUEST_ID_REUSED"
+
+
+async def test_single_writes_with_an_id_are_done_once(caller: Caller) -> None:
+    create = index_pb2.CreateDocumentRequest(
+        parent=caller.tenant.collection, document=Document(title="x"), document_id="c", request_id="create"
+    )
+    made = await caller.index.CreateDocument(create, metadata=caller.metadata)
+    assert await caller.index.CreateDocument(create, metadata=caller.metadata) == made
+    await caller.delete("c", request_id="delete")
+    await caller.delete("c", request_id="delete")
+    back = await caller.undelete("c", request_id="undelete")
+    assert await caller.undelete("c", request_id="undelete") == back
+
+
+async def test_of_many_at_once_with_one_id_one_is_done(caller: Caller) -> None:
+    create = index_pb2.CreateDocumentRequest(
+        parent=caller.tenant.collection, document=Document(title="x"), request_id="at-once"
+    )
+    answers = await asyncio.gather(
+        *(caller.index.CreateDocument(create, metadata=caller.metadata) for _ in range(10)), return_exceptions=True
+    )
+    names = {answer.name for answer in answers if isinstance(answer, Document)}
+    assert len(names) == 1
+    for lost in answers:
+        if isinstance(lost, grpc.aio.AioRpcError):
+            assert reason(lost) == "REQUEST_UNDER_WAY"
+    again = await caller.index.CreateDocument(create, metadata=caller.metadata)
+    assert {again.name} == names
+
+
+async def test_a_refused_request_leaves_its_id_free(caller: Caller) -> None:
+    bad = index_pb2.CreateDocumentRequest(
+        parent=caller.tenant.collection, document=Document(title="x"), document_id="d", request_id="retry"
+    )
+    bad.document.attributes.update({"n": 1e300})
+    await refused(caller.index.CreateDocument(bad, metadata=caller.metadata), grpc.StatusCode.INVALID_ARGUMENT)
+    bad.document.ClearField("attributes")
+    await caller.index.CreateDocument(bad, metadata=caller.metadata)
+    for mode in (ACCEPTED, APPLIED):
+        outside = index_pb2.DocumentWrite(put=Document(name=f"{caller.tenant.name}/collections/other/documents/x"))
+        request = index_pb2.BatchWriteDocumentsRequest(
+            parent=caller.tenant.collection, mode=mode, writes=[outside], request_id=f"rejected-{mode}"
+        )
+        (result,) = (await caller.index.BatchWriteDocuments(request, metadata=caller.metadata)).results
+        assert result.outcome == Outcome.OUTCOME_REJECTED
+        answer = await caller.batch({"e": "fine"}, mode, request_id=f"rejected-{mode}")
+        assert answer.results[0].outcome != Outcome.OUTCOME_REJECTED
+
+
+# ---- undelete
+
+
+async def test_a_deleted_document_comes_back_as_it_was(caller: Caller) -> None:
+    document = Document(
+        name=caller.tenant.document("a"),
+        title="Title",
+        body="Body",
+        tags=["x"],
+        readers=["ann"],
+        source_uri="https://a",
+    )
+    document.attributes.update({"year": 1999, "deep": {"list": [1, None]}})
+    request = index_pb2.UpdateDocumentRequest(document=document, allow_missing=True)
+    request.update_mask.paths.append("*")
+    before = await caller.index.UpdateDocument(request, metadata=caller.metadata)
+    await caller.delete("a")
+    assert await caller.get("a") is None
+    shown = await caller.undelete("a", validate_only=True)
+    assert await caller.get("a") is None
+    back = await caller.undelete("a", mode=SEARCHABLE)
+    for field in ("title", "body", "tags", "readers", "source_uri", "attributes", "create_time", "content_hash"):
+        assert getattr(back, field) == getattr(before, field) == getattr(shown, field), field
+    assert back.etag != before.etag
+    assert await caller.get("a") == back
+    assert await refused(caller.undelete("a"), grpc.StatusCode.ALREADY_EXISTS) == "DOCUMENT_EXISTS"
+    assert await refused(caller.undelete("never"), grpc.StatusCode.NOT_FOUND) == "DOCUMENT_NOT_FOUND"
+
+
+async def test_a_document_deleted_by_the_queue_comes_back_too(caller: Caller) -> None:
+    await caller.put("a", "kept", APPLIED)
+    await caller.delete("a", ACCEPTED, allow_missing=True)
+
+    async def gone() -> bool:
+        return await caller.get("a") is None
+
+    await until(gone)
+    assert (await caller.undelete("a")).title == "kept"
+
+
+async def test_what_was_accepted_and_deleted_before_it_was_applied_comes_back(caller: Caller) -> None:
+    for number in range(5):
+        await caller.put(f"d{number}", f"version {number}", ACCEPTED)
+        await caller.delete(f"d{number}", ACCEPTED, allow_missing=True)
+    await caller.put("last", "last", ACCEPTED)
+
+    async def back(document_id: str) -> Document | None:
+        try:
+            return await caller.undelete(document_id)
+        except grpc.aio.AioRpcError as error:
+            assert error.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ALREADY_EXISTS}, error
+            return None
+
+    for number in range(5):
+        found: Document = await until(lambda n=number: back(f"d{n}"))  # type: ignore[misc]  # the number of this round
+        assert found.title == f"version {number}"
+
+
+# ---- failed writes
+
+
+async def poison(parts: Parts, direct: Direct, tenant: Tenant, document_id: str) -> int:
+    """Queue a body that no mapping takes, between two good ones; return its revision."""
+    scope = await direct.scope(tenant)
+    first = parts.revisions.take(1)
+    good = [Change(f"{document_id}-{n}", parts.revisions.next(), b"") for n in range(2)]
+    made = changes.put(Document(title="bad"), scope.owner, Direct.schema(), document_id, first)
+    bad = replace(made, data=orjson.dumps(orjson.loads(made.data) | {"no_such_field": True}))
+    packed = parts.queue.parts(scope.owner, list(enumerate([good[0], bad, good[1]])), 1)
+    assert sum(len(changes_of(entry)) for entry in packed) == 3
+    await parts.queue.enqueue(scope.owner, packed, 3)
+    return first
+
+
+async def test_what_cannot_be_applied_is_listed_retried_and_discarded(
+    caller: Caller, parts: Parts, direct: Direct
+) -> None:
+    revision = await poison(parts, direct, caller.tenant, "bad")
+    await caller.put("neighbour", "fine", ACCEPTED)
+    await until(lambda: caller.get("neighbour"))
+    (failed,) = await until(caller.failed)
+    assert failed.revision == revision
+    assert (failed.document.name, failed.document.title) == (caller.tenant.document("bad"), "bad")
+    assert failed.status.message
+    assert failed.expire_time.seconds - failed.fail_time.seconds == 7 * 86_400
+
+    names = {"parent": caller.tenant.collection, "names": [failed.name]}
+    retried = await caller.index.RetryFailedWrites(
+        failures_pb2.RetryFailedWritesRequest(**names), metadata=caller.metadata
+    )
+    assert retried.count == 1
+
+    # Compiled anew, it has no field that no mapping takes.
+    assert (await until(lambda: caller.get("bad"))).title == "bad"
+    assert await caller.failed() == []
+    await poison(parts, direct, caller.tenant, "worse")
+    await until(caller.failed)
+    discard = failures_pb2.DiscardFailedWritesRequest(parent=caller.tenant.collection, all=True)
+    assert (await caller.index.DiscardFailedWrites(discard, metadata=caller.metadata)).count == 1
+    assert await caller.failed() == []
+    assert (await caller.index.DiscardFailedWrites(discard, metadata=caller.metadata)).count == 0
+
+
+async def test_failed_writes_are_their_tenants_alone(
+    platform: Platform, caller: Caller, parts: Parts, direct: Direct
+) -> None:
+    await poison(parts, direct, caller.tenant, "bad")
+    (failed,) = await until(caller.failed)
+    other = await new_tenant(platform)
+    for made in (failures_pb2.RetryFailedWritesRequest, failures_pb2.DiscardFailedWritesRequest):
+        rpc = caller.index.RetryFailedWrites if "Retry" in made.__name__ else caller.index.DiscardFailedWrites
+        mine = made(parent=other.collection, names=[failed.name])
+        assert await refused(rpc(mine, metadata=bearer(other.key)), grpc.StatusCode.INVALID_ARGUMENT)
+        same_id = made(parent=other.collection, names=[failed.name.replace(caller.tenant.tenant_id, other.tenant_id)])
+        assert (await rpc(same_id, metadata=bearer(other.key))).count == 0
+        both = made(parent=caller.tenant.collection, names=[failed.name], all=True)
+        assert await refused(rpc(both, metadata=caller.metadata), grpc.StatusCode.INVALID_ARGUMENT)
+    assert len(await caller.failed()) == 1

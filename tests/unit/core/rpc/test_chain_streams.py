@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stream goes through the links of every call, in their order; each of its messages is checked for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, cast
+
+import grpc
+import pytest
+from pydantic import SecretStr
+
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.identity.permissions import Role
+from pinakes.core.identity.principal import Principal
+from pinakes.core.limits.rate import TenantLimiter
+from pinakes.core.resilience import deadline
+from pinakes.core.rpc import call as calls
+from pinakes.core.rpc import chain
+from pinakes.core.rpc.call import Call
+from pinakes.core.rpc.chain import ORDER, Chain, Link, Proceed
+from pinakes.core.settings import Settings
+from pinakes.core.tenancy.models import TenantRecord
+from pinakes.v1 import index_pb2
+
+METHOD = "/pinakes.v1.IndexService/StreamWriteDocuments"
+PARENT = "tenants/acme/collections/default"
+Request = index_pb2.StreamWriteDocumentsRequest
+Response = index_pb2.StreamWriteDocumentsResponse
+
+
+class Aborted(Exception):
+    """What gRPC raises to end a call."""
+
+
+class Context:
+    """The transport's side of one call: what was sent by it, and how it ended."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        """Begin a call that its caller gives so many seconds."""
+        self.seconds = seconds
+        self.sent: list[Response] = []
+        self.code = grpc.StatusCode.OK
+        self.details = ""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", "Bearer key"),)
+
+    def set_trailing_metadata(self, metadata: object) -> None:
+        """Take it."""
+
+    def time_remaining(self) -> float | None:
+        return self.seconds
+
+    def add_done_callback(self, callback: object) -> None:
+        """Take it."""
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing: object) -> None:
+        self.code, self.details = code, details
+        raise Aborted
+
+
+class OneTenant:
+    """Knows one key and one tenant, and counts how often each was looked at."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self.record = TenantRecord(tenant_id="acme", uid="u-acme", state="active", create_ms=1, update_ms=1)
+        self.authentications = 0
+
+    async def authenticate(self, metadata: Mapping[str, Any], *, administration: bool) -> Principal:
+        self.authentications += 1
+        assert metadata["authorization"] == "Bearer key"
+        return Principal("key:k", Role.SERVICE, ("acme",), None, self.record.uid)
+
+    async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
+        return self.record if tenant_id == "acme" else None
+
+
+def built(rate: float = 1000.0, **settings: Any) -> tuple[Chain, OneTenant]:
+    """Return the chain that servers have, for one tenant with a rate of this process alone."""
+    world: Any = OneTenant()
+    given = Settings(secret_key=SecretStr("s" * 32), **settings)
+    return chain.build(given, world, world, TenantLimiter(None, rate)), world
+
+
+async def stream(
+    made: Chain, context: Context, serve: Callable[..., AsyncIterator[Response]], *messages: Request | bytes
+) -> list[Response]:
+    """Send messages through a chain to a handler; returns what it sent."""
+    handler = grpc.stream_stream_rpc_method_handler(cast("Any", serve), Request.FromString, Response.SerializeToString)
+
+    async def received() -> AsyncIterator[bytes]:
+        for message in messages:
+            yield message if isinstance(message, bytes) else message.SerializeToString()
+
+    try:
+        async for data in cast("Any", made.wrap(METHOD, handler).stream_stream)(received(), context):
+            context.sent.append(Response.FromString(data))
+    except Aborted:
+        pass
+    return context.sent
+
+
+async def echo(messages: AsyncIterator[Request], _context: object) -> AsyncIterator[Response]:
+    """Acknowledge each message by its number."""
+    async for message in messages:
+        yield Response(acknowledgement=index_pb2.StreamAcknowledgement(sequence=message.sequence))
+
+
+def message(sequence: int, parent: str = "") -> Request:
+    """Make a message with one deletion."""
+    made = Request(sequence=sequence, parent=parent)
+    made.writes.add(delete=index_pb2.DocumentDeletion(name=f"{PARENT}/documents/a"))
+    return made
+
+
+async def test_the_links_stand_around_the_stream_and_each_message_goes_through_the_checks_in_order() -> None:
+    seen: list[str] = []
+
+    def around(name: str) -> chain.Around:
+        async def pass_on(_call: Call, proceed: Proceed) -> bytes:
+            seen.append(name)
+            return await proceed()
+
+        return pass_on
+
+    def step(name: str) -> chain.Step:
+        async def note(call: Call) -> None:
+            seen.append(f"{name} {call.number}")
+            call.request = Request.FromString(call.raw)
+
+        return note
+
+    outer, inner = ORDER[:5], ORDER[5:]
+    links = tuple(Link(name, around=around(name)) for name in outer)
+    links += tuple(Link(name, opening=step(name), stream_message=step(name)) for name in inner[:2])
+    links += tuple(Link(name, message=step(name)) for name in inner[2:])
+    await stream(Chain(links, 0), Context(), echo, message(1, PARENT), message(2))
+    numbered = [[f"{name} {number}" for name in inner] for number in (1, 2)]
+    assert seen == [*outer, *(f"{name} 0" for name in inner[:2]), *numbered[0], *numbered[1]]
+
+
+async def test_messages_are_answered_and_the_credential_is_looked_at_once() -> None:
+    made, world = built()
+    sent = await stream(made, Context(), echo, message(1, PARENT), message(2), message(3, PARENT))
+    assert [answer.acknowledgement.sequence for answer in sent] == [1, 2, 3]
+    assert world.authentications == 1
+
+
+async def test_a_credential_is_looked_at_again_while_the_stream_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "REAUTHENTICATE_SECONDS", 0.0)
+    made, world = built()
+    await stream(made, Context(), echo, message(1, PARENT), message(2))
+    assert world.authentications == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (b"\xff\xff not protobuf", "message 2 isn't a valid StreamWriteDocumentsRequest"),
+        (Request(sequence=-1), "message 2: sequence: "),
+        (Request(parent="nonsense", sequence=2), "message 2: parent: "),
+        (message(2, "tenants/acme/collections/other"), "message 2: parent: must be empty or that of the first message"),
+    ],
+)
+async def test_a_message_that_breaks_the_contract_ends_the_stream_and_is_named(bad: Request | bytes, told: str) -> None:
+    made, _ = built()
+    context = Context()
+    sent = await stream(made, context, echo, message(1, PARENT), bad, message(3))
+    assert [answer.acknowledgement.sequence for answer in sent] == [1]
+    assert context.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert told in context.details
+
+
+async def test_the_first_message_must_say_what_the_stream_is_about() -> None:
+    made, _ = built()
+    context = Context()
+    assert await stream(made, context, echo, message(1)) == []
+    assert (context.code, context.details[:7]) == (grpc.StatusCode.INVALID_ARGUMENT, "parent:")
+
+
+async def test_a_foreign_parent_ends_the_stream() -> None:
+    made, _ = built()
+    context = Context()
+    assert await stream(made, context, echo, message(1, "tenants/other/collections/default")) == []
+    assert context.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_the_faults_of_single_writes_are_those_of_their_message_and_dont_end_the_stream() -> None:
+    found: list[dict[int, str]] = []
+
+    async def note(messages: AsyncIterator[Request], _context: object) -> AsyncIterator[Response]:
+        async for _ in messages:
+            found.append({place: bad[0].field for place, bad in calls.current().item_violations.items()})
+        yield Response()
+
+    broken = message(1, PARENT)
+    broken.writes.add(delete=index_pb2.DocumentDeletion(name="nonsense"))
+    made, _ = built()
+    await stream(made, Context(), note, broken, message(2))
+    assert found == [{1: "writes[1].delete.name"}, {}]
+
+
+async def test_over_its_rate_a_stream_waits_and_says_so() -> None:
+    pauses: list[Fault] = []
+
+    async def listen(messages: AsyncIterator[Request], context: object) -> AsyncIterator[Response]:
+        calls.current().on_backoff = pauses.append
+        async for answer in echo(messages, context):
+            yield answer
+
+    made, _ = built(rate=20.0)
+    began = time.monotonic()
+    sent = await stream(made, Context(), listen, message(1, PARENT), *(message(number) for number in range(2, 26)))
+    assert len(sent) == 25
+    assert pauses
+    assert pauses[0].retry_after
+    # 26 units at 20 a second, one second of which may be saved up.
+    assert time.monotonic() - began > 0.25
+
+
+async def test_only_the_callers_deadline_ends_a_stream() -> None:
+    async def slow(messages: AsyncIterator[Request], _context: object) -> AsyncIterator[Response]:
+        async for _ in messages:
+            pass
+        await asyncio.sleep(0.1)
+        yield Response(opened=index_pb2.StreamOpened(window=round(deadline.left() or 0)))
+
+    made, _ = built(default_deadline_seconds=0.05)
+    (answer,) = await stream(made, Context(), slow, message(1, PARENT))
+    assert answer.opened.window == 0
+    (answer,) = await stream(made, Context(seconds=30), slow, message(1, PARENT))
+    assert answer.opened.window == 30
+    context = Context(seconds=0.05)
+    assert await stream(made, context, slow, message(1, PARENT)) == []
+    assert context.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_fault_of_the_handler_ends_the_stream_after_what_it_had_sent() -> None:
+    async def fail(messages: AsyncIterator[Request], context: object) -> AsyncIterator[Response]:
+        async for answer in echo(messages, context):
+            yield answer
+            raise Fault(Kind.UNAVAILABLE, "UNAVAILABLE", "away", retry_after=1.0)
+
+    made, _ = built()
+    context = Context()
+    assert len(await stream(made, context, fail, message(1, PARENT))) == 1
+    assert (context.code, context.details) == (grpc.StatusCode.UNAVAILABLE, "away")
+
+
+def test_a_handler_that_streams_in_one_direction_is_not_served() -> None:
+    handler = grpc.unary_stream_rpc_method_handler(cast("Any", echo), Request.FromString, Response.SerializeToString)
+    with pytest.raises(RuntimeError, match="one direction"):
+        Chain(tuple(Link(name) for name in ORDER), 0).wrap(METHOD, handler)
