@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         "", description="Redis of the write queue, redis://host:port/db; empty for no ACCEPTED writes."
     )
     queue_partitions: int = Field(16, ge=1, le=1024, description="Partitions of the queue; the same in every process.")
-    queue_tenant_partitions: int = Field(4, ge=1, le=64, description="Partitions that one tenant's writes go to.")
+    queue_tenant_partitions: int = Field(2, ge=1, le=64, description="Partitions that one tenant's writes go to.")
     queue_share: float = Field(0.6, gt=0, le=0.9, description="Part of the queue's memory that may be full.")
     queue_tenant_share: float = Field(0.1, gt=0, le=0.9, description="Part of the queue's memory one tenant may fill.")
     queue_max_age_seconds: float = Field(
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
 
     worker_bulk_bytes: int = Field(4 << 20, ge=1 << 16, description="Bytes a worker sends to the engine at once.")
     worker_bulk_documents: int = Field(1000, ge=1, description="Documents a worker sends to the engine at once.")
-    worker_bulk_seconds: float = Field(0.02, ge=0, le=5, description="Time a worker waits for more before it sends.")
+    worker_bulk_seconds: float = Field(0.05, ge=0, le=5, description="Time a worker waits for more before it sends.")
     tombstone_days: float = Field(
         7.0, ge=1, description="Days in which deletions can be undone and failed writes retried; kept so long."
     )

@@ -10,6 +10,8 @@ from typing import Any
 
 SEPARATOR = "\x1f"
 LONGEST_BYTES = 256
+# Characters of a token that is short enough whatever they are: one has at most four bytes.
+_SHORT = LONGEST_BYTES // 4 - len("\x1fs:")
 EXACT = 1 << 53
 """Whole numbers up to here are kept exactly by a double."""
 
@@ -23,7 +25,10 @@ def tokens_of(attributes: Mapping[str, Any], declared: Collection[str]) -> list[
     for key, value in attributes.items():
         if key in declared:
             continue
-        if isinstance(value, (str, bool, int, float)):
+        if isinstance(value, str) and len(key) + len(value) < _SHORT and SEPARATOR not in key:
+            tokens[f"{key}{SEPARATOR}s:{value}"] = None  # what most attributes are, without a call
+            tokens[f"{key}{SEPARATOR}*"] = None
+        elif isinstance(value, (str, bool, int, float)):
             tokens[token(key, value)] = None
             tokens[presence(key)] = None
         else:

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from pinakes.core.faults import Fault, Kind, Violation, invalid, not_found
 from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, Rule
 from pinakes.core.rpc import foreign, names
+from pinakes.core.rpc.plain import without_plain
 
 if TYPE_CHECKING:
     from pinakes.core.rpc.call import Call
@@ -39,7 +40,8 @@ async def validate(call: Call) -> None:
     violations: list[Violation] = foreign.violations(call.request)
     items: dict[int, list[Violation]] = {}
     prefix = ITEMS.get(call.method)
-    for found in protovalidate.collect_violations(call.request):
+    checked = without_plain(call.request, prefix) if prefix else call.request
+    for found in protovalidate.collect_violations(checked):
         path = field_path(found.proto.field.elements if found.proto.field else ())
         text = found.proto.message or found.proto.rule_id
         index = path[len(prefix) + 1 : path.index("]")] if prefix and path.startswith(prefix + "[") else ""

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The quick look at writes never lets through what the contract's constraints refuse."""
+
+from __future__ import annotations
+
+import protovalidate
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from pinakes.core.rpc.plain import plainly_right, without_plain
+from pinakes.v1 import index_pb2, resources_pb2
+
+RIGHT = "tenants/-/collections/default/documents/a"
+NAMES = st.one_of(
+    st.just(RIGHT),
+    st.builds(
+        "tenants/{}/collections/{}/documents/{}".format,
+        st.sampled_from(["-", "acme", "a", "a-", "-a", "A", "a" * 40, "a" * 41, "ä"]),
+        st.sampled_from(["default", "d", "1d", "d" * 63, "d" * 64, "D"]),
+        st.one_of(
+            st.sampled_from(["a", "", "a/b", "a b", "a\n", "~:._-", "x" * 128, "x" * 129, "é"]), st.text(max_size=5)
+        ),
+    ),
+    st.text(max_size=20),
+)
+
+
+def near(limit: int) -> st.SearchStrategy[str]:
+    """Texts about as long as a limit, in characters of one to four bytes."""
+    lengths = st.sampled_from([0, 1, limit // 4, limit // 4 + 1, limit // 2, limit - 1, limit, limit + 1])
+    return st.builds(lambda c, n: c * n, st.sampled_from("aé€😀"), lengths)
+
+
+def lists(limit: int) -> st.SearchStrategy[list[str]]:
+    """Lists of texts about as long as is allowed."""
+    return st.one_of(
+        st.lists(near(limit), max_size=3), st.builds(lambda n: ["x"] * n, st.sampled_from([0, 1, 99, 100, 101]))
+    )
+
+
+DOCUMENTS = st.builds(
+    resources_pb2.Document,
+    name=NAMES, title=near(1000), tags=lists(100), readers=lists(128), source_uri=near(2000), etag=near(128),
+    language=st.one_of(st.sampled_from(["", "en", "eng", "e", "EN", "engl", "e1", "ẽn", "en\n"]), st.text(max_size=3)),
+    body=st.text(max_size=10),
+)  # fmt: skip
+WRITES = st.one_of(
+    st.just(index_pb2.DocumentWrite()),
+    st.builds(lambda document: index_pb2.DocumentWrite(put=document), DOCUMENTS),
+    st.builds(
+        lambda name, etag: index_pb2.DocumentWrite(delete=index_pb2.DocumentDeletion(name=name, etag=etag)),
+        NAMES, near(128),
+    ),
+)  # fmt: skip
+
+
+@given(WRITES)
+def test_what_is_plainly_right_keeps_the_constraints(write: index_pb2.DocumentWrite) -> None:
+    plain, violations = plainly_right(write), protovalidate.collect_violations(write)
+    event(f"plain {plain}, right {not violations}")
+    assert not (plain and violations), violations
+
+
+def test_usual_writes_are_plainly_right() -> None:
+    document = resources_pb2.Document(name=RIGHT, title="T" * 250, tags=["x"] * 100, language="en", body="b" * 10_000)
+    assert plainly_right(index_pb2.DocumentWrite(put=document))
+    assert plainly_right(index_pb2.DocumentWrite(delete=index_pb2.DocumentDeletion(name=RIGHT)))
+
+
+def test_the_rest_of_a_request_is_still_checked() -> None:
+    write = index_pb2.DocumentWrite(put=resources_pb2.Document(name=RIGHT))
+    batch = index_pb2.BatchWriteDocumentsRequest(parent="nonsense", writes=[write] * 3, request_id="bad id", mode=77)  # type: ignore[arg-type]  # a number no mode has
+    rest = without_plain(batch, "writes")
+    assert isinstance(rest, index_pb2.BatchWriteDocumentsRequest)
+    assert len(rest.writes) == 1
+    whole = {violation.proto.rule_id for violation in protovalidate.collect_violations(batch)}
+    assert {violation.proto.rule_id for violation in protovalidate.collect_violations(rest)} == whole
+    batch.writes.add().put.name = "wrong"
+    assert without_plain(batch, "writes") is batch
+    empty = index_pb2.BatchWriteDocumentsRequest(parent="tenants/-/collections/default")
+    assert without_plain(empty, "writes") is empty
