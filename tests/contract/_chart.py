@@ -48,11 +48,14 @@ VALUE_SETS: dict[str, Object] = {
         "workers": {
             "reaper": {"args": ["serve", "reaper"], "replicas": 2},
             "worker": {
+                "settings": {"import_folder": "/srv/import"},
+                "volumes": [{"name": "import", "persistentVolumeClaim": {"claimName": "import"}}],
+                "volumeMounts": [{"name": "import", "mountPath": "/srv/import", "readOnly": True}],
                 "keda": {
                     "enabled": True,
                     "prometheusUrl": "http://prometheus:9090",
                     "schedule": [{"timezone": "UTC", "start": "0 6 * * *", "end": "0 20 * * *", "replicas": 6}],
-                }
+                },
             },
         },
         "envoy": {

@@ -118,8 +118,8 @@ def test_the_servers_accept_the_environment_that_the_chart_gives_them(
     authority.write_text("certificate", encoding="utf-8")
     for name in PROGRAMS:
         for entry in container(of_kind(objects, "Deployment")[name])["env"]:
-            value = str(authority) if entry["name"].endswith("_FILE") else entry.get("value", "x" * 64)
-            monkeypatch.setenv(entry["name"], value)
+            mounted = {"FILE": str(authority), "FOLDER": str(tmp_path)}.get(entry["name"].rpartition("_")[2])
+            monkeypatch.setenv(entry["name"], mounted or entry.get("value", "x" * 64))
         settings = Settings()  # type: ignore[call-arg]  # filled from the environment
         assert settings.listen == "0.0.0.0:7300"
 
@@ -191,6 +191,12 @@ def test_a_worker_needs_no_template_of_its_own(tmp_path: Path) -> None:
     assert container(worker)["args"] == ["serve", "reaper"]
     assert "reaper" in of_kind(objects, "PodDisruptionBudget")
     assert "reaper" not in of_kind(objects, "Service")
+
+
+def test_a_folder_can_be_mounted_for_imports(tmp_path: Path) -> None:
+    worker = of_kind(rendered(VALUE_SETS["everything"], tmp_path), "Deployment")["worker"]
+    assert {"name": "import", "mountPath": "/srv/import", "readOnly": True} in container(worker)["volumeMounts"]
+    assert "import" in {volume["name"] for volume in worker["spec"]["template"]["spec"]["volumes"]}
 
 
 def test_an_autoscaler_owns_the_number_of_replicas(tmp_path: Path) -> None:

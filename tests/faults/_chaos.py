@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from pinakes.local import Platform
@@ -35,7 +35,6 @@ class Chaos:
     pause_seconds: float
     """The longest pause."""
     done: Counter[str] = field(default_factory=Counter)
-    _paused: set[int] = field(default_factory=set)
 
     def plan(self) -> list[tuple[str, str]]:
         """Return the faults in their order: every part and every kind is among them as early as can be."""
@@ -60,13 +59,6 @@ class Chaos:
             else:
                 await self._inject(kind, part)
 
-    async def mend(self) -> None:
-        """Let everything run again."""
-        for pid in self._paused:
-            _signal(pid, signal.SIGCONT)
-        self._paused.clear()
-        await asyncio.to_thread(operate, self.platform, "up")
-
     async def _inject(self, kind: str, part: str) -> None:
         if kind == "pause":
             await self._pause(part)
@@ -80,13 +72,11 @@ class Chaos:
 
     async def _pause(self, part: str) -> None:
         """Stop a process for a while where it is: it keeps its sockets and answers nothing."""
-        async with paused(self.platform, part) as pid:
+        with paused(self.platform, part):
             self.done[f"pause {part}"] += 1
-            self._paused.add(pid)
             seconds = self.dice.uniform(0.5, self.pause_seconds)
             await asyncio.sleep(seconds)
             print(f"pause {part}: {seconds:.1f} s")
-        self._paused.discard(pid)
 
 
 def operate(platform: Platform, verb: str, *parts: str) -> None:
@@ -107,15 +97,15 @@ def operate(platform: Platform, verb: str, *parts: str) -> None:
     platform.status()  # reads which processes there are now
 
 
-@asynccontextmanager
-async def paused(platform: Platform, part: str) -> AsyncIterator[int]:
+@contextmanager
+def paused(platform: Platform, part: str) -> Iterator[None]:
     """Keep the process of a part from running."""
-    started = platform.state.processes[part]
-    _signal(started.pid, signal.SIGSTOP)
+    pid = platform.state.processes[part].pid
+    _signal(pid, signal.SIGSTOP)
     try:
-        yield started.pid
+        yield
     finally:
-        _signal(started.pid, signal.SIGCONT)
+        _signal(pid, signal.SIGCONT)
 
 
 def _signal(pid: int, number: int) -> None:

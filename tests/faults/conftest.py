@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,19 @@ def seeds() -> list[int]:
     """Return the seeds to run: `PINAKES_SEED`, else the clock, and in the long form `SEEDS` of them."""
     first = int(os.environ.get("PINAKES_SEED") or time.time())
     return [first + number for number in range(int(os.environ.get("SEEDS") or 1) if LONG else 1)]
+
+
+@pytest.fixture
+def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Give what prints a line also while output is captured: a seed is of use only to those who see it."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(text, flush=True)
+
+    return say
 
 
 @pytest.fixture(scope="session")

@@ -11,24 +11,21 @@ import os
 import secrets
 import signal
 import time
-import urllib.request
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import grpc
 import pytest
 import redis
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from pinakes.core.queue import keys
-from pinakes.v1 import index_pb2, resources_pb2, search_pb2, tenant_pb2
+from pinakes.v1 import index_pb2, resources_pb2, tenant_pb2
+from tests.integration._write_machine import SEARCHABLE, Machine
 from tests.integration._write_model import (
     ACCEPTED,
-    CLOCK_MARGIN,
     CONFLICT,
     CREATED,
     DELETED,
@@ -39,15 +36,11 @@ from tests.integration._write_model import (
     Shelf,
     content_of,
 )  # fmt: skip
-from tests.wire import INDEX, SEARCH, TENANT, Door, Home, home
+from tests.wire import INDEX, TENANT, Door, home
 
 LONG = os.environ.get("PINAKES_TEST_PROFILE") == "long"
 SEED = int(os.environ.get("PINAKES_TEST_SEED", secrets.randbits(32)))
 SECONDS, EXAMPLES, STEPS = (600.0, 10, 60) if LONG else (40.0, 3, 40)
-CACHE_SECONDS = 1.0
-SOON_SECONDS = 30.0
-"""What expires within this time is waited for before it is written, however slow the machine is."""
-
 IDS = st.sampled_from([f"d{number}" for number in range(4)])
 WORDS = ("amber", "basalt", "cobalt")
 CONTENTS = st.builds(
@@ -60,47 +53,15 @@ AGAIN = Content(title="again")
 """Stands for what a document has already."""
 
 FIELDS = st.frozensets(st.sampled_from(["title", "body", "tags"]), min_size=1)
-APPLIED, SEARCHABLE = index_pb2.WRITE_MODE_APPLIED, index_pb2.WRITE_MODE_SEARCHABLE
-QUEUED = index_pb2.WRITE_MODE_ACCEPTED
+APPLIED, QUEUED = index_pb2.WRITE_MODE_APPLIED, index_pb2.WRITE_MODE_ACCEPTED
 AT_ONCE = st.sampled_from([index_pb2.WRITE_MODE_UNSPECIFIED, APPLIED, SEARCHABLE])
 MODES = st.sampled_from([APPLIED, SEARCHABLE, QUEUED, QUEUED])
 ETAGS = st.sampled_from(["", "", "current", "stale"])
 Code = grpc.StatusCode
 
 
-class Writes(RuleBasedStateMachine):
+class Writes(Machine):
     """Writes and reads a few documents of one collection."""
-
-    door: ClassVar[Door]
-    tenant: ClassVar[Home]
-    tenant_uid: ClassVar[str]
-    queue: ClassVar[redis.Redis]
-    engine: ClassVar[str]
-    worker: ClassVar[int]
-    numbers: ClassVar[Iterator[int]]
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        super().__init__()
-        self.collection = f"model-{next(self.numbers)}"
-        self.parent = f"{self.tenant.name}/collections/{self.collection}"
-        self.shelves: dict[str, Shelf] = {}
-        self.said: list[tuple[str, Any, Any]] = []  # identified requests and their answers
-        self.held = False
-        self.unsearched = 0.0  # when something was last written that searches needn't see yet
-
-    @initialize()
-    def begin(self) -> None:
-        request = index_pb2.CreateCollectionRequest(parent=self.tenant.name, collection_id=self.collection)
-        self.door.call(INDEX + "CreateCollection", request, self.tenant.service)
-
-    def teardown(self) -> None:
-        """See once more that all is as the model says, then delete the collection."""
-        self._release()
-        self._drain(self.shelves)
-        self._search("")
-        request = index_pb2.DeleteCollectionRequest(name=self.parent)
-        self.door.call(INDEX + "DeleteCollection", request, self.tenant.service)
 
     # ---- single writes
 
@@ -283,6 +244,18 @@ class Writes(RuleBasedStateMachine):
             assert result.outcome in expected, (result, shelf)
             shelf.resulted(result, content)
 
+    @rule(document_id=IDS, content=CONTENTS, deletion=st.booleans(), mode=AT_ONCE)
+    def overtake(self, document_id: str, content: Content, deletion: bool, mode: index_pb2.WriteMode) -> None:
+        """Delete, or write again what stands, while something else that was accepted before is still on its way."""
+        self._settled(document_id)
+        self.hold()
+        self.accept(document_id, content, identified=False)
+        if deletion:
+            self.delete(document_id, mode, "", missing=True, only=False, identified=False)
+        else:
+            self.batch({document_id: (AGAIN, "")}, mode or APPLIED, only=False, identified=False)
+        self.get(document_id)
+
     # ---- sent again
 
     @precondition(lambda self: self.said)
@@ -378,103 +351,6 @@ class Writes(RuleBasedStateMachine):
     @rule()
     def drain(self) -> None:
         self._drain(self.shelves)
-
-    # ---- how
-
-    def _name(self, document_id: str) -> str:
-        return f"{self.parent}/documents/{document_id}"
-
-    def _shelf(self, document_id: str) -> Shelf:
-        return self.shelves.setdefault(document_id, Shelf())
-
-    def _sure(self, document_id: str) -> Shelf:
-        """Return a document that doesn't expire while something is done to it."""
-        shelf = self._shelf(document_id)
-        if 0 < (left := shelf.expiring + CLOCK_MARGIN) < SOON_SECONDS:
-            time.sleep(left)
-        return shelf
-
-    def _settled(self, document_id: str) -> Shelf:
-        """Return a document of which nothing is under way."""
-        if self._shelf(document_id).pending:
-            self._drain([document_id])
-        return self._sure(document_id)
-
-    def _drain(self, ids: Any) -> None:
-        """Wait until the workers have applied all that was accepted, then see what came of it."""
-        self._release()
-        end = time.monotonic() + 30
-        while self.queue.hexists(keys.DOCUMENTS, self.tenant_uid):
-            assert time.monotonic() < end, "the queue isn't emptied"
-            time.sleep(0.01)
-        for document_id in ids:
-            if self._shelf(document_id).pending:
-                since = time.time()
-                self._shelf(document_id).settle(self._get(document_id), since)
-
-    def _release(self) -> None:
-        if self.held:
-            os.kill(self.worker, signal.SIGCONT)
-            self.held = False
-
-    def _etag(self, shelf: Shelf, kind: str) -> str:
-        old = [etag for etag in shelf.etags if etag != shelf.current.etag]
-        if kind == "current" and shelf.current.content:
-            return shelf.current.etag
-        return "" if not kind else old[-1] if old else "never-was"
-
-    def _unique(self, content: Content) -> Content:
-        return replace(content, body=f"{content.body} n{next(self.numbers)}")
-
-    def _say(self, method: str, request: Any, identified: bool) -> Any:
-        """Send a request, perhaps with an id by which it will be sent again."""
-        if identified and not request.validate_only:
-            request.request_id = secrets.token_hex(8)
-        answer = self.door.call(INDEX + method, request, self.tenant.service)
-        if request.request_id:
-            self.said.append((method, request, answer))
-        return answer
-
-    def _refused(self, method: str, request: Any, code: grpc.StatusCode) -> None:
-        refusal = self.door.refusal(INDEX + method, request, self.tenant.service)
-        assert refusal.code is code, (refusal, request)
-
-    def _wrote(self, mode: index_pb2.WriteMode) -> None:
-        if mode != SEARCHABLE:
-            self.unsearched = time.monotonic()
-
-    def _get(self, document_id: str) -> resources_pb2.Document | None:
-        request = index_pb2.GetDocumentRequest(name=self._name(document_id))
-        try:
-            found: resources_pb2.Document = self.door.call(INDEX + "GetDocument", request, self.tenant.user)
-        except grpc.RpcError as error:
-            assert error.code() is Code.NOT_FOUND, error  # type: ignore[attr-defined]  # a failed call is a call too
-            return None
-        return found
-
-    def _search(self, word: str) -> None:
-        """After SEARCHABLE writes alone a search sees them at once; after others, once the index is refreshed."""
-        if self.unsearched:
-            refresh = urllib.request.Request(f"{self.engine}/pinakes-pool-*/_refresh", method="POST")
-            with urllib.request.urlopen(refresh, timeout=10):
-                pass
-            time.sleep(max(0.0, self.unsearched + CACHE_SECONDS - time.monotonic()))
-            self.unsearched = 0.0
-        unsure = {i for i, shelf in self.shelves.items() if shelf.current.content and shelf.current.content.expires}
-        expected = {
-            i: shelf for i, shelf in self.shelves.items()
-            if i not in unsure and shelf.current.content and word in f"{shelf.current.content.title} {shelf.current.content.body}"
-        }  # fmt: skip
-        request = search_pb2.SearchRequest(parent=self.parent, query=word, page_size=50)
-        request.read_mask.paths.append("*")
-        answer = self.door.call(SEARCH + "Search", request, self.tenant.user)
-        found = [result.document.name.rpartition("/")[2] for result in answer.results]
-        assert len(found) == len(set(found)), "a document is there twice"
-        assert set(found) - unsure == set(expected)
-        for result in answer.results:
-            document_id = result.document.name.rpartition("/")[2]
-            if document_id not in unsure:
-                expected[document_id].read(result.document, time.time())
 
 
 @pytest.mark.timeout(SECONDS + 200)
