@@ -16,6 +16,7 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import empty_pb2
 
 from pinakes.core.platform import Platform as Parts
+from pinakes.core.queue.consumer import Consumer, Lease
 from pinakes.core.queue.entry import changes_of
 from pinakes.core.writing import changes
 from pinakes.core.writing.changes import Change
@@ -246,8 +247,13 @@ async def test_unchanged_content_is_written_while_something_older_may_still_come
         patch.setattr(parts.queue, "partitions", lambda _: (999,))
         await parts.queue.enqueue(scope.owner, packed, 1)
     told = await caller.put("a", "standing", APPLIED)
+    consumer, unread = Consumer(parts.settings), Lease(999, 0)
+    await consumer.take_over(unread)
+    assert await consumer.acknowledge(999, await consumer.read(unread, 10)) == 1
+    await consumer.close()
     assert told["x-pinakes-write-outcome"] == "UPDATED"
     assert int(told["x-pinakes-revision"]) > older
+    assert (await caller.put("a", "standing", APPLIED))["x-pinakes-write-outcome"] == "UNCHANGED"
 
 
 # ---- request ids
