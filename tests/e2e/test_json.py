@@ -127,6 +127,18 @@ def test_a_batch_is_written_and_searched_by_get_and_post(curl: Curl, own: Home) 
     assert by_post["totalSize"] == "1"
 
 
+def test_a_write_says_in_headers_how_far_it_got(curl: Curl, own: Home) -> None:
+    path = f"/v1/{own.document('told')}?update_mask=*&allow_missing=true"
+    first = curl("PATCH", path, {"title": "one"})
+    second = curl("PATCH", f"{path}&mode=WRITE_MODE_ACCEPTED", {"title": "two"})
+    for answer, mode, outcome in ((first, "APPLIED", "CREATED"), (second, "ACCEPTED", "ACCEPTED")):
+        assert (answer.status, answer.headers["x-pinakes-write-mode"]) == (200, mode)
+        assert answer.headers["x-pinakes-write-outcome"] == outcome
+    assert int(second.headers["x-pinakes-revision"]) > int(first.headers["x-pinakes-revision"])
+    undone = curl("POST", f"/v1/{own.document('told')}:undelete", {})
+    assert undone.status == 409
+
+
 def test_pages_follow_each_other(curl: Curl, own: Home) -> None:
     writes = [{"put": {"name": own.document(f"p{number}"), "title": "Paged"}} for number in range(3)]
     curl("POST", f"{DOCUMENTS}:batchWrite", {"writes": writes, "mode": "WRITE_MODE_SEARCHABLE"})

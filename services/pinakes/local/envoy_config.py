@@ -27,7 +27,10 @@ STREAMS = {"/pinakes.v1.IndexService/StreamWriteDocuments": "index"}
 
 LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
 ALLOWED_HEADERS = "authorization,content-type,grpc-timeout,x-grpc-web,x-request-id,x-user-agent"
-EXPOSED_HEADERS = "grpc-message,grpc-status,grpc-status-details-bin,x-request-id"
+EXPOSED_HEADERS = (
+    "grpc-message,grpc-status,grpc-status-details-bin,x-pinakes-revision,x-pinakes-write-mode,x-pinakes-write-outcome,"
+    "x-request-id"
+)
 # HTTP status of Envoy's own answers -> google.rpc.Code, as the JSON body of an error has it.
 ERROR_CODES = {400: 3, 404: 5, 408: 4, 413: 3, 415: 3, 429: 8, 503: 14, 504: 4}
 TYPE = "type.googleapis.com/envoy.extensions.filters"

@@ -47,15 +47,15 @@ class Call:
     number: int = 0
     name: str = ""
     on_backoff: Callable[[Fault], None] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Read the metadata once."""
         self.metadata = dict(self.context.invocation_metadata() or ())
 
-    def trail(self, **more: str) -> None:
-        """Send trailing metadata with the answer, besides the request id; `_` in names becomes `-`."""
-        trailing = {"x-request-id": self.request_id} | {name.replace("_", "-"): value for name, value in more.items()}
-        self.context.set_trailing_metadata(tuple(trailing.items()))
+    def tell(self, **more: str) -> None:
+        """Send headers with the answer, which callers by JSON see too; `_` in names becomes `-`."""
+        self.headers = tuple((name.replace("_", "-"), value) for name, value in more.items())
 
     @property
     def service(self) -> str:

@@ -146,10 +146,12 @@ class Chain(grpc.aio.ServerInterceptor):
                 return answer if isinstance(answer, bytes) else serialize(answer)
 
             answer = await _through(call, self._arounds, serve)
-            if self._gzip_over and len(answer) > self._gzip_over:
+            large = 0 < self._gzip_over < len(answer)
+            if large:
                 context.set_compression(grpc.Compression.Gzip)
-                # grpc.aio takes the setting over only with metadata that are sent by hand.
-                await context.send_initial_metadata(())
+            if large or call.headers:
+                # grpc.aio takes the compression over only with metadata that are sent by hand.
+                await context.send_initial_metadata(call.headers)
             return answer
 
         return run
