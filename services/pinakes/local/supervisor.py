@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +127,15 @@ def stop(owner: Owner, started: Started | None, seconds: float) -> None:
     if any(_runs(target) for target in rest):
         message = f"{owner.part} doesn't end, not even when killed"
         raise LocalError(message, f"Look at process {rest[0].pid}")
+    for target in (*targets, *rest):
+        _reap(target.pid)
+
+
+def _reap(pid: int) -> None:
+    """Take leave of a child. It counts as a zombie when its first thread has ended; only after the last it can be reaped."""
+    if child := _children.pop(pid, None):
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(10.0)
 
 
 def kill(started: Started) -> None:
