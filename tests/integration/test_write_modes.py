@@ -46,7 +46,7 @@ class Caller:
         self.metadata = bearer(tenant.key)
 
     async def put(self, document_id: str, title: str, mode: index_pb2.WriteMode, **more: Any) -> dict[str, str]:
-        """Write a document whole; return what the answer's headers tell."""
+        """Write a document whole; return what the trailing metadata tell."""
         request = index_pb2.UpdateDocumentRequest(
             document=Document(name=self.tenant.document(document_id), title=title),
             allow_missing=True,
@@ -56,7 +56,7 @@ class Caller:
         request.update_mask.paths.append("*")
         call = self.index.UpdateDocument(request, metadata=self.metadata)
         await call
-        return {key: str(value) for key, value in (await call.initial_metadata()) or () if key.startswith("x-pinakes")}
+        return {key: str(value) for key, value in (await call.trailing_metadata()) or () if key.startswith("x-pinakes")}
 
     async def get(self, document_id: str) -> Document | None:
         """Read a document, or None."""

@@ -149,14 +149,15 @@ class _Partition:
         return self._buffer.bytes < READ_AHEAD * self._settings.worker_bulk_bytes
 
     async def _fill(self) -> None:
-        """Wait for entries, and a moment more for others to share their batch: large ones cost the engine less."""
-        found = await self._read(_BLOCK_MS)
-        self._buffer.add(found)
-        documents, until = _documents(found), time.monotonic() + self._settings.worker_bulk_seconds
-        while 0 < documents < self._size.now and self._room and (left := until - time.monotonic()) > 0:
-            found = await self._read(max(1, round(left * 1000)))
-            self._buffer.add(found)
-            documents += _documents(found)
+        """Wait for entries, and a moment more for others to share their batch: large ones cost the engine less.
+
+        One more read, not one for each that comes: every read is written to the queue's disk too.
+        """
+        first = await self._read(_BLOCK_MS)
+        self._buffer.add(first)
+        if first and self._settings.worker_bulk_seconds and _documents(first) < self._size.now:
+            await asyncio.sleep(self._settings.worker_bulk_seconds)
+            self._buffer.add(await self._read(0))
 
     async def _read(self, wait_ms: int) -> list[Delivered]:
         """Read what others left first, then what is new."""

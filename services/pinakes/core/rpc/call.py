@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pinakes.core.tenancy.models import TenantRecord
 
 
+# Envoy sets it on what it has made of JSON.
+_TRANSCODED = "x-envoy-original-path"
+
+
 @dataclass(slots=True)
 class Call:
     """A call: `method` is `/package.Service/Rpc`, `raw` the message as it came, `code` the status once it is known.
@@ -54,8 +58,15 @@ class Call:
         self.metadata = dict(self.context.invocation_metadata() or ())
 
     def tell(self, **more: str) -> None:
-        """Send headers with the answer, which callers by JSON see too; `_` in names becomes `-`."""
-        self.headers = tuple((name.replace("_", "-"), value) for name, value in more.items())
+        """Say something beside the answer, `_` in names becomes `-`: in trailing metadata, and in headers by JSON.
+
+        Headers of their own cost a call 0.4 ms, so only those get them who see no trailers.
+        """
+        told = tuple((name.replace("_", "-"), value) for name, value in more.items())
+        if _TRANSCODED in self.metadata:
+            self.headers = told
+        else:
+            self.context.set_trailing_metadata((("x-request-id", self.request_id), *told))
 
     @property
     def service(self) -> str:

@@ -372,7 +372,7 @@ def _exists(writer: Writer, document_id: str) -> Fault:
 
 
 def _tell(mode: Mode, outcome: int, revision: int) -> None:
-    """Count a write, and tell mode, outcome and revision in headers: the answer is the document itself."""
+    """Count a write, and tell mode, outcome and revision beside the answer, which is the document itself."""
     name = Outcome.Outcome.Name(Outcome.Outcome.ValueType(outcome)).removeprefix("OUTCOME_")
     metrics.WRITES.labels(name.lower()).inc()
     reached = index_pb2.WriteMode.Name(mode or index_pb2.WRITE_MODE_APPLIED).removeprefix("WRITE_MODE_")
