@@ -3,19 +3,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 
 from pinakes.client import AsyncClient, document
-from pinakes.core.engine.documents import compile_document
+from pinakes.core.engine.documents import compile_document, revision_ms
 from pinakes.core.engine.maintenance import GRACE_MS, Maintenance
+from pinakes.core.engine.revisions import SLOT_BITS
 from pinakes.core.engine.scope import Put
+from pinakes.core.faults import Fault, Kind
 from pinakes.core.platform import Platform as Parts
+from pinakes.core.writing.changes import Change
+from pinakes.core.writing.failures import FailedWrites
 from pinakes.local import Platform
+from pinakes.queue.v1 import entry_pb2
 from pinakes.v1 import resources_pb2
-from pinakes.worker.sweeper import sweep
+from pinakes.worker.sweeper import Turn, sweep
 from tests.integration._engine import Direct, direct
-from tests.integration._servers import new_tenant
-from tests.integration._workers import parts
+from tests.integration._servers import SERVING, free_port, new_tenant, open_channel, running, until_health
+from tests.integration._workers import parts, settings_of
 
 __all__ = ["direct", "parts"]
 
@@ -88,3 +95,49 @@ async def test_tombstones_beyond_the_horizon_are_forgotten_and_younger_ones_are_
         assert await scope.get("a") is not None
         await Maintenance(parts.engine).forget_tombstones(days=0.0)
         assert await scope.get("a") is None
+
+
+async def test_a_failed_write_is_given_up_by_when_it_was_accepted_however_often_it_fails(
+    platform: Platform, parts: Parts, direct: Direct
+) -> None:
+    """A retry must never come when the tombstone of a later deletion has been forgotten."""
+    tenant = await new_tenant(platform)
+    scope = await direct.scope(tenant)
+    failures = FailedWrites(parts.engine, parts.settings.tombstone_days)
+    fault = Fault(Kind.INTERNAL, "NOT_INDEXABLE", "x")
+    now, day = parts.revisions.next(), 86_400_000_000 << SLOT_BITS
+    entry = entry_pb2.Entry(tenant_uid=scope.owner.tenant_uid, collection_uid=scope.owner.collection_uid)
+    kept = [(entry, Change(name, now - age * day, b"{}", "h"), fault) for name, age in (("old", 8), ("young", 6))]
+    await failures.keep(kept)
+    assert [record["document_id"] for record in await failures.page(scope.owner, None, 10)] == ["old", "young"]
+    await sweep(parts)
+    (left,) = await failures.page(scope.owner, None, 10)
+    assert left["document_id"] == "young"
+    assert failures.expires_ms(left) < revision_ms(now) + 1.1 * 86_400_000
+
+
+async def test_of_many_workers_one_sweeps_and_another_when_it_is_silent(platform: Platform) -> None:
+    quick = await Parts.open(settings_of(platform, index_prefix="sweeping", sweep_seconds=0.3))
+    try:
+        await quick.prepared.wait()
+        first, second = Turn(quick), Turn(quick)
+        assert sorted(await asyncio.gather(first.taken(), second.taken())) == [False, True]
+        holder, other = (first, second) if await first.taken() else (second, first)
+        assert await holder.taken()
+        assert not await other.taken()
+        await asyncio.sleep(1.0)
+        assert await other.taken()
+        assert not await holder.taken()
+    finally:
+        await quick.close()
+
+
+async def test_a_worker_that_never_found_its_engine_ends_when_it_is_asked_to(
+    platform: Platform, tmp_path: Path
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with running(platform, "worker", tmp_path, PINAKES_OPENSEARCH_URLS=nobody) as worker:
+        async with open_channel(worker.address) as channel:
+            await until_health(channel, SERVING, "liveness")
+        worker.terminate()
+        assert await asyncio.to_thread(worker.wait, 30.0) == 0

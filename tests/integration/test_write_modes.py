@@ -414,7 +414,7 @@ async def test_what_cannot_be_applied_is_listed_retried_and_discarded(
     assert failed.revision == revision
     assert (failed.document.name, failed.document.title) == (caller.tenant.document("bad"), "bad")
     assert failed.status.message
-    assert failed.expire_time.seconds - failed.fail_time.seconds == 7 * 86_400
+    assert failed.expire_time.seconds - failed.accept_time.seconds == 7 * 86_400
 
     names = {"parent": caller.tenant.collection, "names": [failed.name]}
     retried = await caller.index.RetryFailedWrites(

@@ -95,6 +95,16 @@ class Platform:
         """
         return self.prepared.is_set() and (await self.engine.ready() or (queues and await self.queue.ready()))
 
+    async def prepared_or(self, stop: asyncio.Event) -> bool:
+        """Wait until the engine is prepared, and return True; False if `stop` is set before that."""
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self.prepared, stop)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        return not stop.is_set()
+
     async def close(self) -> None:
         """Close everything."""
         if self._preparing:

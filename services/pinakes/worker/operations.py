@@ -57,7 +57,7 @@ class Runner:
         if not self._most:
             await stop.wait()
             return
-        await _first(self._platform.prepared, stop)
+        await self._platform.prepared_or(stop)
         while not stop.is_set():
             self._ended.clear()
             try:

@@ -29,8 +29,8 @@ _log = logger("pinakes.worker")
 
 async def run(platform: Platform, stop: asyncio.Event) -> None:
     """Empty the queue until `stop` is set; then finish what is being applied, and give the partitions back."""
-    await platform.prepared.wait() if not stop.is_set() else None
-    await Partitions(platform).run(stop)
+    if await platform.prepared_or(stop):
+        await Partitions(platform).run(stop)
 
 
 class Partitions:

@@ -1,35 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sweeps up what has run out: expired documents become tombstones, old tombstones and outcomes go for good.
 
-Any worker may do it at any time: each step is idempotent, and a lease in the engine keeps two from doing the same at once.
+Any worker may do it at any time, because each step is idempotent; of many, one does it at a time, so that the engine is asked
+once: a record in the engine says whose turn it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pinakes.core.engine.client import EngineRefusal
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.maintenance import Maintenance
+from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.tenancy.models import ACTIVE, now_ms
 from pinakes.core.writing.failures import FailedWrites
 
 if TYPE_CHECKING:
     from pinakes.core.platform import Platform
 
+_TURN = "sweeper"
+# A failed write that is retried on its last day may wait in the queue for a while.
+MARGIN_DAYS = 1.0
 _log = logger("pinakes.sweeper")
+
+
+class Turn:
+    """Whose turn it is to sweep. A worker that says nothing for three sweeps has lost it."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Begin without it."""
+        self._store = RecordStore(platform.engine, "leases")
+        self._holder = secrets.token_hex(8)
+        self._ms = round(platform.settings.sweep_seconds * 3000)
+
+    async def taken(self) -> bool:
+        """Take or keep the turn; False if it is another's."""
+        stored = await self._store.get(_TURN)
+        if stored is not None and stored.record["holder"] != self._holder and stored.record["until"] > now_ms():
+            return False
+        record = {"holder": self._holder, "until": now_ms() + self._ms}
+        try:
+            if stored is None:
+                await self._store.create(_TURN, "", ACTIVE, record)
+            else:
+                await self._store.replace(stored, "", ACTIVE, record)
+        except Conflict:
+            return False
+        return True
 
 
 async def run(platform: Platform, stop: asyncio.Event) -> None:
     """Sweep every `sweep_seconds` until `stop` is set."""
-    await platform.prepared.wait()
-    settings = platform.settings
+    settings, mine = platform.settings, Turn(platform)
+    await platform.prepared_or(stop)
     while not stop.is_set():
         try:
-            await sweep(platform)
+            if await mine.taken():
+                await sweep(platform)
         except (Fault, EngineRefusal, TimeoutError) as error:
             _log.info("sweeping waits", error=str(error))
         except Exception:
@@ -43,10 +76,12 @@ async def sweep(platform: Platform) -> dict[str, int]:
     """Sweep once, and return how much of each kind was swept."""
     settings = platform.settings
     await platform.revisions.ready()
+    if await _waits(platform):
+        return {"expired": await Maintenance(platform.engine).bury_expired(platform.revisions.next)}
     maintenance = Maintenance(platform.engine)
     done = {
         "expired": await maintenance.bury_expired(platform.revisions.next),
-        "tombstones": await maintenance.forget_tombstones(settings.tombstone_days),
+        "tombstones": await maintenance.forget_tombstones(settings.tombstone_days + MARGIN_DAYS),
         "outcomes": await platform.outcomes.expire(),
         "requests": await platform.requests.expire(settings.outcome_hours),
         "journal": await DeletionJournal(platform.engine).forget(settings.journal_days),
@@ -55,3 +90,14 @@ async def sweep(platform: Platform) -> dict[str, int]:
     if any(done.values()):
         _log.info("swept", **done)
     return done
+
+
+async def _waits(platform: Platform) -> bool:
+    """Tell whether old writes are still queued, because engine or workers were away for long, or may be.
+
+    Until they are applied nothing may go that protects from them.
+    """
+    try:
+        return await platform.queue.waiting_since(now_ms() - round(MARGIN_DAYS * 86_400_000))
+    except Fault:
+        return True

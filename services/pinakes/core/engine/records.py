@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ import orjson
 from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.setup import record_index
 from pinakes.core.faults import unavailable
+from pinakes.core.tenancy.models import now_ms
 
 Json = dict[str, Any]
 FORMAT = 1
@@ -80,11 +81,17 @@ class RecordStore:
                 raise Conflict from None
             raise
 
-    async def put_many(self, records: list[tuple[str, str, str, Json]]) -> None:
-        """Write (id, parent, state, record)s, whatever was there. Raises a fault of kind UNAVAILABLE if one isn't taken."""
+    async def put_many(
+        self, records: list[tuple[str, str, str, Json]], *, changed: Sequence[int] | None = None
+    ) -> None:
+        """Write (id, parent, state, record)s, whatever was there. Raises a fault of kind UNAVAILABLE if one isn't taken.
+
+        `changed` are the times (ms) they count as written at, if not now.
+        """
         lines: list[bytes] = []
-        for rid, parent, state, record in records:
-            lines += (orjson.dumps({"index": {"_id": rid}}), orjson.dumps(_body(rid, parent, state, record)))
+        for (rid, parent, state, record), when in zip(records, changed or [now_ms()] * len(records), strict=True):
+            body = _body(rid, parent, state, record) | {"changed": when}
+            lines += (orjson.dumps({"index": {"_id": rid}}), orjson.dumps(body))
         await self._bulk(lines)
 
     async def delete_many(self, rids: list[str]) -> None:
@@ -153,7 +160,7 @@ class RecordStore:
 
 
 def _body(rid: str, parent: str, state: str, record: Json) -> Json:
-    changed = time.time_ns() // 1_000_000
+    changed = now_ms()
     return {"v": FORMAT, "rid": rid, "parent": parent, "state": state, "changed": changed, "record": record}
 
 

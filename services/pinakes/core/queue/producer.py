@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -183,9 +183,16 @@ class Producer:
         It may be another tenant's: then this becomes false a little later than it could. The time is the queue's own,
         which may differ from this machine's. Raises a fault of kind UNAVAILABLE when the queue doesn't answer.
         """
+        return await self._queued_before(self.partitions(tenant_uid), before_ms)
+
+    async def waiting_since(self, before_ms: int) -> bool:
+        """Tell whether anybody's write that was accepted before a time is still queued. Raises a fault like the others."""
+        return await self._queued_before(range(self._settings.queue_partitions), before_ms)
+
+    async def _queued_before(self, partitions: Iterable[int], before_ms: int) -> bool:
         if self._redis is None:
             return False
-        names = [keys.stream(partition) for partition in self.partitions(tenant_uid)]
+        names = [keys.stream(partition) for partition in partitions]
         oldest = await self._guarded(
             lambda redis: asyncio.gather(*(redis.xrange(name, max=str(before_ms), count=1) for name in names))
         )

@@ -103,19 +103,24 @@ async def serve(service: Service, settings: Settings) -> None:
     _log.info("serving", listen=settings.listen, tls=bool(settings.tls_cert_file))
     watch = asyncio.create_task(_watch_health(health, service, platform), name="health")
     work = asyncio.create_task(service.work(platform, stop), name="work") if service.work else None
+    if work is not None:
+        # Work that breaks ends the process, which would only look healthy without it.
+        work.add_done_callback(lambda _: stop.set())
     try:
         await stop.wait()
     finally:
-        if work is not None:
-            await work
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
-        await _drain(server, health, service.name, platform.drain, settings.drain_seconds)
-        await platform.close()
-        tracing.shutdown()
-        _log.info("stopped")
-        logs.flush()
+        try:
+            if work is not None:
+                await work
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+            await _drain(server, health, service.name, platform.drain, settings.drain_seconds)
+            await platform.close()
+            tracing.shutdown()
+            _log.info("stopped")
+            logs.flush()
 
 
 def make_server(

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pinakes.core.engine.documents import revision_ms
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.tenancy.models import now_ms
 from pinakes.core.writing.changes import Change
@@ -30,13 +31,17 @@ class FailedWrites:
     """The failed writes of all collections. Ids grow with the revisions, so lists are oldest first."""
 
     def __init__(self, engine: Engine, days: float) -> None:
-        """Keep them for `days`: no longer than deletions are remembered, or a retry could bring a document back."""
+        """Keep them for `days` after they were accepted, however often they are retried.
+
+        No longer than deletions are remembered, or a retry could bring a document back.
+        """
         self._store = RecordStore(engine, "failures")
         self._ms = round(days * 86_400_000)
 
     async def keep(self, failed: Sequence[tuple[entry_pb2.Entry, Change, Fault]]) -> None:
         """Keep writes with the faults they failed by. Raises a fault of kind UNAVAILABLE."""
-        await self._store.put_many([_row(entry, change, fault) for entry, change, fault in failed])
+        rows = [_row(entry, change, fault) for entry, change, fault in failed]
+        await self._store.put_many(rows, changed=[revision_ms(change.revision) for _, change, _ in failed])
 
     async def keep_unreadable(self, tenant_uid: str, data: bytes) -> None:
         """Keep an entry that can't be read, for the platform's operators. Raises a fault of kind UNAVAILABLE."""
@@ -47,8 +52,7 @@ class FailedWrites:
     async def page(self, owner: Owner, after: str | None, size: int) -> list[Json]:
         """Return up to `size` failed writes of a collection, those after an id."""
         rid = None if after is None else _rid(owner, after)
-        found = await self._store.page(_parent(owner), (FAILED,), rid, size)
-        return [record for record in found if record["failed_ms"] >= now_ms() - self._ms]
+        return await self._store.page(_parent(owner), (FAILED,), rid, size)
 
     async def get_many(self, owner: Owner, ids: Sequence[str]) -> list[Json]:
         """Return those of the failed writes that are there."""
@@ -61,7 +65,7 @@ class FailedWrites:
 
     def expires_ms(self, record: Json) -> int:
         """Return when a failed write is given up."""
-        return int(record["failed_ms"]) + self._ms
+        return revision_ms(record["revision"]) + self._ms
 
     async def expire(self) -> int:
         """Give up old failed writes, and return how many there were."""
@@ -85,7 +89,6 @@ def _row(entry: entry_pb2.Entry, change: Change, fault: Fault) -> tuple[str, str
         "retries": change.retries,
         "reason": fault.reason,
         "message": fault.message,
-        "accepted_ms": entry.accepted_ms,
         "failed_ms": now_ms(),
     }
     parent = f"{entry.tenant_uid}/{entry.collection_uid}"

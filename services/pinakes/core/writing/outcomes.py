@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from pinakes.core.engine.documents import revision_ms
 from pinakes.core.engine.records import RecordStore
-from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS
 from pinakes.core.faults import not_found
 from pinakes.core.tenancy.models import now_ms
 from pinakes.queue.v1 import entry_pb2
@@ -57,7 +57,7 @@ class Outcomes:
         found = _OPERATION.fullmatch(operation_id)
         if found is None or operation_id != self.operation_id(tenant.uid, int(found[1], 16), int(found[2])):
             raise not_found("pinakes/Operation", name)
-        accepted_ms = ((int(found[1], 16) >> SLOT_BITS) + EPOCH_US) // 1000
+        accepted_ms = revision_ms(int(found[1], 16))
         if accepted_ms < now_ms() - self._ms:
             raise not_found("pinakes/Operation", name)
         records = await self._store.get_many([f"{operation_id}.{part}" for part in range(int(found[2]))])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from pinakes.core.engine.documents import revision_ms
 from pinakes.core.faults import invalid
 from pinakes.core.query.pages import page_size
 from pinakes.core.rpc import names
@@ -101,7 +102,7 @@ def _message(record: Json, writer: Writer) -> failures_pb2.FailedWrite:
         message.document.CopyFrom(writer.message(source))
     else:
         message.document.name = owner.name(record["document_id"])
-    message.accept_time.FromMilliseconds(record["accepted_ms"])
+    message.accept_time.FromMilliseconds(revision_ms(record["revision"]))
     message.fail_time.FromMilliseconds(record["failed_ms"])
     message.expire_time.FromMilliseconds(_store(writer).expires_ms(record))
     return message
