@@ -13,8 +13,8 @@ import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
-from pinakes.core.cache.connection import connect
 from pinakes.core.cache.responses import ResponseCache, cache_key, generation_key
+from pinakes.core.redis import connect
 from pinakes.core.resilience.breaker import Breaker
 from tests.integration._redis import RedisServer, redis_server, redis_url
 

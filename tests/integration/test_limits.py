@@ -9,9 +9,9 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from pinakes.core.cache.connection import connect
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.limits.rate import TenantLimiter
+from pinakes.core.redis import connect
 from pinakes.core.resilience.breaker import Breaker
 from tests.integration._redis import RedisServer, redis_server, redis_url
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 
 import uuid
 
-from google.longrunning import operations_pb2
-from google.protobuf.message import Message
-
 from pinakes.client import _names
 from pinakes.client._calls import Calls
-from pinakes.client._operations import Operation, as_operation
+from pinakes.client._operations import Operation, ask_operation
 from pinakes.v1 import operations_pb2 as verbs_pb2
 
 _COMPRESSIONS = {
@@ -53,7 +50,7 @@ class MovementCalls(Calls):
             compression=_compression(compression),
             request_id=request_id or uuid.uuid4().hex,
         )
-        return await self._begin("IndexService/ImportDocuments", request, timeout)
+        return await ask_operation(self._channel, "IndexService/ImportDocuments", request, timeout)
 
     async def export_documents(
         self,
@@ -87,10 +84,7 @@ class MovementCalls(Calls):
             compression=_compression(compression),
             request_id=request_id or uuid.uuid4().hex,
         )
-        return await self._begin("IndexService/ExportDocuments", request, timeout)
-
-    async def _begin(self, method: str, request: Message, timeout: float | None) -> Operation:
-        return as_operation(await self._channel.call(method, request, operations_pb2.Operation, timeout))
+        return await ask_operation(self._channel, "IndexService/ExportDocuments", request, timeout)
 
 
 def _compression(name: str) -> verbs_pb2.Compression:

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from pinakes.client import _names
 from pinakes.client._calls import LARGEST_PAGE, Calls, paged
+from pinakes.client._channel import Channel
 from pinakes.client._errors import PinakesError, Unavailable, from_status
 from pinakes.client._pages import Pages
 from pinakes.v1 import index_pb2
@@ -198,7 +199,12 @@ class OperationCalls(Calls):
                 return found
 
     async def _start(self, method: str, request: Message, timeout: float | None) -> Operation:
-        return as_operation(await self._channel.call(method, request, operations_pb2.Operation, timeout))
+        return await ask_operation(self._channel, method, request, timeout)
+
+
+async def ask_operation(channel: Channel, method: str, request: Message, timeout: float | None) -> Operation:
+    """Make a call that answers with an operation."""
+    return as_operation(await channel.call(method, request, operations_pb2.Operation, timeout))
 
 
 def _duration(seconds: float) -> Duration:

@@ -21,6 +21,7 @@ from pinakes.core.storage.objects import Storage
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import Directory
 from pinakes.core.tenancy.etags import Etags
+from pinakes.core.writing.failures import FailedWrites
 from pinakes.core.writing.outcomes import Outcomes
 from pinakes.core.writing.requests import Requests
 
@@ -55,6 +56,7 @@ class Platform:
     queue: Producer
     requests: Requests
     outcomes: Outcomes
+    failures: FailedWrites
     page_tokens: PageTokens
     storage: Storage
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,8 +82,9 @@ class Platform:
             revisions=revisions,
             etags=etags,
             queue=queue,
-            requests=Requests(engine, revisions, queue),
+            requests=Requests(engine, revisions, queue, settings.outcome_hours),
             outcomes=Outcomes(engine, etags, settings.outcome_hours),
+            failures=FailedWrites(engine, settings.tombstone_days),
             page_tokens=PageTokens(secret),
             storage=Storage(settings),
         )

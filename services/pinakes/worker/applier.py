@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +18,8 @@ from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.queue.entry import FORMAT, changes_of
 from pinakes.core.telemetry import metrics, tracing
 from pinakes.core.telemetry.logs import logger
-from pinakes.core.writing.apply import Applied, apply
+from pinakes.core.writing.apply import Applied, apply, count
 from pinakes.core.writing.changes import Change, recompiled
-from pinakes.core.writing.failures import FailedWrites
 from pinakes.v1 import index_pb2
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ Outcome = index_pb2.WriteResult
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 _PASSING = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE, Kind.CONFLICT})
 _log = logger("pinakes.worker")
-_TOLD = {number: name.removeprefix("OUTCOME_").lower() for name, number in Outcome.Outcome.items()}
 
 
 @dataclass(slots=True)
@@ -56,7 +53,6 @@ class Applier:
         self._platform = platform
         self._consumer = consumer
         self._size = size
-        self._failures = FailedWrites(platform.engine, platform.settings.tombstone_days)
 
     async def run(self, batch: Sequence[Delivered]) -> list[Delivered]:
         """Apply all writes of a batch, keep the outcomes that are asked for, and return the entries that are finished.
@@ -75,7 +71,7 @@ class Applier:
         unreadable = [item for item in batch if item.entry is None]
         for item in unreadable:
             metrics.FAILED_WRITES.labels("UNREADABLE").inc()
-            await self._again(partial(self._failures.keep_unreadable, item.tenant_uid, item.data))
+            await self._again(partial(self._platform.failures.keep_unreadable, item.tenant_uid, item.data))
         # Entries of a newer format stay pending: a worker that knows it takes them over.
         return [*known, *unreadable]
 
@@ -155,7 +151,7 @@ class Applier:
         for tenant_uid in {entry.tenant_uid for entry, _, _ in failed}:
             # First, so that nothing newer is taken for unchanged while the older write can still be retried.
             await self._consumer.mark_failed(tenant_uid, self._platform.settings.tombstone_days * 86_400)
-        await self._again(lambda: self._failures.keep(failed))
+        await self._again(lambda: self._platform.failures.keep(failed))
         for _, _, fault in failed:
             metrics.FAILED_WRITES.labels(fault.reason).inc()
 
@@ -186,9 +182,7 @@ class Applier:
         now = time.time()
         for item in items:
             metrics.QUEUE_LAG.observe(max(0.0, now - _entry(item).accepted_ms / 1000))
-        outcomes = Counter(w.result.outcome for item in items for w in work[item.entry_id] if w.result is not None)
-        for outcome, count in outcomes.items():
-            metrics.WRITES.labels(_TOLD[outcome]).inc(count)
+        count(w.result for item in items for w in work[item.entry_id])
 
 
 def _passes(error: BaseException) -> bool:

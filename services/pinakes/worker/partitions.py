@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pinakes.core.queue.connection import FAILURES
 from pinakes.core.queue.consumer import Consumer, Delivered, Lease
+from pinakes.core.redis import FAILURES
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
 from pinakes.worker.applier import Applier

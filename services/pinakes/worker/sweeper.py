@@ -19,7 +19,6 @@ from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import ACTIVE, now_ms
-from pinakes.core.writing.failures import FailedWrites
 
 if TYPE_CHECKING:
     from pinakes.core.platform import Platform
@@ -83,9 +82,9 @@ async def sweep(platform: Platform) -> dict[str, int]:
         "expired": await maintenance.bury_expired(platform.revisions.next),
         "tombstones": await maintenance.forget_tombstones(settings.tombstone_days + MARGIN_DAYS),
         "outcomes": await platform.outcomes.expire(),
-        "requests": await platform.requests.expire(settings.outcome_hours),
+        "requests": await platform.requests.expire(),
         "journal": await DeletionJournal(platform.engine).forget(settings.journal_days),
-        "failures": await FailedWrites(platform.engine, settings.tombstone_days).expire(),
+        "failures": await platform.failures.expire(),
     }
     if any(done.values()):
         _log.info("swept", **done)

@@ -13,8 +13,8 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from pinakes.core.cache.connection import FAILURES, SECONDS, connect, is_busy
 from pinakes.core.faults import Fault
+from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, is_busy
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics
 
@@ -122,7 +122,7 @@ class ResponseCache:
         self._storing: set[asyncio.Task[None]] = set()
 
     @classmethod
-    def open(cls, url: str, seconds: float, timeout: float = SECONDS) -> ResponseCache:
+    def open(cls, url: str, seconds: float, timeout: float = CACHE_SECONDS) -> ResponseCache:
         """Make a cache of the Redis at `url`; an empty URL or a lifetime of 0 makes one that is off.
 
         It connects at the first look-up; a step that takes longer than `timeout` seconds is a miss.

@@ -22,6 +22,9 @@ BYTES = 8 << 20
 LINES = 2000
 # Two: the engine works on one while the next is put together; more only wait in the engine's own queue.
 AT_ONCE = 2
+BUSY = frozenset({429, 502, 503, 504})
+"""Statuses by which the engine or what is before it says that the same may succeed later."""
+
 # Nothing else of an item is looked at, and unfiltered answers are ten times as long.
 FILTER = "items.*.status,items.*.result,items.*.error.type,items.*.error.reason"
 
@@ -52,7 +55,7 @@ class Item:
     @property
     def busy(self) -> bool:
         """Whether the engine had no room; the same line may succeed later."""
-        return self.status in {429, 502, 503, 504}
+        return self.status in BUSY
 
 
 Send = Callable[[bytes, bool], Awaitable[Json]]

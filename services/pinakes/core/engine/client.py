@@ -12,7 +12,7 @@ from opensearchpy.exceptions import ConnectionError as EngineConnectionError
 from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.serializer import JSONSerializer
 
-from pinakes.core.engine.bulk import FILTER, BulkWriter
+from pinakes.core.engine.bulk import BUSY, FILTER, BulkWriter
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pinakes.core.settings import Settings
 
 Json = dict[str, Any]
-_BUSY = {429, 502, 503, 504}
 _log = logger("pinakes.engine")
 
 
@@ -46,7 +45,7 @@ def classify(error: BaseException) -> Verdict:
         return Verdict.RETRY
     if isinstance(error, TransportError):
         status = error.status_code
-        if status in _BUSY:
+        if status in BUSY:
             return Verdict.RETRY
         return Verdict.REFUSED if isinstance(status, int) and status < 500 else Verdict.FAILURE
     return Verdict.FAILURE

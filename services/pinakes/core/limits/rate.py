@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
-from pinakes.core.cache.connection import FAILURES, SECONDS, connect, is_busy
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.limits.bucket import Bucket
+from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, is_busy
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics
 
@@ -78,7 +78,7 @@ class TenantLimiter:
         self._shares: OrderedDict[str, _Share] = OrderedDict()
 
     @classmethod
-    def open(cls, url: str, default_rate: float, timeout: float = SECONDS) -> TenantLimiter:
+    def open(cls, url: str, default_rate: float, timeout: float = CACHE_SECONDS) -> TenantLimiter:
         """Make a limiter of the Redis at `url`, or of this process alone when the URL is empty."""
         return cls(connect(url, timeout) if url else None, default_rate)
 

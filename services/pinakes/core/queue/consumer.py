@@ -18,8 +18,9 @@ from google.protobuf.message import DecodeError
 from redis.exceptions import ResponseError
 
 from pinakes.core.queue import keys, scripts
-from pinakes.core.queue.connection import SECONDS, connect
 from pinakes.core.queue.entry import FORMAT
+from pinakes.core.queue.producer import CONNECTIONS, SECONDS
+from pinakes.core.redis import connect
 from pinakes.queue.v1 import entry_pb2
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Lease:
 
 
 class Consumer:
-    """The queue as one worker sees it. Every method raises what Redis raises (`connection.FAILURES`)."""
+    """The queue as one worker sees it. Every method raises what Redis raises (`core.redis.FAILURES`)."""
 
     def __init__(self, settings: Settings, worker: str = "") -> None:
         """Prepare; it connects at the first call."""
@@ -65,7 +66,7 @@ class Consumer:
         self._partitions = settings.queue_partitions
         self._lease_ms = round(settings.queue_lease_seconds * 1000)
         # A blocked read for each partition, and some to spare.
-        self._redis = connect(settings.queue_url, settings.queue_partitions * 2 + 16, SECONDS)
+        self._redis = connect(settings.queue_url, SECONDS, settings.queue_partitions * 2 + CONNECTIONS)
         register = self._redis.register_script
         self._acknowledge, self._lease = register(scripts.ACKNOWLEDGE), register(scripts.LEASE)
         self._extend, self._release = register(scripts.EXTEND), register(scripts.RELEASE)

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.queue import entry as entries
 from pinakes.core.queue import keys, scripts
-from pinakes.core.queue.connection import FAILURES, SECONDS, connect, is_full
+from pinakes.core.redis import FAILURES, connect, is_full
 from pinakes.core.resilience import deadline
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics, tracing
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 WHAT = "the write queue"
 _log = logger("pinakes.queue")
 DAY_SECONDS = 86_400
+CONNECTIONS = 64
+SECONDS = 3.0
+"""Time one command has: an fsync of a busy disk can take a while."""
+
 _DEFAULT_MEMORY = 1 << 30
 _MEMORY_SECONDS = 1.0
 _BACKOFF = {"tenant": 1.0, "all": 2.0, "age": 5.0, "memory": 2.0}
@@ -70,10 +74,10 @@ class Producer:
     def __init__(self, settings: Settings) -> None:
         """Prepare; it connects at the first write."""
         self._settings = settings
-        self._redis: Redis | None = connect(settings.queue_url) if settings.queue_url else None
+        self._redis: Redis | None = connect(settings.queue_url, SECONDS, CONNECTIONS) if settings.queue_url else None
         # Shorter than elsewhere: nothing else can do what the queue does, and it comes back within seconds.
         self._breaker = Breaker(WHAT, open_seconds=5.0)
-        self._enqueue = self._redis.register_script(scripts.ENQUEUE) if self._redis is not None else None
+        self._script: Any = self._redis.register_script(scripts.ENQUEUE) if self._redis is not None else None
         self._memory = (_DEFAULT_MEMORY, 0)
         self._memory_until = 0.0
         self._clock_ms = 0
@@ -231,10 +235,6 @@ class Producer:
         with tracing.span("queue enqueue"):
             answer: list[bytes] = await self._guarded(enqueue)
         return answer
-
-    @property
-    def _script(self) -> Any:
-        return self._enqueue
 
     def _until_ms(self) -> int:
         """Return until when the caller waits for what is sent now, by Redis's clock."""

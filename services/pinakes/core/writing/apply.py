@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import orjson
 from pinakes.core.engine.documents import tombstone
 from pinakes.core.engine.scope import Found, PackedPut, Put, TenantScope
 from pinakes.core.faults import Fault, Kind, unavailable
+from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import now_ms
 from pinakes.core.writing.changes import Change, created_at
@@ -19,6 +21,7 @@ from pinakes.v1 import index_pb2
 
 Json = dict[str, Any]
 Outcome = index_pb2.WriteResult
+_NAMES = {number: name.removeprefix("OUTCOME_") for name, number in Outcome.Outcome.items()}
 # What a write must know of the document it replaces; a deletion needs all of it, to keep for an undelete.
 _SEEN = ("hash", "create_time", "update_time")
 # A document older than this has been refreshed: searches see it.
@@ -38,6 +41,17 @@ class Applied:
     content_hash: str = ""
     fault: Fault | None = None
     busy: bool = False
+
+
+def count(applied: Iterable[Applied | None]) -> None:
+    """Count outcomes in the metrics."""
+    for outcome, times in Counter(one.outcome for one in applied if one is not None).items():
+        metrics.WRITES.labels(outcome_name(outcome).lower()).inc(times)
+
+
+def outcome_name(outcome: index_pb2.WriteResult.Outcome) -> str:
+    """Return how an outcome is called, without its prefix."""
+    return _NAMES[outcome]
 
 
 async def apply(

@@ -33,6 +33,7 @@ M = TypeVar("M", bound=Message)
 # After these nobody knows what was done: the claim stays, and the next attempt goes on at its revisions.
 _UNKNOWN = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
 _HOLD_MS = 60_000
+_DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,9 @@ class Attempt:
 class Requests:
     """Request ids of writes that don't go through the queue. Those that do are claimed there."""
 
-    def __init__(self, engine: Engine, revisions: RevisionSource, queue: Producer) -> None:
-        """Keep them in the engine. The `queue` knows those of accepted writes."""
+    def __init__(self, engine: Engine, revisions: RevisionSource, queue: Producer, hours: float) -> None:
+        """Keep them in the engine for `hours`. The `queue` knows those of accepted writes."""
+        self._ms = round(hours * 3_600_000)
         self._store = RecordStore(engine, "requests", listed=False)
         self._revisions = revisions
         self._queue = queue
@@ -82,7 +84,7 @@ class Requests:
         except Fault:
             accepted = None  # while the queue is away that can't be known
         if accepted is not None:
-            check_digest(accepted[: len(digest)].decode(), digest)
+            recalled(accepted, request)
         claim = await self._claim(_rid(tenant_uid, request_id), digest, count)
         if "answer" in claim.record:
             return answer.FromString(zlib.decompress(base64.b64decode(claim.record["answer"])))
@@ -112,9 +114,9 @@ class Requests:
         if stored is not None:
             check_digest(stored.record["digest"], "")
 
-    async def expire(self, hours: float) -> int:
+    async def expire(self) -> int:
         """Forget old request ids, and return how many there were."""
-        return await self._store.delete_older(now_ms() - round(hours * 3_600_000))
+        return await self._store.delete_older(now_ms() - self._ms)
 
     async def _claim(self, rid: str, digest: str, count: int) -> Stored:
         """Return the claim of a request: a new one, one that was given up or abandoned, or one with its answer."""
@@ -147,10 +149,21 @@ class Requests:
             pass  # it runs out by itself
 
 
+def remembered(request: Message, answer: Message) -> bytes:
+    """Return what the queue remembers of an accepted request: its digest and its answer."""
+    return payload_digest(request).encode() + answer.SerializeToString()
+
+
+def recalled(kept: bytes, request: Message) -> bytes:
+    """Return the answer in what the queue remembers. Raises a fault of kind INVALID if it was another request's."""
+    check_digest(kept[:_DIGEST].decode(), payload_digest(request))
+    return kept[_DIGEST:]
+
+
 def payload_digest(request: Message) -> str:
     """Return the digest of a request, by which another one under the same id is known."""
     data = request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
-    return hashlib.sha256(data).hexdigest()[:32]
+    return hashlib.sha256(data).hexdigest()[:_DIGEST]
 
 
 def check_digest(known: str, given: str) -> None:

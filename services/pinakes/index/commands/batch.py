@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pinakes.core.faults import Violation, invalid
-from pinakes.core.queue.producer import Claim
-from pinakes.core.writing.requests import Attempt, check_digest, payload_digest
+from pinakes.core.writing.requests import Attempt, recalled
 from pinakes.index.commands.items import answer_of, write_items
 from pinakes.index.commands.write import Writer
 from pinakes.v1 import index_pb2
@@ -15,7 +14,6 @@ from pinakes.v1 import index_pb2
 Request = index_pb2.BatchWriteDocumentsRequest
 Response = index_pb2.BatchWriteDocumentsResponse
 Outcome = index_pb2.WriteResult
-_DIGEST = 32
 
 
 async def write(request: Request, writer: Writer, bad: Mapping[int, tuple[Violation, ...]]) -> Response:
@@ -48,13 +46,10 @@ def _check_size(request: Request, writer: Writer) -> None:
 
 async def _accept(request: Request, writer: Writer, bad: Mapping[int, tuple[Violation, ...]]) -> Response:
     """Queue a batch; one with a known request id is answered as it was."""
-    claim = None
     if request.request_id:
         await writer.platform.requests.check_unused(writer.scope.owner.tenant_uid, request.request_id)
-        claim = Claim(request.request_id, payload_digest(request).encode())
     mode = index_pb2.WRITE_MODE_ACCEPTED
-    items = await write_items(request.writes, bad, writer, mode, claim=claim, track=True)
-    if items.kept is not None and claim is not None:
-        check_digest(items.kept[:_DIGEST].decode(), claim.value.decode())
-        return Response.FromString(items.kept[_DIGEST:])
+    items = await write_items(request.writes, bad, writer, mode, once=request, track=True)
+    if items.kept is not None:
+        return Response.FromString(recalled(items.kept, request))
     return answer_of(items, writer.platform.etags)

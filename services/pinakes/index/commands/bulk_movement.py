@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from google.longrunning import operations_pb2
 
+from pinakes.core.operations.pages import condition_of
 from pinakes.core.operations.start import Asked
-from pinakes.core.query.filter import parse_filter
-from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope
 from pinakes.core.storage import uris
@@ -53,8 +52,7 @@ async def export_documents(
     """Start an export of the documents that the caller may read."""
     asked = await _asked("export", request, call, platform)
     location = uris.parse(request.destination_uri, "destination_uri")
-    if request.filter.strip():
-        compile_filter(parse_filter(request.filter, platform.settings.limits), asked.collection.schema())
+    condition_of(request.filter, asked.collection, platform.settings.limits)  # one that is wrong is told at once
     if (earlier := await asked.repeated()) is not None:
         return earlier
     await platform.storage.check_writable(location, call.tenant.tenant_id)

@@ -13,7 +13,7 @@ from pinakes.core.faults import invalid
 from pinakes.core.query.pages import page_size
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import DOMAIN
-from pinakes.core.writing.failures import FailedWrites, change_of
+from pinakes.core.writing.failures import change_of
 from pinakes.v1 import failures_pb2
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def list_failed(
     platform, owner = writer.platform, writer.scope.owner
     size = page_size(request.page_size, platform.settings.limits)
     after = platform.page_tokens.read(request, owner.tenant_uid)
-    found = await _store(writer).page(owner, after[0] if after else None, size + 1)
+    found = await writer.platform.failures.page(owner, after[0] if after else None, size + 1)
     answer = failures_pb2.ListFailedWritesResponse(failed_writes=[_message(record, writer) for record in found[:size]])
     if len(found) > size:
         answer.next_page_token = platform.page_tokens.make(request, owner.tenant_uid, [found[size - 1]["id"]])
@@ -48,7 +48,7 @@ async def retry(
         changes = [(place, change_of(record)) for place, record in enumerate(records)]
         queue, owner = writer.platform.queue, writer.scope.owner
         await queue.enqueue(owner, queue.parts(owner, changes, _COMPILED_ONCE), len(changes))
-        await _store(writer).delete(owner, [record["id"] for record in records])
+        await writer.platform.failures.delete(owner, [record["id"] for record in records])
         count += len(records)
     return failures_pb2.RetryFailedWritesResponse(count=count)
 
@@ -59,14 +59,14 @@ async def discard(
     """Delete failed writes."""
     count = 0
     async for records in _batches(request, writer):
-        await _store(writer).delete(writer.scope.owner, [record["id"] for record in records])
+        await writer.platform.failures.delete(writer.scope.owner, [record["id"] for record in records])
         count += len(records)
     return failures_pb2.DiscardFailedWritesResponse(count=count)
 
 
 async def _batches(request: Any, writer: Writer) -> Any:
     """Yield the failed writes that a request means, some at a time."""
-    owner, store = writer.scope.owner, _store(writer)
+    owner, store = writer.scope.owner, writer.platform.failures
     if request.all == bool(request.names):
         text = "name the failed writes, or set all; one of the two"
         raise invalid("names" if request.names else "all", text)
@@ -104,9 +104,5 @@ def _message(record: Json, writer: Writer) -> failures_pb2.FailedWrite:
         message.document.name = owner.name(record["document_id"])
     message.accept_time.FromMilliseconds(revision_ms(record["revision"]))
     message.fail_time.FromMilliseconds(record["failed_ms"])
-    message.expire_time.FromMilliseconds(_store(writer).expires_ms(record))
+    message.expire_time.FromMilliseconds(writer.platform.failures.expires_ms(record))
     return message
-
-
-def _store(writer: Writer) -> FailedWrites:
-    return FailedWrites(writer.platform.engine, writer.platform.settings.tombstone_days)

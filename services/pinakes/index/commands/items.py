@@ -14,17 +14,15 @@ from pinakes.core.faults import Fault, Kind, Violation, invalid
 from pinakes.core.queue.producer import Claim, StreamPosition
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import status_of
-from pinakes.core.telemetry import metrics
 from pinakes.core.tenancy.etags import Etags
-from pinakes.core.writing.apply import Applied, apply
+from pinakes.core.writing.apply import Applied, apply, count
 from pinakes.core.writing.changes import Change
-from pinakes.core.writing.requests import Attempt
-from pinakes.index.commands.conditional import Conditional, write_conditional
+from pinakes.core.writing.conditional import Conditional, write_conditional
+from pinakes.core.writing.requests import Attempt, remembered
 from pinakes.index.commands.write import Writer, refuse_conditional
 from pinakes.v1 import index_pb2
 
 Outcome = index_pb2.WriteResult
-_TOLD = {number: name.removeprefix("OUTCOME_").lower() for name, number in Outcome.Outcome.items()}
 _UNSAID = Outcome.OUTCOME_UNSPECIFIED
 _EMPTY = Applied(_UNSAID)
 
@@ -68,14 +66,14 @@ async def write_items(  # the knobs of a batch and of a stream
     *,
     validate_only: bool = False,
     attempt: Attempt | None = None,
-    claim: Claim | None = None,
+    once: index_pb2.BatchWriteDocumentsRequest | None = None,
     position: StreamPosition | None = None,
     track: bool = False,
 ) -> Items:
     """Write in a mode, at an attempt's revisions, and return what became of each write, in order.
 
-    In mode ACCEPTED: `claim` and `position` are taken together with the queueing, and with `track` an operation will tell
-    the outcomes. Faults of the whole leave nothing written that was answered.
+    In mode ACCEPTED: the request id of `once` and `position` are claimed together with the queueing, and with `track` an
+    operation will tell the outcomes. Faults of the whole leave nothing written that was answered.
     """
     items = Items([_name(write) for write in writes], [_EMPTY] * len(writes), mode)
     good = _checked(writes, items, writer, bad)
@@ -84,7 +82,7 @@ async def write_items(  # the knobs of a batch and of a stream
     attempt = attempt or Attempt(writer.platform.revisions.take(len(writes)))
     plain, conditional = _compiled(good, writer, attempt)
     if mode == index_pb2.WRITE_MODE_ACCEPTED:
-        await _accept(items, plain, writer, attempt.first, claim, position, track=track)
+        await _accept(items, plain, writer, attempt.first, once, position, track=track)
     else:
         searchable = mode == index_pb2.WRITE_MODE_SEARCHABLE
         await asyncio.gather(
@@ -93,8 +91,7 @@ async def write_items(  # the knobs of a batch and of a stream
         )
         await writer.acknowledge(searchable=searchable)
     if not items.repeated:
-        for outcome, count in Counter(applied.outcome for applied in items.outcomes).items():
-            metrics.WRITES.labels(_TOLD[outcome]).inc(count)
+        count(items.outcomes)
     return items
 
 
@@ -193,7 +190,7 @@ async def _apply(plain: list[tuple[int, Change]], items: Items, writer: Writer, 
 
 
 async def _bound(conditional: list[Conditional], items: Items, writer: Writer, *, searchable: bool) -> None:
-    outcomes = await write_conditional(conditional, writer, searchable=searchable)
+    outcomes = await write_conditional(conditional, writer.scope, writer.schema, writer.platform, searchable=searchable)
     for item, outcome in zip(conditional, outcomes, strict=True):
         items.outcomes[item.place] = outcome
 
@@ -206,7 +203,7 @@ async def _accept(  # the parts of one queueing
     plain: list[tuple[int, Change]],
     writer: Writer,
     first: int,
-    claim: Claim | None,
+    once: index_pb2.BatchWriteDocumentsRequest | None,
     position: StreamPosition | None,
     *,
     track: bool,
@@ -218,8 +215,9 @@ async def _accept(  # the parts of one queueing
     parts = platform.queue.parts(owner, plain, writer.collection.version)
     operation = platform.outcomes.operation_id(owner.tenant_uid, first, len(parts)) if track and parts else ""
     items.operation = names.operation(owner.tenant_id, operation) if operation else ""
-    if claim is not None:
-        claim = Claim(claim.request_id, claim.value + answer_of(items, platform.etags).SerializeToString())
+    claim = None
+    if once is not None and once.request_id:
+        claim = Claim(once.request_id, remembered(once, answer_of(items, platform.etags)))
     done = await platform.queue.enqueue(owner, parts, len(plain), operation=operation, claim=claim, position=position)
     items.repeated, items.kept = done.repeated, done.seen
 

@@ -27,11 +27,11 @@ from pinakes.core.faults import Fault, Kind, concurrent_change, etag_mismatch, i
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.queue.producer import Claim
 from pinakes.core.rpc import call as calls
-from pinakes.core.telemetry import metrics
 from pinakes.core.writing import changes
-from pinakes.core.writing.apply import Applied, apply
+from pinakes.core.writing.apply import Applied, apply, count, outcome_name
 from pinakes.core.writing.changes import Change
-from pinakes.core.writing.requests import Attempt, check_digest, payload_digest
+from pinakes.core.writing.conditional import matches
+from pinakes.core.writing.requests import Attempt, recalled, remembered
 from pinakes.v1 import index_pb2, resources_pb2
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ Outcome = index_pb2.WriteResult
 CHANGEABLE = frozenset({"title", "body", "tags", "language", "attributes", "readers", "source_uri", "expire_time"})
 ALL_PATHS = CHANGEABLE | {"create_time", "update_time", "content_hash"}
 _TRIES = 5
-_DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Writer:
 
     def check_etag(self, given: str, seen: Found) -> None:
         """Refuse a write whose etag isn't that of the document that is there."""
-        if given and not self.platform.etags.matches(given, seen.source["revision"], seen.source.get("hash", "")):
+        if given and not matches(self.platform, given, seen):
             raise etag_mismatch("document")
 
     async def acknowledge(self, *, searchable: bool) -> None:
@@ -356,12 +355,11 @@ async def _accept(
     claim = None
     if request.request_id:
         await platform.requests.check_unused(owner.tenant_uid, request.request_id)
-        claim = Claim(request.request_id, payload_digest(request).encode() + will_be.SerializeToString())
+        claim = Claim(request.request_id, remembered(request, will_be))
     parts = platform.queue.parts(owner, [(0, change)], writer.collection.version)
     done = await platform.queue.enqueue(owner, parts, 1, claim=claim)
-    if done.seen is not None and claim is not None:
-        check_digest(done.seen[:_DIGEST].decode(), claim.value[:_DIGEST].decode())
-        return resources_pb2.Document.FromString(done.seen[_DIGEST:])
+    if done.seen is not None:
+        return resources_pb2.Document.FromString(recalled(done.seen, request))
     _tell(ACCEPTED, Outcome.OUTCOME_ACCEPTED, revision)
     return will_be
 
@@ -371,12 +369,13 @@ def _exists(writer: Writer, document_id: str) -> Fault:
     return Fault(Kind.EXISTS, "DOCUMENT_EXISTS", f"{name} exists", resource=("pinakes/Document", name))
 
 
-def _tell(mode: Mode, outcome: int, revision: int) -> None:
+def _tell(mode: Mode, outcome: index_pb2.WriteResult.Outcome, revision: int) -> None:
     """Count a write, and tell mode, outcome and revision beside the answer, which is the document itself."""
-    name = Outcome.Outcome.Name(Outcome.Outcome.ValueType(outcome)).removeprefix("OUTCOME_")
-    metrics.WRITES.labels(name.lower()).inc()
+    count([Applied(outcome)])
     reached = index_pb2.WriteMode.Name(mode or index_pb2.WRITE_MODE_APPLIED).removeprefix("WRITE_MODE_")
-    calls.current().tell(x_pinakes_write_mode=reached, x_pinakes_write_outcome=name, x_pinakes_revision=str(revision))
+    calls.current().tell(
+        x_pinakes_write_mode=reached, x_pinakes_write_outcome=outcome_name(outcome), x_pinakes_revision=str(revision)
+    )
 
 
 def _merged(

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.documents import KEPT, read_document, source_fields
 from pinakes.core.operations.job import Context, Job
-from pinakes.core.query.filter import parse_filter
-from pinakes.core.query.filter_compiler import compile_filter
+from pinakes.core.operations.pages import condition_of
 from pinakes.core.storage import uris
 from pinakes.core.storage.compression import Compression, Deflater
 from pinakes.core.storage.rows import write_row
@@ -73,10 +72,8 @@ def _body(context: Context) -> Json:
         "_source": source_fields(PATHS),
         "track_total_hits": False,
     }
-    if wanted := context.parameters["filter"].strip():
-        parsed = parse_filter(wanted, context.platform.settings.limits)
-        body["filter"] = compile_filter(parsed, context.collection.schema())
-    return body
+    condition = condition_of(context.parameters["filter"], context.collection, context.platform.settings.limits)
+    return body if condition is None else body | {"filter": condition}
 
 
 async def _pages(context: Context, body: Json) -> AsyncGenerator[list[Hit]]:

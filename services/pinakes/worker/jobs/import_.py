@@ -16,18 +16,18 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.engine.documents import compile_document, revision_ms
-from pinakes.core.engine.scope import Put
-from pinakes.core.faults import Fault, Kind, etag_mismatch, not_found, unavailable
-from pinakes.core.operations.job import Context, Job
+from pinakes.core.engine.documents import revision_ms
+from pinakes.core.faults import Fault, Kind, not_found, unavailable
+from pinakes.core.operations.job import PASSING, Context, Job
 from pinakes.core.rpc import names
 from pinakes.core.storage import uris
 from pinakes.core.storage.compression import Compression
 from pinakes.core.storage.faults import object_changed
 from pinakes.core.storage.lines import JSON_GROWTH, Chunk, LineReader, Position
-from pinakes.core.telemetry import metrics
 from pinakes.core.tenancy.models import now_ms
-from pinakes.core.writing.apply import Applied, apply
+from pinakes.core.writing.apply import Applied, apply, count, outcome_name
+from pinakes.core.writing.conditional import Conditional, write_conditional
+from pinakes.core.writing.requests import Attempt
 from pinakes.v1 import index_pb2, operations_pb2
 from pinakes.worker.jobs.ahead import ahead
 from pinakes.worker.jobs.patience import patiently
@@ -44,7 +44,7 @@ CHUNK_LINES = 500
 CHUNK_BYTES = 4 << 20
 _PATIENCE = 60.0
 _DAY_MS, _MARGIN_MS = 86_400_000, 3_600_000
-_UNCHANGED = Outcome.Outcome.Name(Outcome.OUTCOME_UNCHANGED)
+_UNCHANGED = outcome_name(Outcome.OUTCOME_UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +136,17 @@ async def _pieces(context: Context, reader: LineReader, start: Position) -> Asyn
 async def _write(context: Context, piece: Piece) -> tuple[Counter[str], list[Refused]]:
     """Write the rows of a piece. Returns how many came to which outcome, and those that failed."""
     failed = list(piece.refused)
+    count(Applied(Outcome.OUTCOME_REJECTED) for _ in failed)
     outcomes: Counter[str] = Counter()
     for rows in runs(piece.rows):
         # Done again, a row that was written is known by its revision.
         applied = await patiently(context, partial(_apply, context, rows, piece.target), _PATIENCE)
+        count(applied)
         for row, result in zip(rows, applied, strict=True):
             if result.fault is None:
-                outcomes[Outcome.Outcome.Name(Outcome.Outcome.ValueType(result.outcome))] += 1
+                outcomes[outcome_name(result.outcome)] += 1
             else:
                 failed.append(Refused(row.line, result.fault.reason, result.fault.message))
-    for name, count in outcomes.items():
-        metrics.WRITES.labels(name.removeprefix("OUTCOME_").lower()).inc(count)
-    metrics.WRITES.labels("rejected").inc(len(failed))
     return outcomes, sorted(failed, key=lambda one: one.line)
 
 
@@ -158,6 +157,9 @@ async def _target(context: Context) -> Target:
     """
     wanted, platform = context.collection, context.platform
     record = await platform.directory.collection(context.tenant, wanted.collection_id)
+    if record is None or record.uid != wanted.uid:
+        # Another server may know a newer record than this process's cache.
+        record = await platform.directory.fresh_collection(context.tenant, wanted.collection_id)
     if record is None or record.uid != wanted.uid:
         raise not_found("pinakes/Collection", names.collection(context.tenant.tenant_id, wanted.collection_id))
     first = int(context.parameters["revision"])
@@ -177,37 +179,17 @@ async def _apply(context: Context, rows: Sequence[Row], target: Target) -> list[
         return await context.platform.queue.older_queued(context.tenant.uid)
 
     written = await apply(context.scope, [row.change for row in plain], older_queued)
-    if any(one.busy for one in written):
+    bound = [
+        Conditional(row.line, row.change.document_id, row.document, row.document.etag, Attempt(row.change.revision))
+        for row in rows
+        if row.document.etag
+    ]
+    written += await write_conditional(bound, context.scope, target.schema, context.platform)
+    if any(one.outcome == Outcome.OUTCOME_FAILED and one.fault and one.fault.kind in PASSING for one in written):
         raise unavailable("the search engine")
-    by_line = {row.line: one for row, one in zip(plain, written, strict=True)}
-    for row in rows:
-        if row.document.etag:
-            by_line[row.line] = await _compare_and_set(context, row, target)
+    lines = [row.line for row in plain] + [item.place for item in bound]
+    by_line = dict(zip(lines, written, strict=True))
     return [by_line[row.line] for row in rows]
-
-
-async def _compare_and_set(context: Context, row: Row, target: Target) -> Applied:
-    """Write a row over the version that its etag names."""
-    scope, change = context.scope, row.change
-    done = Applied(Outcome.OUTCOME_UPDATED, change.revision, change.content_hash)
-    there = await scope.get(change.document_id)
-    if there is not None and there.revision == change.revision:
-        return done  # an earlier run has written it
-    if there is None or there.gone:
-        return _refused(Outcome.OUTCOME_NOT_FOUND, not_found("pinakes/Document", row.document.name))
-    known = there.source.get("hash", "")
-    if not context.platform.etags.matches(row.document.etag, there.revision, known):
-        return _refused(Outcome.OUTCOME_CONFLICT, etag_mismatch("document"))
-    body = compile_document(
-        row.document, target.owner, target.schema, change.document_id, change.revision, there.source["create_time"]
-    )
-    if await scope.write_if(Put(change.document_id, body), there, searchable=False):
-        return done
-    return _refused(Outcome.OUTCOME_CONFLICT, etag_mismatch("document"))
-
-
-def _refused(outcome: Outcome.Outcome, fault: Fault) -> Applied:
-    return Applied(outcome, fault=fault)
 
 
 JOB = Job("import", run)

@@ -11,14 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.cache.responses import generation_key
-from pinakes.core.engine.documents import KEPT, check_document, compile_document, read_document, source_fields
+from pinakes.core.engine.documents import KEPT, compile_document, examine, read_document, source_fields
 from pinakes.core.engine.scope import Put
 from pinakes.core.faults import not_found
 from pinakes.core.operations.job import Context, Job
 from pinakes.core.operations.pages import count, pages, write
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import collections, messages
-from pinakes.core.tenancy.directory import collection_rid
 from pinakes.core.tenancy.models import CollectionRecord, now_ms
 from pinakes.v1 import operations_pb2
 from pinakes.worker.jobs.queued import drained
@@ -84,11 +83,13 @@ def _compiled(context: Context, page: Sequence[Json], collection: CollectionReco
     puts: list[Put] = []
     for number, source in enumerate(page, context.progress.done + 1):
         document = read_document(source, owner, KEPT, "")
-        for wrong in check_document(document, schema, context.platform.settings.limits)[:1]:
+        examined = examine(document, schema, context.platform.settings.limits)
+        for wrong in examined.violations[:1]:
             text = f"{source['id']}: {wrong.field}: {wrong.description}"
             context.fail_row(number, "DOCUMENT_INVALID", text if telling else "a document doesn't fit the schema")
-        body = compile_document(document, owner, schema, source["id"], source["revision"], source["create_time"])
-        # Of what the caller wrote, which may have left the language to the collection.
+        known = None if examined.violations else examined
+        body = compile_document(document, owner, schema, source["id"], source["revision"], source["create_time"], known)
+        # As it was: it is part of the etag, and the document stays at its revision.
         body["hash"] = source["hash"]
         puts.append(Put(source["id"], body))
     return puts
@@ -118,11 +119,8 @@ async def _free(context: Context, begun: CollectionRecord) -> None:
 async def _current(context: Context) -> CollectionRecord:
     """Return the collection's record as it was last written."""
     tenant, collection = context.tenant, context.collection
-    stored = await context.platform.directory.collections.store.get(
-        collection_rid(tenant.uid, collection.collection_id)
-    )
-    record = CollectionRecord.from_json(stored.record) if stored else None
-    if record is None or not record.active or record.uid != collection.uid:
+    record = await context.platform.directory.fresh_collection(tenant, collection.collection_id)
+    if record is None or record.uid != collection.uid:
         raise not_found("pinakes/Collection", names.collection(tenant.tenant_id, collection.collection_id))
     return record
 

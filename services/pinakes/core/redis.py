@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection to the queue's Redis: patient, since what it says is a promise to callers."""
+"""Connections to Redis, for cache, limits and queue alike: bounded, with a time for each step, and without retries.
+
+The cache goes without rather than wait; of the queue only its caller knows whether a command that may have been done can be
+sent again.
+"""
 
 from __future__ import annotations
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, MaxConnectionsError, OutOfMemoryError, RedisError, ResponseError
 
-SECONDS = 3.0
-"""Time one command has: an fsync of a busy disk can take a while."""
+CONNECTIONS = 32
+CACHE_SECONDS = 0.05
+"""Time a step has where going without is always right."""
 
 FAILURES = (RedisError, OSError, TimeoutError)
-"""What a call raises when the queue isn't there, isn't in time or says no."""
+"""What a call of Redis raises when Redis isn't there, isn't in time or says no."""
 
 
-def connect(url: str, connections: int = 64, seconds: float = SECONDS) -> Redis:
+def connect(url: str, seconds: float = CACHE_SECONDS, connections: int = CONNECTIONS) -> Redis:
     """Make a client of `url`; nothing is sent before the first command. Each step may take `seconds`."""
     pool = BlockingConnectionPool.from_url(
         url,
@@ -23,12 +28,16 @@ def connect(url: str, connections: int = 64, seconds: float = SECONDS) -> Redis:
         timeout=seconds,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
-        # A command that was sent may have been done: whether to repeat one is decided where that is known.
         retry=Retry(NoBackoff(), 0),
         decode_responses=False,
         protocol=2,
     )
     return Redis.from_pool(pool)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Tell whether it was this process that had no connection free, which says nothing about Redis."""
+    return isinstance(error, MaxConnectionsError) or "No connection available" in str(error)
 
 
 def is_full(error: BaseException) -> bool:
