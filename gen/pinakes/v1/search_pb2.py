@@ -29,10 +29,15 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from pinakes.v1 import facets_pb2 as pinakes_dot_v1_dot_facets__pb2
+from pinakes.v1 import insights_pb2 as pinakes_dot_v1_dot_insights__pb2
+from pinakes.v1 import ranking_pb2 as pinakes_dot_v1_dot_ranking__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
+from pinakes.v1 import suggest_pb2 as pinakes_dot_v1_dot_suggest__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pinakes/v1/search.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1apinakes/v1/resources.proto\"\xf3\x02\n\rSearchRequest\x12\x85\x01\n\x06parent\x18\x01 \x01(\tBm\xe2\x41\x01\x02\xfa\x41\x14\n\x12pinakes/Collection\xbaHOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$R\x06parent\x12\x14\n\x05query\x18\x02 \x01(\tR\x05query\x12\x16\n\x06\x66ilter\x18\x03 \x01(\tR\x06\x66ilter\x12#\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07orderBy\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12(\n\npage_token\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\tpageToken\x12\x37\n\tread_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\x08readMask\"\xfe\x01\n\x0eSearchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.SearchResultR\x07results\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n\ntotal_size\x18\x03 \x01(\x03R\ttotalSize\x12*\n\x11total_size_capped\x18\x04 \x01(\x08R\x0ftotalSizeCapped\x12-\n\x04took\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04took\x12\x16\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08R\x06\x63\x61\x63hed\"V\n\x0cSearchResult\x12\x30\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.DocumentR\x08\x64ocument\x12\x14\n\x05score\x18\x02 \x01(\x01R\x05score2\xc7\x01\n\rSearchService\x12\xb5\x01\n\x06Search\x12\x19.pinakes.v1.SearchRequest\x1a\x1a.pinakes.v1.SearchResponse\"t\xda\x41\x0cparent,query\x82\xd3\xe4\x93\x02_\"+/v1/{parent=tenants/*/collections/*}:search:\x01*Z-\x12+/v1/{parent=tenants/*/collections/*}:searchb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pinakes/v1/search.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17pinakes/v1/facets.proto\x1a\x19pinakes/v1/insights.proto\x1a\x18pinakes/v1/ranking.proto\x1a\x1apinakes/v1/resources.proto\x1a\x18pinakes/v1/suggest.proto\"\x98\x06\n\rSearchRequest\x12\x85\x01\n\x06parent\x18\x01 \x01(\tBm\xe2\x41\x01\x02\xfa\x41\x14\n\x12pinakes/Collection\xbaHOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$R\x06parent\x12\x14\n\x05query\x18\x02 \x01(\tR\x05query\x12\x16\n\x06\x66ilter\x18\x03 \x01(\tR\x06\x66ilter\x12#\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07orderBy\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12(\n\npage_token\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\tpageToken\x12\x37\n\tread_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\x08readMask\x12:\n\x08matching\x18\x08 \x01(\x0e\x32\x14.pinakes.v1.MatchingB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08matching\x12\x31\n\x05typos\x18\t \x01(\x0e\x32\x11.pinakes.v1.TyposB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05typos\x12-\n\x07ranking\x18\n \x01(\x0b\x32\x13.pinakes.v1.RankingR\x07ranking\x12:\n\tlanguages\x18\x0b \x03(\tB\x1c\xbaH\x19\x92\x01\x16\x10\x05\x18\x01\"\x10r\x0e\x32\x0c^[a-z]{2,3}$R\tlanguages\x12)\n\x06\x66\x61\x63\x65ts\x18\x0c \x03(\x0b\x32\x11.pinakes.v1.FacetR\x06\x66\x61\x63\x65ts\x12\x33\n\thighlight\x18\r \x01(\x0b\x32\x15.pinakes.v1.HighlightR\thighlight\x12$\n\x08\x63ollapse\x18\x0e \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x08\x63ollapse\x12\x18\n\x07\x65xplain\x18\x0f \x01(\x08R\x07\x65xplain\x12)\n\x10without_curation\x18\x10 \x01(\x08R\x0fwithoutCuration\"\xe5\x01\n\tHighlight\x12*\n\x06\x66ields\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x08\x18\x01\"\x06r\x04\x10\x01\x18\x64R\x06\x66ields\x12%\n\x08passages\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x00R\x08passages\x12/\n\rpassage_chars\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x0cpassageChars\x12\x1f\n\x06\x62\x65\x66ore\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x62\x65\x66ore\x12\x1d\n\x05\x61\x66ter\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x05\x61\x66ter\x12\x14\n\x05plain\x18\x06 \x01(\x08R\x05plain\"\xd2\x03\n\x0eSearchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.SearchResultR\x07results\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n\ntotal_size\x18\x03 \x01(\x03R\ttotalSize\x12*\n\x11total_size_capped\x18\x04 \x01(\x08R\x0ftotalSizeCapped\x12-\n\x04took\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04took\x12\x16\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08R\x06\x63\x61\x63hed\x12/\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x17.pinakes.v1.FacetResultR\x06\x66\x61\x63\x65ts\x12\x30\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x14.pinakes.v1.CoverageR\x08\x63overage\x12\x1a\n\x08\x64\x65graded\x18\t \x01(\x08R\x08\x64\x65graded\x12\x1b\n\tsearch_id\x18\n \x01(\tR\x08searchId\x12\x36\n\ncorrection\x18\x0b \x01(\x0b\x32\x16.pinakes.v1.CorrectionR\ncorrection\"V\n\x08\x43overage\x12\x16\n\x06shards\x18\x01 \x01(\x05R\x06shards\x12\x1a\n\x08\x61nswered\x18\x02 \x01(\x05R\x08\x61nswered\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"\xd2\x01\n\x0cSearchResult\x12\x30\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.DocumentR\x08\x64ocument\x12\x14\n\x05score\x18\x02 \x01(\x01R\x05score\x12\x34\n\nhighlights\x18\x03 \x03(\x0b\x32\x14.pinakes.v1.PassagesR\nhighlights\x12,\n\x07reasons\x18\x04 \x03(\x0b\x32\x12.pinakes.v1.ReasonR\x07reasons\x12\x16\n\x06pinned\x18\x05 \x01(\x08R\x06pinned\"6\n\x08Passages\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12\x14\n\x05texts\x18\x02 \x03(\tR\x05texts\"`\n\x06Reason\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n\x04term\x18\x02 \x01(\tR\x04term\x12\x14\n\x05\x66ield\x18\x03 \x01(\tR\x05\x66ield\x12\x18\n\x07matches\x18\x04 \x01(\x08R\x07matches\"\xe8\x01\n\x12\x42\x61tchSearchRequest\x12\x85\x01\n\x06parent\x18\x01 \x01(\tBm\xe2\x41\x01\x02\xfa\x41\x14\n\x12pinakes/Collection\xbaHOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$R\x06parent\x12J\n\x08requests\x18\x02 \x03(\x0b\x32\x19.pinakes.v1.SearchRequestB\x13\xe2\x41\x01\x02\xbaH\x0c\x92\x01\t\x08\x01\x10\x14\"\x03\xd8\x01\x03R\x08requests\"\x80\x01\n\x13\x42\x61tchSearchResponse\x12:\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.pinakes.v1.BatchSearchOutcomeR\x08outcomes\x12-\n\x04took\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04took\"\x85\x01\n\x12\x42\x61tchSearchOutcome\x12\x38\n\x08response\x18\x01 \x01(\x0b\x32\x1a.pinakes.v1.SearchResponseH\x00R\x08response\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00R\x05\x65rrorB\t\n\x07outcome\"\xbc\x02\n\x15\x43ountDocumentsRequest\x12\x85\x01\n\x06parent\x18\x01 \x01(\tBm\xe2\x41\x01\x02\xfa\x41\x14\n\x12pinakes/Collection\xbaHOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$R\x06parent\x12\x14\n\x05query\x18\x02 \x01(\tR\x05query\x12\x16\n\x06\x66ilter\x18\x03 \x01(\tR\x06\x66ilter\x12:\n\x08matching\x18\x04 \x01(\x0e\x32\x14.pinakes.v1.MatchingB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08matching\x12\x31\n\x05typos\x18\x05 \x01(\x0e\x32\x11.pinakes.v1.TyposB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05typos\"\x98\x01\n\x16\x43ountDocumentsResponse\x12\x1d\n\ntotal_size\x18\x01 \x01(\x03R\ttotalSize\x12\x30\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x14.pinakes.v1.CoverageR\x08\x63overage\x12-\n\x04took\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04took\"\x8e\x01\n\x16\x45xplainDocumentRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x12\n\x10pinakes/Document\xbaH\x05r\x03\x18\x90\x03R\x04name\x12=\n\x06search\x18\x02 \x01(\x0b\x32\x19.pinakes.v1.SearchRequestB\n\xe2\x41\x01\x02\xbaH\x03\xd8\x01\x03R\x06search\"\xf3\x02\n\x17\x45xplainDocumentResponse\x12\x45\n\x07verdict\x18\x01 \x01(\x0e\x32+.pinakes.v1.ExplainDocumentResponse.VerdictR\x07verdict\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12,\n\x07reasons\x18\x03 \x03(\x0b\x32\x12.pinakes.v1.ReasonR\x07reasons\x12\x14\n\x05score\x18\x04 \x01(\x01R\x05score\x12\x1a\n\x08position\x18\x05 \x01(\x05R\x08position\"\x9c\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_FOUND\x10\x01\x12\x11\n\rVERDICT_QUERY\x10\x02\x12\x12\n\x0eVERDICT_FILTER\x10\x03\x12\x12\n\x0eVERDICT_HIDDEN\x10\x04\x12\x13\n\x0fVERDICT_NOT_YET\x10\x05\x12\x15\n\x11VERDICT_COLLAPSED\x10\x06\x32\xf9\t\n\rSearchService\x12\xb5\x01\n\x06Search\x12\x19.pinakes.v1.SearchRequest\x1a\x1a.pinakes.v1.SearchResponse\"t\xda\x41\x0cparent,query\x82\xd3\xe4\x93\x02_\"+/v1/{parent=tenants/*/collections/*}:search:\x01*Z-\x12+/v1/{parent=tenants/*/collections/*}:search\x12\x9d\x01\n\x0b\x42\x61tchSearch\x12\x1e.pinakes.v1.BatchSearchRequest\x1a\x1f.pinakes.v1.BatchSearchResponse\"M\xda\x41\x0fparent,requests\x82\xd3\xe4\x93\x02\x35\"0/v1/{parent=tenants/*/collections/*}:batchSearch:\x01*\x12\xba\x01\n\x07Suggest\x12\x1a.pinakes.v1.SuggestRequest\x1a\x1b.pinakes.v1.SuggestResponse\"v\xda\x41\x0cparent,query\x82\xd3\xe4\x93\x02\x61\",/v1/{parent=tenants/*/collections/*}:suggest:\x01*Z.\x12,/v1/{parent=tenants/*/collections/*}:suggest\x12\xd2\x01\n\x0e\x43ountDocuments\x12!.pinakes.v1.CountDocumentsRequest\x1a\".pinakes.v1.CountDocumentsResponse\"y\xda\x41\x13parent,query,filter\x82\xd3\xe4\x93\x02]\"*/v1/{parent=tenants/*/collections/*}:count:\x01*Z,\x12*/v1/{parent=tenants/*/collections/*}:count\x12\xab\x01\n\x0f\x45xplainDocument\x12\".pinakes.v1.ExplainDocumentRequest\x1a#.pinakes.v1.ExplainDocumentResponse\"O\xda\x41\x0bname,search\x82\xd3\xe4\x93\x02;\"6/v1/{name=tenants/*/collections/*/documents/*}:explain:\x01*\x12\xac\x01\n\x0bRecordEvent\x12\x1e.pinakes.v1.RecordEventRequest\x1a\x1f.pinakes.v1.RecordEventResponse\"\\\xda\x41\x1eparent,search_id,type,document\x82\xd3\xe4\x93\x02\x35\"0/v1/{parent=tenants/*/collections/*}:recordEvent:\x01*\x12\xa0\x01\n\x11GetSearchInsights\x12$.pinakes.v1.GetSearchInsightsRequest\x1a%.pinakes.v1.GetSearchInsightsResponse\">\xda\x41\x06parent\x82\xd3\xe4\x93\x02/\x12-/v1/{parent=tenants/*/collections/*}:insightsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,14 +52,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_SEARCHREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\006r\004\030\200\200\004'
+  _globals['_SEARCHREQUEST'].fields_by_name['matching']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['matching']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['typos']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['typos']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['languages']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['languages']._serialized_options = b'\272H\031\222\001\026\020\005\030\001\"\020r\0162\014^[a-z]{2,3}$'
+  _globals['_SEARCHREQUEST'].fields_by_name['collapse']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['collapse']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_HIGHLIGHT'].fields_by_name['fields']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['fields']._serialized_options = b'\272H\017\222\001\014\020\010\030\001\"\006r\004\020\001\030d'
+  _globals['_HIGHLIGHT'].fields_by_name['passages']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['passages']._serialized_options = b'\272H\006\032\004\030\005(\000'
+  _globals['_HIGHLIGHT'].fields_by_name['passage_chars']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['passage_chars']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_HIGHLIGHT'].fields_by_name['before']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['before']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_HIGHLIGHT'].fields_by_name['after']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['after']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_BATCHSEARCHREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_BATCHSEARCHREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\024\n\022pinakes/Collection\272HOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$'
+  _globals['_BATCHSEARCHREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHSEARCHREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002\272H\014\222\001\t\010\001\020\024\"\003\330\001\003'
+  _globals['_COUNTDOCUMENTSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_COUNTDOCUMENTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\024\n\022pinakes/Collection\272HOrM2K^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/collections/[a-z][a-z0-9-]{0,62}$'
+  _globals['_COUNTDOCUMENTSREQUEST'].fields_by_name['matching']._loaded_options = None
+  _globals['_COUNTDOCUMENTSREQUEST'].fields_by_name['matching']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_COUNTDOCUMENTSREQUEST'].fields_by_name['typos']._loaded_options = None
+  _globals['_COUNTDOCUMENTSREQUEST'].fields_by_name['typos']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_EXPLAINDOCUMENTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_EXPLAINDOCUMENTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\022\n\020pinakes/Document\272H\005r\003\030\220\003'
+  _globals['_EXPLAINDOCUMENTREQUEST'].fields_by_name['search']._loaded_options = None
+  _globals['_EXPLAINDOCUMENTREQUEST'].fields_by_name['search']._serialized_options = b'\342A\001\002\272H\003\330\001\003'
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._loaded_options = None
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._serialized_options = b'\332A\014parent,query\202\323\344\223\002_\"+/v1/{parent=tenants/*/collections/*}:search:\001*Z-\022+/v1/{parent=tenants/*/collections/*}:search'
-  _globals['_SEARCHREQUEST']._serialized_start=278
-  _globals['_SEARCHREQUEST']._serialized_end=649
-  _globals['_SEARCHRESPONSE']._serialized_start=652
-  _globals['_SEARCHRESPONSE']._serialized_end=906
-  _globals['_SEARCHRESULT']._serialized_start=908
-  _globals['_SEARCHRESULT']._serialized_end=994
-  _globals['_SEARCHSERVICE']._serialized_start=997
-  _globals['_SEARCHSERVICE']._serialized_end=1196
+  _globals['_SEARCHSERVICE'].methods_by_name['BatchSearch']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['BatchSearch']._serialized_options = b'\332A\017parent,requests\202\323\344\223\0025\"0/v1/{parent=tenants/*/collections/*}:batchSearch:\001*'
+  _globals['_SEARCHSERVICE'].methods_by_name['Suggest']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['Suggest']._serialized_options = b'\332A\014parent,query\202\323\344\223\002a\",/v1/{parent=tenants/*/collections/*}:suggest:\001*Z.\022,/v1/{parent=tenants/*/collections/*}:suggest'
+  _globals['_SEARCHSERVICE'].methods_by_name['CountDocuments']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['CountDocuments']._serialized_options = b'\332A\023parent,query,filter\202\323\344\223\002]\"*/v1/{parent=tenants/*/collections/*}:count:\001*Z,\022*/v1/{parent=tenants/*/collections/*}:count'
+  _globals['_SEARCHSERVICE'].methods_by_name['ExplainDocument']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['ExplainDocument']._serialized_options = b'\332A\013name,search\202\323\344\223\002;\"6/v1/{name=tenants/*/collections/*/documents/*}:explain:\001*'
+  _globals['_SEARCHSERVICE'].methods_by_name['RecordEvent']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['RecordEvent']._serialized_options = b'\332A\036parent,search_id,type,document\202\323\344\223\0025\"0/v1/{parent=tenants/*/collections/*}:recordEvent:\001*'
+  _globals['_SEARCHSERVICE'].methods_by_name['GetSearchInsights']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['GetSearchInsights']._serialized_options = b'\332A\006parent\202\323\344\223\002/\022-/v1/{parent=tenants/*/collections/*}:insights'
+  _globals['_SEARCHREQUEST']._serialized_start=407
+  _globals['_SEARCHREQUEST']._serialized_end=1199
+  _globals['_HIGHLIGHT']._serialized_start=1202
+  _globals['_HIGHLIGHT']._serialized_end=1431
+  _globals['_SEARCHRESPONSE']._serialized_start=1434
+  _globals['_SEARCHRESPONSE']._serialized_end=1900
+  _globals['_COVERAGE']._serialized_start=1902
+  _globals['_COVERAGE']._serialized_end=1988
+  _globals['_SEARCHRESULT']._serialized_start=1991
+  _globals['_SEARCHRESULT']._serialized_end=2201
+  _globals['_PASSAGES']._serialized_start=2203
+  _globals['_PASSAGES']._serialized_end=2257
+  _globals['_REASON']._serialized_start=2259
+  _globals['_REASON']._serialized_end=2355
+  _globals['_BATCHSEARCHREQUEST']._serialized_start=2358
+  _globals['_BATCHSEARCHREQUEST']._serialized_end=2590
+  _globals['_BATCHSEARCHRESPONSE']._serialized_start=2593
+  _globals['_BATCHSEARCHRESPONSE']._serialized_end=2721
+  _globals['_BATCHSEARCHOUTCOME']._serialized_start=2724
+  _globals['_BATCHSEARCHOUTCOME']._serialized_end=2857
+  _globals['_COUNTDOCUMENTSREQUEST']._serialized_start=2860
+  _globals['_COUNTDOCUMENTSREQUEST']._serialized_end=3176
+  _globals['_COUNTDOCUMENTSRESPONSE']._serialized_start=3179
+  _globals['_COUNTDOCUMENTSRESPONSE']._serialized_end=3331
+  _globals['_EXPLAINDOCUMENTREQUEST']._serialized_start=3334
+  _globals['_EXPLAINDOCUMENTREQUEST']._serialized_end=3476
+  _globals['_EXPLAINDOCUMENTRESPONSE']._serialized_start=3479
+  _globals['_EXPLAINDOCUMENTRESPONSE']._serialized_end=3850
+  _globals['_EXPLAINDOCUMENTRESPONSE_VERDICT']._serialized_start=3694
+  _globals['_EXPLAINDOCUMENTRESPONSE_VERDICT']._serialized_end=3850
+  _globals['_SEARCHSERVICE']._serialized_start=3853
+  _globals['_SEARCHSERVICE']._serialized_end=5126
 # @@protoc_insertion_point(module_scope)

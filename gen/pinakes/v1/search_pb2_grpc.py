@@ -3,7 +3,9 @@
 import grpc
 import warnings
 
+from pinakes.v1 import insights_pb2 as pinakes_dot_v1_dot_insights__pb2
 from pinakes.v1 import search_pb2 as pinakes_dot_v1_dot_search__pb2
+from pinakes.v1 import suggest_pb2 as pinakes_dot_v1_dot_suggest__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -40,6 +42,36 @@ class SearchServiceStub:
                 request_serializer=pinakes_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.BatchSearch = channel.unary_unary(
+                '/pinakes.v1.SearchService/BatchSearch',
+                request_serializer=pinakes_dot_v1_dot_search__pb2.BatchSearchRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_search__pb2.BatchSearchResponse.FromString,
+                _registered_method=True)
+        self.Suggest = channel.unary_unary(
+                '/pinakes.v1.SearchService/Suggest',
+                request_serializer=pinakes_dot_v1_dot_suggest__pb2.SuggestRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_suggest__pb2.SuggestResponse.FromString,
+                _registered_method=True)
+        self.CountDocuments = channel.unary_unary(
+                '/pinakes.v1.SearchService/CountDocuments',
+                request_serializer=pinakes_dot_v1_dot_search__pb2.CountDocumentsRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_search__pb2.CountDocumentsResponse.FromString,
+                _registered_method=True)
+        self.ExplainDocument = channel.unary_unary(
+                '/pinakes.v1.SearchService/ExplainDocument',
+                request_serializer=pinakes_dot_v1_dot_search__pb2.ExplainDocumentRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_search__pb2.ExplainDocumentResponse.FromString,
+                _registered_method=True)
+        self.RecordEvent = channel.unary_unary(
+                '/pinakes.v1.SearchService/RecordEvent',
+                request_serializer=pinakes_dot_v1_dot_insights__pb2.RecordEventRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_insights__pb2.RecordEventResponse.FromString,
+                _registered_method=True)
+        self.GetSearchInsights = channel.unary_unary(
+                '/pinakes.v1.SearchService/GetSearchInsights',
+                request_serializer=pinakes_dot_v1_dot_insights__pb2.GetSearchInsightsRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_insights__pb2.GetSearchInsightsResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -49,8 +81,50 @@ class SearchServiceServicer:
     def Search(self, request, context):
         """Finds documents by words, filter or both, best first or in a given order.
 
-        INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
+        INVALID_ARGUMENT with the place of the fault for a query, filter, order, facet, mask or page token that can't be read.
         Written documents are found within two seconds, those written with mode SEARCHABLE at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSearch(self, request, context):
+        """Does up to 20 searches in one collection at once, each with an outcome of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Suggest(self, request, context):
+        """Suggests titles, queries and corrections while a caller types. Nothing of another tenant is ever suggested.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountDocuments(self, request, context):
+        """Counts the documents that a search finds, all of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainDocument(self, request, context):
+        """Says why a document is in the result of a search, or why it isn't.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordEvent(self, request, context):
+        """Records that a result was opened, for `GetSearchInsights`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSearchInsights(self, request, context):
+        """Tells what is looked for in a collection, what isn't found and what is slow. For those who may write to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -63,6 +137,36 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=pinakes_dot_v1_dot_search__pb2.SearchRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
+            ),
+            'BatchSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSearch,
+                    request_deserializer=pinakes_dot_v1_dot_search__pb2.BatchSearchRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_search__pb2.BatchSearchResponse.SerializeToString,
+            ),
+            'Suggest': grpc.unary_unary_rpc_method_handler(
+                    servicer.Suggest,
+                    request_deserializer=pinakes_dot_v1_dot_suggest__pb2.SuggestRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_suggest__pb2.SuggestResponse.SerializeToString,
+            ),
+            'CountDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountDocuments,
+                    request_deserializer=pinakes_dot_v1_dot_search__pb2.CountDocumentsRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_search__pb2.CountDocumentsResponse.SerializeToString,
+            ),
+            'ExplainDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDocument,
+                    request_deserializer=pinakes_dot_v1_dot_search__pb2.ExplainDocumentRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_search__pb2.ExplainDocumentResponse.SerializeToString,
+            ),
+            'RecordEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordEvent,
+                    request_deserializer=pinakes_dot_v1_dot_insights__pb2.RecordEventRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_insights__pb2.RecordEventResponse.SerializeToString,
+            ),
+            'GetSearchInsights': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSearchInsights,
+                    request_deserializer=pinakes_dot_v1_dot_insights__pb2.GetSearchInsightsRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_insights__pb2.GetSearchInsightsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +197,168 @@ class SearchService:
             '/pinakes.v1.SearchService/Search',
             pinakes_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
             pinakes_dot_v1_dot_search__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.SearchService/BatchSearch',
+            pinakes_dot_v1_dot_search__pb2.BatchSearchRequest.SerializeToString,
+            pinakes_dot_v1_dot_search__pb2.BatchSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Suggest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.SearchService/Suggest',
+            pinakes_dot_v1_dot_suggest__pb2.SuggestRequest.SerializeToString,
+            pinakes_dot_v1_dot_suggest__pb2.SuggestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.SearchService/CountDocuments',
+            pinakes_dot_v1_dot_search__pb2.CountDocumentsRequest.SerializeToString,
+            pinakes_dot_v1_dot_search__pb2.CountDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.SearchService/ExplainDocument',
+            pinakes_dot_v1_dot_search__pb2.ExplainDocumentRequest.SerializeToString,
+            pinakes_dot_v1_dot_search__pb2.ExplainDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.SearchService/RecordEvent',
+            pinakes_dot_v1_dot_insights__pb2.RecordEventRequest.SerializeToString,
+            pinakes_dot_v1_dot_insights__pb2.RecordEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSearchInsights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.SearchService/GetSearchInsights',
+            pinakes_dot_v1_dot_insights__pb2.GetSearchInsightsRequest.SerializeToString,
+            pinakes_dot_v1_dot_insights__pb2.GetSearchInsightsResponse.FromString,
             options,
             channel_credentials,
             insecure,

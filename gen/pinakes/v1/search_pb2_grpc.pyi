@@ -5,7 +5,9 @@ SearchService: finds documents."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from pinakes.v1 import insights_pb2 as _insights_pb2
 from pinakes.v1 import search_pb2 as _search_pb2
+from pinakes.v1 import suggest_pb2 as _suggest_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -36,9 +38,21 @@ class SearchServiceStub:
     Search: _grpc.UnaryUnaryMultiCallable[_search_pb2.SearchRequest, _search_pb2.SearchResponse]
     """Finds documents by words, filter or both, best first or in a given order.
 
-    INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
+    INVALID_ARGUMENT with the place of the fault for a query, filter, order, facet, mask or page token that can't be read.
     Written documents are found within two seconds, those written with mode SEARCHABLE at once.
     """
+    BatchSearch: _grpc.UnaryUnaryMultiCallable[_search_pb2.BatchSearchRequest, _search_pb2.BatchSearchResponse]
+    """Does up to 20 searches in one collection at once, each with an outcome of its own."""
+    Suggest: _grpc.UnaryUnaryMultiCallable[_suggest_pb2.SuggestRequest, _suggest_pb2.SuggestResponse]
+    """Suggests titles, queries and corrections while a caller types. Nothing of another tenant is ever suggested."""
+    CountDocuments: _grpc.UnaryUnaryMultiCallable[_search_pb2.CountDocumentsRequest, _search_pb2.CountDocumentsResponse]
+    """Counts the documents that a search finds, all of them."""
+    ExplainDocument: _grpc.UnaryUnaryMultiCallable[_search_pb2.ExplainDocumentRequest, _search_pb2.ExplainDocumentResponse]
+    """Says why a document is in the result of a search, or why it isn't."""
+    RecordEvent: _grpc.UnaryUnaryMultiCallable[_insights_pb2.RecordEventRequest, _insights_pb2.RecordEventResponse]
+    """Records that a result was opened, for `GetSearchInsights`."""
+    GetSearchInsights: _grpc.UnaryUnaryMultiCallable[_insights_pb2.GetSearchInsightsRequest, _insights_pb2.GetSearchInsightsResponse]
+    """Tells what is looked for in a collection, what isn't found and what is slow. For those who may write to it."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -48,9 +62,21 @@ class SearchServiceAsyncStub(SearchServiceStub):
     Search: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchRequest, _search_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds documents by words, filter or both, best first or in a given order.
 
-    INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
+    INVALID_ARGUMENT with the place of the fault for a query, filter, order, facet, mask or page token that can't be read.
     Written documents are found within two seconds, those written with mode SEARCHABLE at once.
     """
+    BatchSearch: _aio.UnaryUnaryMultiCallable[_search_pb2.BatchSearchRequest, _search_pb2.BatchSearchResponse]  # type: ignore[assignment]
+    """Does up to 20 searches in one collection at once, each with an outcome of its own."""
+    Suggest: _aio.UnaryUnaryMultiCallable[_suggest_pb2.SuggestRequest, _suggest_pb2.SuggestResponse]  # type: ignore[assignment]
+    """Suggests titles, queries and corrections while a caller types. Nothing of another tenant is ever suggested."""
+    CountDocuments: _aio.UnaryUnaryMultiCallable[_search_pb2.CountDocumentsRequest, _search_pb2.CountDocumentsResponse]  # type: ignore[assignment]
+    """Counts the documents that a search finds, all of them."""
+    ExplainDocument: _aio.UnaryUnaryMultiCallable[_search_pb2.ExplainDocumentRequest, _search_pb2.ExplainDocumentResponse]  # type: ignore[assignment]
+    """Says why a document is in the result of a search, or why it isn't."""
+    RecordEvent: _aio.UnaryUnaryMultiCallable[_insights_pb2.RecordEventRequest, _insights_pb2.RecordEventResponse]  # type: ignore[assignment]
+    """Records that a result was opened, for `GetSearchInsights`."""
+    GetSearchInsights: _aio.UnaryUnaryMultiCallable[_insights_pb2.GetSearchInsightsRequest, _insights_pb2.GetSearchInsightsResponse]  # type: ignore[assignment]
+    """Tells what is looked for in a collection, what isn't found and what is slow. For those who may write to it."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Searches the documents of one collection of the caller's tenant."""
@@ -63,8 +89,56 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_search_pb2.SearchResponse, _abc.Awaitable[_search_pb2.SearchResponse]]:
         """Finds documents by words, filter or both, best first or in a given order.
 
-        INVALID_ARGUMENT with the place of the fault for a filter, order, mask or page token that can't be read.
+        INVALID_ARGUMENT with the place of the fault for a query, filter, order, facet, mask or page token that can't be read.
         Written documents are found within two seconds, those written with mode SEARCHABLE at once.
         """
+
+    @_abc_1.abstractmethod
+    def BatchSearch(
+        self,
+        request: _search_pb2.BatchSearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.BatchSearchResponse, _abc.Awaitable[_search_pb2.BatchSearchResponse]]:
+        """Does up to 20 searches in one collection at once, each with an outcome of its own."""
+
+    @_abc_1.abstractmethod
+    def Suggest(
+        self,
+        request: _suggest_pb2.SuggestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_suggest_pb2.SuggestResponse, _abc.Awaitable[_suggest_pb2.SuggestResponse]]:
+        """Suggests titles, queries and corrections while a caller types. Nothing of another tenant is ever suggested."""
+
+    @_abc_1.abstractmethod
+    def CountDocuments(
+        self,
+        request: _search_pb2.CountDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.CountDocumentsResponse, _abc.Awaitable[_search_pb2.CountDocumentsResponse]]:
+        """Counts the documents that a search finds, all of them."""
+
+    @_abc_1.abstractmethod
+    def ExplainDocument(
+        self,
+        request: _search_pb2.ExplainDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.ExplainDocumentResponse, _abc.Awaitable[_search_pb2.ExplainDocumentResponse]]:
+        """Says why a document is in the result of a search, or why it isn't."""
+
+    @_abc_1.abstractmethod
+    def RecordEvent(
+        self,
+        request: _insights_pb2.RecordEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_insights_pb2.RecordEventResponse, _abc.Awaitable[_insights_pb2.RecordEventResponse]]:
+        """Records that a result was opened, for `GetSearchInsights`."""
+
+    @_abc_1.abstractmethod
+    def GetSearchInsights(
+        self,
+        request: _insights_pb2.GetSearchInsightsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_insights_pb2.GetSearchInsightsResponse, _abc.Awaitable[_insights_pb2.GetSearchInsightsResponse]]:
+        """Tells what is looked for in a collection, what isn't found and what is slow. For those who may write to it."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf import duration_pb2
 
@@ -12,13 +13,23 @@ from pinakes.core.cache.responses import cache_key, generation_key
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope
-from pinakes.search.queries import search
-from pinakes.v1 import search_pb2, search_pb2_grpc
+from pinakes.search.parts import Parts
+from pinakes.search.queries import batch, count, explain, insights, search, suggest
+from pinakes.v1 import insights_pb2, search_pb2, search_pb2_grpc, suggest_pb2
 
 if TYPE_CHECKING:
     import grpc
+    from google.protobuf.message import Message
 
+    from pinakes.core.engine.scope import TenantScope
     from pinakes.core.platform import Platform
+    from pinakes.core.tenancy.models import CollectionRecord
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer", bound="Message")
+Query = Callable[[Request, "TenantScope", "CollectionRecord", Parts], Awaitable[Answer]]
 
 
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
@@ -27,9 +38,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     def __init__(self, platform: Platform) -> None:
         """Serve from these parts."""
         self._platform = platform
+        self._parts = Parts(platform)
 
     async def Search(  # type: ignore[override]  # serialised: a cached answer never becomes a message
-        self, request: search_pb2.SearchRequest, context: grpc.aio.ServicerContext[Any, Any]
+        self, request: search_pb2.SearchRequest, context: Context
     ) -> bytes:
         """Find documents: the contract says what this means, `queries.search` how it is done."""
         del context
@@ -46,11 +58,61 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         found = await cache.get(key, generation)
         answer, cached = found.value, found.value is not None
         if answer is None:
-            message = await search.run(request, scope, collection, self._platform)
+            message = await search.run(request, scope, collection, self._parts)
             answer = message.SerializeToString()
             cache.put_soon(key, generation, answer, found)
         # What is said anew on each hit is appended as serialised fields, so a hit never builds the message.
         return answer + _told(time.perf_counter() - started, cached=cached)
+
+    async def BatchSearch(
+        self, request: search_pb2.BatchSearchRequest, context: Context
+    ) -> search_pb2.BatchSearchResponse:
+        """Search several times in one round trip."""
+        del context
+        return await self._timed(batch.run, request, request.parent)
+
+    async def Suggest(self, request: suggest_pb2.SuggestRequest, context: Context) -> suggest_pb2.SuggestResponse:
+        """Suggest titles, queries and corrections."""
+        del context
+        return await self._timed(suggest.run, request, request.parent)
+
+    async def CountDocuments(
+        self, request: search_pb2.CountDocumentsRequest, context: Context
+    ) -> search_pb2.CountDocumentsResponse:
+        """Count what a search finds."""
+        del context
+        return await self._timed(count.run, request, request.parent)
+
+    async def ExplainDocument(
+        self, request: search_pb2.ExplainDocumentRequest, context: Context
+    ) -> search_pb2.ExplainDocumentResponse:
+        """Say why a document is (not) in a result."""
+        del context
+        return await explain.run(request, *await self._scope(request.name), self._parts)
+
+    async def RecordEvent(
+        self, request: insights_pb2.RecordEventRequest, context: Context
+    ) -> insights_pb2.RecordEventResponse:
+        """Record what happened to a result."""
+        del context
+        return await insights.record_event(request, *await self._scope(request.parent), self._parts)
+
+    async def GetSearchInsights(
+        self, request: insights_pb2.GetSearchInsightsRequest, context: Context
+    ) -> insights_pb2.GetSearchInsightsResponse:
+        """Tell what is looked for."""
+        del context
+        return await insights.read(request, *await self._scope(request.parent), self._parts)
+
+    async def _scope(self, name: str) -> tuple[TenantScope, CollectionRecord]:
+        return await open_scope(self._platform, calls.current(), names.parse(name).collection)
+
+    async def _timed(self, query: Query[Request, Answer], request: Request, name: str) -> Answer:
+        """Answer a query and say how long that took."""
+        started = time.perf_counter()
+        answer = await query(request, *await self._scope(name), self._parts)
+        answer.took.FromNanoseconds(round((time.perf_counter() - started) * 1e9))  # type: ignore[attr-defined]
+        return answer
 
 
 def _told(seconds: float, *, cached: bool) -> bytes:

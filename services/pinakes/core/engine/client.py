@@ -13,6 +13,7 @@ from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.serializer import JSONSerializer
 
 from pinakes.core.engine.bulk import BUSY, FILTER, BulkWriter
+from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
@@ -80,6 +81,7 @@ class Engine:
         )
         self._guard = Guard("the search engine", classify, settings.engine_timeout_seconds)
         self.bulk = BulkWriter(self._send_bulk)
+        self.searches = Searches(self._send_searches)
 
     async def call(  # the parts of an HTTP request
         self,
@@ -120,6 +122,9 @@ class Engine:
         params = {"filter_path": FILTER} | ({"refresh": "wait_for"} if searchable else {})
         return await self.call("bulk", "POST", "/_bulk", params=params, body=payload)
 
+    async def _send_searches(self, payload: bytes) -> Json:
+        return await self.call("search", "POST", "/_msearch", body=payload)
+
     async def ready(self) -> bool:
         """Tell whether the engine answers and every primary shard of the platform is there."""
         try:
@@ -129,8 +134,9 @@ class Engine:
         return bool(answer.get("status") != "red")
 
     async def close(self) -> None:
-        """Finish the bulk calls under way and close the connections."""
+        """Finish the shared calls under way and close the connections."""
         await self.bulk.close()
+        await self.searches.close()
         await self._client.close()
 
 

@@ -17,15 +17,17 @@ from pinakes.core.engine.bulk import Item, Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import Owner
 from pinakes.core.engine.journal import journal_line
+from pinakes.core.engine.searches import Refused, Search
 from pinakes.core.engine.setup import pool_alias
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.query import allowlist
-from pinakes.core.resilience import deadline
+from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
 
 Json = dict[str, Any]
+_log = logger("pinakes.scope")
 TOTAL_HITS = 10_000
 # Nothing else is looked at, and most of what a write looks for isn't there yet.
 _MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error.type"
@@ -53,20 +55,29 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result: the engine body, its score and the values that it was sorted by."""
+    """One search result: the engine body, its score and the values that it was sorted by.
+
+    `highlights` are passages by engine field, `matched` the names of the clauses that it matches.
+    """
 
     source: Json
     score: float
     sort: list[Any]
+    highlights: Json
+    matched: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The results of a search."""
+    """The results of a search, the aggregations asked for, and how many shards were to answer and did."""
 
     hits: list[Hit]
     total: int
     capped: bool
+    aggregations: Json
+    shards: int
+    answered: int
+    timed_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +176,38 @@ class TenantScope:
         readers = source.get("readers")
         return self._readers is None or not readers or not set(readers).isdisjoint(self._readers)
 
-    async def search(self, body: Json, seconds: float) -> Page:
-        """Search. `body` has query, filter, sort, size, search_after and _source; the scope adds its filters.
+    async def search(self, body: Json, seconds: float, *, cheap: bool = False, partial: bool = False) -> Page:
+        """Search. `body` is what `allowlist.check_body` lets through; the scope adds its filters to query and filter.
 
-        `seconds` is the time the engine may take, within the caller's deadline.
+        `seconds` is the time the engine may take, within the caller's deadline; `cheap` searches share round trips;
+        `partial` takes what some of the shards found, or what was found in time.
+        Raises a fault of kind DEADLINE or UNAVAILABLE if that isn't all, or nothing.
         """
+        search = self._search(body, cheap=cheap)
+        try:
+            return _page(await self._engine.searches.run(search, seconds), seconds, partial=partial)
+        except Refused as refused:
+            raise self._refused(refused) from None
+
+    async def search_many(self, bodies: Sequence[Json], seconds: float) -> list[Page | Fault]:
+        """Search several times in one round trip; each has a page or the fault that `search` would have raised."""
+        outcomes: list[Page | Fault] = []
+        searches = [self._search(body, cheap=False) for body in bodies]
+        for answer in await self._engine.searches.run_all(searches, seconds):
+            try:
+                if isinstance(answer, Refused):
+                    outcomes.append(self._refused(answer))
+                else:
+                    outcomes.append(_page(answer, seconds, partial=True))
+            except Fault as fault:
+                outcomes.append(fault)
+        return outcomes
+
+    def _search(self, body: Json, *, cheap: bool) -> Search:
+        """Return a search with the scope's filters in it."""
+        allowlist.check_body(body)
         request = dict(body)
         query, condition = request.pop("query", None), request.pop("filter", None)
-        for part in (query, condition):
-            if part is not None:
-                allowlist.check(part)
         filters = self.filters()
         if condition is not None:
             filters.append(condition)
@@ -182,19 +215,13 @@ class TenantScope:
         if query is not None:
             inner["must"] = [query]
         request["query"] = {"bool": inner}
-        request["timeout"] = f"{max(1, round(deadline.remaining(seconds) * 1000))}ms"
-        answer = await self._call(
-            "search", "POST", f"/{self._index}/_search",
-            params={"routing": self.owner.tenant_uid, "request_cache": "false"}, body=request,
-        )  # fmt: skip
-        if answer.get("timed_out"):
-            raise Fault(Kind.DEADLINE, "SEARCH_TIMEOUT", f"the search took longer than {seconds:g} s; narrow it")
-        if answer["_shards"]["failed"]:
-            raise unavailable("the search engine")
-        found = answer["hits"]
-        hits = [Hit(h["_source"], h.get("_score") or 0.0, h.get("sort", [])) for h in found["hits"]]
-        total = found.get("total", {"value": 0, "relation": "eq"})
-        return Page(hits, total["value"], total["relation"] == "gte")
+        return Search(self._index, self.owner.tenant_uid, orjson.dumps(request), cheap)
+
+    def _refused(self, refused: Refused) -> Fault:
+        _log.warning("engine refused", operation="search", status=refused.status, error=refused.detail)
+        return Fault(
+            Kind.INTERNAL, "INTERNAL", f"the search engine refused a search of the platform ({refused.status})"
+        )
 
     def filters(self) -> list[Json]:
         """Return the filters that every body gets."""
@@ -303,3 +330,27 @@ class TenantScope:
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time")
+
+
+def _page(answer: Json, seconds: float, *, partial: bool) -> Page:
+    """Return what a search found; without `partial` it is all there is, or a fault."""
+    shards, found = answer["_shards"], answer["hits"]
+    hits = [
+        Hit(
+            h["_source"],
+            h.get("_score") or 0.0,
+            h.get("sort", []),
+            h.get("highlight", {}),
+            h.get("matched_queries", []),
+        )
+        for h in found["hits"]
+    ]
+    if answer.get("timed_out") and not (partial and hits):
+        raise Fault(Kind.DEADLINE, "SEARCH_TIMEOUT", f"the search took longer than {seconds:g} s; narrow it")
+    if shards["failed"] and not (partial and shards["successful"]):
+        raise unavailable("the search engine")
+    total = found.get("total", {"value": 0, "relation": "eq"})
+    return Page(
+        hits, total["value"], total["relation"] == "gte", answer.get("aggregations", {}), shards["total"],
+        shards["successful"], bool(answer.get("timed_out")),
+    )  # fmt: skip

@@ -57,6 +57,13 @@ _OPERATIONS = "/google.longrunning.Operations/"
 _SEARCH, _INDEX, _TENANT = "/pinakes.v1.SearchService/", "/pinakes.v1.IndexService/", "/pinakes.v1.TenantService/"
 RULES: dict[str, Rule] = {
     _SEARCH + "Search": Rule(Permission.DOCUMENTS_READ, "parent"),
+    _SEARCH + "BatchSearch": Rule(Permission.DOCUMENTS_READ, "parent"),
+    _SEARCH + "Suggest": Rule(Permission.DOCUMENTS_READ, "parent"),
+    _SEARCH + "CountDocuments": Rule(Permission.DOCUMENTS_READ, "parent"),
+    _SEARCH + "ExplainDocument": Rule(Permission.DOCUMENTS_READ, "name"),
+    _SEARCH + "RecordEvent": Rule(Permission.DOCUMENTS_READ, "parent"),
+    # Queries tell what others look for: they are for those who write.
+    _SEARCH + "GetSearchInsights": Rule(Permission.COLLECTIONS_WRITE, "parent"),
     _INDEX + "CreateCollection": Rule(Permission.COLLECTIONS_WRITE, "parent"),
     _INDEX + "GetCollection": Rule(Permission.COLLECTIONS_READ, "name"),
     _INDEX + "ListCollections": Rule(Permission.COLLECTIONS_READ, "parent"),

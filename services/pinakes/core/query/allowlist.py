@@ -15,6 +15,10 @@ _LEAVES: dict[str, frozenset[str]] = {
     "prefix": frozenset({"value", "boost"}),
 }
 _BOOL_LISTS = frozenset({"must", "filter", "should", "must_not"})
+_HIGHLIGHT = frozenset({
+    "fields", "type", "number_of_fragments", "fragment_size", "boundary_scanner", "boundary_scanner_locale", "no_match_size",
+    "pre_tags", "post_tags", "encoder", "order", "require_field_match", "max_analyzer_offset", "highlight_query",
+})  # fmt: skip
 _AGGREGATIONS: dict[str, frozenset[str]] = {
     "terms": frozenset(
         {"field", "size", "shard_size", "order", "include", "exclude", "min_doc_count", "execution_hint"}
@@ -23,6 +27,30 @@ _AGGREGATIONS: dict[str, frozenset[str]] = {
     "date_range": frozenset({"field", "ranges", "keyed"}),
     **{kind: frozenset({"field"}) for kind in ("min", "max", "sum", "avg", "stats", "value_count", "cardinality")},
 }
+
+
+_BODY = frozenset({
+    "query", "filter", "post_filter", "sort", "size", "from", "search_after", "track_total_hits", "track_scores",
+    "_source", "aggs", "highlight", "collapse", "min_score", "rescore",
+})  # fmt: skip
+
+
+def check_body(body: Json) -> None:
+    """Refuse a search body with anything in it that isn't on the list; ValueError, because the compiler is wrong."""
+    _keys("search", body, _BODY)
+    for name in ("query", "filter", "post_filter"):
+        if body.get(name) is not None:
+            check(body[name])
+    check_aggregations(body.get("aggs", {}))
+    if "highlight" in body:
+        _keys("highlight", body["highlight"], _HIGHLIGHT)
+        for options in body["highlight"]["fields"].values():
+            _keys("highlight", options, _HIGHLIGHT - {"fields"})
+    if "collapse" in body:
+        _keys("collapse", body["collapse"], frozenset({"field"}))
+    if "rescore" in body:
+        _keys("rescore", body["rescore"], frozenset({"window_size", "query"}))
+        check(body["rescore"]["query"]["rescore_query"])
 
 
 def check(query: Json) -> None:

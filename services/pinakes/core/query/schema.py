@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,9 +39,9 @@ class Schema:
     languages: tuple[str, ...] = ("en",)
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
-    def text_languages(self) -> tuple[str, ...]:
-        """Return the suffixes of the text fields to search, each once, always with `und`."""
-        known = (language_field(code) for code in self.languages or ("en",))
+    def text_languages(self, only: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the suffixes of the text fields to search, of `only` these languages if given; always with `und`."""
+        known = (language_field(code) for code in only or self.languages or ("en",))
         return tuple(dict.fromkeys((*known, OTHER_LANGUAGE)))
 
 

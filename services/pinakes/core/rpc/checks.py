@@ -14,6 +14,8 @@ from pinakes.core.rpc import foreign, names
 from pinakes.core.rpc.plain import without_plain
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from pinakes.core.rpc.call import Call
     from pinakes.core.tenancy.directory import Directory
 
@@ -54,6 +56,17 @@ async def validate(call: Call) -> None:
         text = f"{first.field}: {first.description}" if first.field else first.description
         raise Fault(Kind.INVALID, "INVALID_ARGUMENT", _placed(call, text), tuple(violations))
     call.item_violations = {index: tuple(found) for index, found in items.items()}
+
+
+def check_constraints(message: Message) -> None:
+    """Check a message that stands in another one for itself. Raises a fault of kind INVALID with what is wrong."""
+    found = [
+        Violation(field_path(v.proto.field.elements if v.proto.field else ()), v.proto.message or v.proto.rule_id)
+        for v in protovalidate.collect_violations(message)
+    ]
+    if found:
+        text = f"{found[0].field}: {found[0].description}" if found[0].field else found[0].description
+        raise Fault(Kind.INVALID, "INVALID_ARGUMENT", text, tuple(found))
 
 
 def field_path(elements: Any) -> str:

@@ -25,13 +25,13 @@ class PageTokens:
         """Keep the key that tokens are signed with."""
         self._key = hashlib.blake2b(b"page-token", key=secret[:64], digest_size=32).digest()
 
-    def make(self, request: Message, tenant_uid: str, values: list[Any]) -> str:
+    def make(self, request: Message, tenant_uid: str, values: Any) -> str:
         """Return the token that continues this request after a result with these sort values."""
         payload = orjson.dumps(values)
         mac = self._mac(payload, _binding(request, tenant_uid))
         return base64.urlsafe_b64encode(_FORMAT + mac + payload).rstrip(b"=").decode()
 
-    def read(self, request: Message, tenant_uid: str) -> list[Any] | None:
+    def read(self, request: Message, tenant_uid: str) -> Any:
         """Return the sort values in the request's page token, or None if it has none.
 
         Raises a fault if the token isn't one, or belongs to another request.
@@ -51,8 +51,7 @@ class PageTokens:
                 "PAGE_TOKEN_MISMATCH",
                 "belongs to another request; keep everything but page_size the same, or start anew",
             )
-        values: list[Any] = orjson.loads(payload)
-        return values
+        return orjson.loads(payload)
 
     def _mac(self, payload: bytes, binding: bytes) -> bytes:
         return hmac.digest(self._key, binding + payload, "sha256")[:_MAC_BYTES]

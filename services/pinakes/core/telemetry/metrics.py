@@ -45,6 +45,9 @@ BULK_LINES = Histogram(
     "Documents in one bulk call of the engine.",
     buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000),
 )
+SHARED_SEARCHES = Histogram(
+    "pinakes_shared_searches", "Searches in one call of the engine that several may share.", buckets=(1, 2, 4, 8, 16)
+)
 QUEUE_DOCUMENTS = Gauge("pinakes_queue_documents", "Writes in the queue.", multiprocess_mode="livemax")
 QUEUE_BYTES = Gauge("pinakes_queue_bytes", "Bytes of the writes in the queue.", multiprocess_mode="livemax")
 QUEUE_AGE = Gauge(

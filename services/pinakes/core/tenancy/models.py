@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
@@ -70,7 +71,10 @@ class SlotRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionRecord(Record):
-    """A collection. `freed` are slots of removed attributes, not used again before a reindex has cleaned them."""
+    """A collection. `freed` are slots of removed attributes, not used again before a reindex has cleaned them.
+
+    `search` is the message `SearchSettings` in base64: how the collection is searched.
+    """
 
     tenant_uid: str
     collection_id: str
@@ -79,6 +83,11 @@ class CollectionRecord(Record):
     languages: tuple[str, ...] = DEFAULT_LANGUAGES
     attributes: tuple[SlotRecord, ...] = ()
     freed: tuple[str, ...] = ()
+    search: str = ""
+
+    def __hash__(self) -> int:
+        """Hash by what seldom agrees, so that what is compiled from a record can be looked up by it cheaply."""
+        return hash((self.uid, self.version))
 
     @classmethod
     def from_json(cls, record: Json) -> CollectionRecord:
@@ -92,12 +101,8 @@ class CollectionRecord(Record):
         return cls(**(record | rest))
 
     def schema(self) -> Schema:
-        """Return what the query compiler must know."""
-        declared = {
-            a.name: Attribute(name=a.name, type=AttributeType(a.type), slot=a.slot, sortable=a.sortable)
-            for a in self.attributes
-        }
-        return Schema(languages=self.languages, attributes=declared)
+        """Return what the compilers of documents, queries and filters must know."""
+        return _schema(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +123,15 @@ class KeyRecord(Record):
     def from_json(cls, record: Json) -> KeyRecord:
         """Read a stored record."""
         return cls(**(record | {"readers": tuple(record["readers"])}))
+
+
+@lru_cache(maxsize=1024)
+def _schema(record: CollectionRecord) -> Schema:
+    declared = {
+        a.name: Attribute(name=a.name, type=AttributeType(a.type), slot=a.slot, sortable=a.sortable)
+        for a in record.attributes
+    }
+    return Schema(languages=record.languages, attributes=declared)
 
 
 def now_ms() -> int:
