@@ -61,6 +61,10 @@ lint: setup ## Check style, types, import walls and the contract
 bench: setup tools ## Measure the ladder from bare gRPC to Envoy; ONLY=search runs a part
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
+relevance: setup ## Measure relevance on judged queries against plain BM25; COLLECTION=path for another, UPDATE=1 to keep the figures
+	$(BIN)/python -m tests.relevance $(if $(COLLECTION),--collection $(COLLECTION)) $(if $(LANGUAGE),--language $(LANGUAGE)) \
+	  $(if $(UPDATE),--update) $(ARGS)
+
 ##@ Change
 
 gen: setup $(TOOLS)/protoc-gen-openapi@$(PROTOC_GEN_OPENAPI_VERSION) ## Generate gen/ and the derived references from the contract and the settings
@@ -81,7 +85,7 @@ lock: ## Lock the requirements anew from pyproject.toml
 tools: $(BUILT_TOOLS) ## Build the tools that tests need, in .cache/bin
 
 clean: ## Remove what was built here (not the platform's data)
-	rm -rf $(VENV) .cache .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .cache .bench .relevance dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # ----- how the above is made ------------------------------------------------------------------------------------------
 
@@ -111,4 +115,4 @@ $(eval $(call go-tool,helm,$(HELM_VERSION),helm.sh/helm/v3/cmd/helm))
 $(eval $(call go-tool,kubeconform,$(KUBECONFORM_VERSION),github.com/yannh/kubeconform/cmd/kubeconform))
 $(eval $(call go-tool,protoc-gen-openapi,$(PROTOC_GEN_OPENAPI_VERSION),github.com/google/gnostic/cmd/protoc-gen-openapi))
 
-.PHONY: help setup demo up down test test-unit faults lint bench gen fmt lock tools clean
+.PHONY: help setup demo up down test test-unit faults lint bench relevance gen fmt lock tools clean

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench [search|write|memory|attributes] [--quick]`: measures, prints, writes `.bench/report.json`."""
+"""`python -m tests.bench [search|compile|write|memory|attributes|tenants] [--quick]`: measures, prints, writes `.bench/report.json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 from tests.bench import attributes
 from tests.bench.report import CONSOLE, Value, at_most, write
 
-PARTS = ("attributes", "memory", "search", "write")
+PARTS = ("attributes", "compile", "memory", "search", "write", "tenants")
+ON_ONE = {"memory", "search", "write"}
+"""Parts that are measured on one platform."""
 REPORT = Path(".bench/report.json")
 IDLE_SECONDS = 3.0
 
@@ -36,8 +38,16 @@ def main() -> int:
     values: list[Value] = []
     if "attributes" in only:
         values += attributes.run(quick=chosen.quick, seed=chosen.seed)
-    if set(only) - {"attributes"}:
+    if "compile" in only:
+        from tests.bench import compiling  # as below
+
+        values += compiling.run(quick=chosen.quick, seed=chosen.seed)
+    if ON_ONE & set(only):
         values += _on_platform(only, quick=chosen.quick, seed=chosen.seed)
+    if "tenants" in only:
+        from tests.bench import tenants  # as below
+
+        values += tenants.run(quick=chosen.quick, seed=chosen.seed)
     write(values, REPORT)
     return 0
 
@@ -46,14 +56,14 @@ def _on_platform(only: list[str], *, quick: bool, seed: int) -> list[Value]:
     """Run the parts that need the platform; memory first, while the servers are idle."""
     # Imported late: `ONLY=attributes` needs neither the platform nor the extras it comes with.
     from tests.bench import searching, writing
-    from tests.bench.place import place, resident_mib
+    from tests.bench.place import SERVERS, place, resident_mib
 
     values: list[Value] = []
     with place() as here:
         if "memory" in only:
             time.sleep(IDLE_SECONDS)
             values += [
-                at_most(f"memory.idle_mib.{name}", resident_mib(pid), "MiB", 120) for name, pid in here.pids.items()
+                at_most(f"memory.idle_mib.{name}", resident_mib(here.pids[name]), "MiB", 120) for name in SERVERS
             ]
         if "search" in only:
             values += searching.run(here, quick=quick, seed=seed)

@@ -20,7 +20,7 @@ TENANT = "bench"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Addresses of a running platform, pids of its servers, a key of the tenant that is measured."""
+    """Addresses of a running platform, pids of its parts, a key of the tenant that is measured."""
 
     endpoint: str
     engine: str
@@ -52,12 +52,22 @@ def place() -> Iterator[Place]:
             endpoint=platform.endpoint,
             engine=f"http://127.0.0.1:{state['ports']['opensearch']}",
             addresses={name: f"127.0.0.1:{state['ports'][name]}" for name in ("search", "index", "tenant")},
-            pids={name: state["processes"][name]["pid"] for name in ("search", "index", "tenant", "worker")},
+            pids={name: process["pid"] for name, process in state["processes"].items()},
             key=key,
             queue=platform.queue_url,
         )
     finally:
         platform.down()
+
+
+SERVERS = ("search", "index", "tenant", "worker")
+
+
+def processor_seconds(place: Place) -> dict[str, float]:
+    """Return the processor time that each part has used so far, and this process, `client`."""
+    used = {name: psutil.Process(pid).cpu_times() for name, pid in place.pids.items()}
+    used["client"] = psutil.Process().cpu_times()
+    return {name: times.user + times.system for name, times in used.items()}
 
 
 def resident_mib(pid: int) -> float:

@@ -23,7 +23,7 @@ from pinakes.v1 import index_pb2
 from pinakes.v1.resources_pb2 import Document
 from tests.bench import accepting, growing
 from tests.bench.load import Orjson
-from tests.bench.place import Place
+from tests.bench.place import Place, processor_seconds
 from tests.bench.recorder import recorder
 from tests.bench.report import Value, at_least, table
 from tests.bench.streaming import messages, stream
@@ -32,6 +32,7 @@ METHOD = "/pinakes.v1.IndexService/BatchWriteDocuments"
 PARENT = "tenants/-/collections/default"
 BATCH = 500
 IN_FLIGHT = 4
+PARTS = ("opensearch", "client", "index", "worker", "redis-queue", "redis-cache")
 Json = dict[str, Any]
 
 
@@ -42,6 +43,7 @@ class _Ways:
     raw: list[float] = field(default_factory=list)
     batch: list[float] = field(default_factory=list)
     stream: list[float] = field(default_factory=list)
+    spent: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
 
 def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
@@ -54,16 +56,20 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
     for number in range((2 if quick else 7) + 1):
         tag = f"{seed}-{time.time_ns()}-{number}"
         again = [{**action, "_id": f"{action['_id']}-{tag}"} for action in actions]
-        sides: list[tuple[list[float], Callable[[], float]]] = [
-            (ways.raw, partial(_bulk, engine, index, again)),
-            (ways.batch, partial(_batched_run, place, engine, index, _batched(documents, f"a{tag}~"))),
-            (ways.stream, partial(_streamed_run, place, engine, index, messages(documents, f"s{tag}~"))),
+        sides: list[tuple[str, list[float], Callable[[], float]]] = [
+            ("parallel_bulk", ways.raw, partial(_bulk, engine, index, again)),
+            ("batch", ways.batch, partial(_batched_run, place, engine, index, _batched(documents, f"a{tag}~"))),
+            ("stream", ways.stream, partial(_streamed_run, place, engine, index, messages(documents, f"s{tag}~"))),
         ]
         random.Random(seed + number).shuffle(sides)
-        for kept, side in sides:
+        for name, kept, side in sides:
+            before = processor_seconds(place)
             seconds = side()
             if number:  # the first round only warms up
                 kept.append(len(documents) / seconds)
+                after = processor_seconds(place)
+                spent = {part: (after[part] - before[part]) / len(documents) * 1e6 for part in after}
+                ways.spent.setdefault(name, []).append(spent)
     engine.close()
     raw, batch, streamed = (statistics.median(way) for way in (ways.raw, ways.batch, ways.stream))
     table(
@@ -75,12 +81,24 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
             ["StreamWriteDocuments (ACCEPTED), one stream", f"{streamed:,.0f}"],
         ],
     )
+    parts = [part for part in PARTS if part in ways.spent["stream"][0]]
+    table(
+        "Processor time a document, µs",
+        ["way", *parts, "all"],
+        [_row(name, spent, parts) for name, spent in ways.spent.items()],
+    )
     return [
         at_least("write.batch.vs_parallel_bulk", batch / raw, "x", 0.9),
         at_least("write.stream.vs_parallel_bulk", streamed / raw, "x", 1.0),
         accepting.run(place, quick=quick),
         *growing.run(place, quick=quick),
     ]
+
+
+def _row(name: str, rounds: list[dict[str, float]], parts: list[str]) -> list[str]:
+    """Return the medians of what each part spent, and their sum, which decides where every core is busy."""
+    medians = [statistics.median(spent[part] for spent in rounds) for part in parts]
+    return [name, *(f"{median:.0f}" for median in medians), f"{sum(medians):.0f}"]
 
 
 def _batched_run(place: Place, engine: OpenSearch, index: str, requests: list[bytes]) -> float:

@@ -31,7 +31,9 @@ FILES: tuple[FileDescriptor, ...] = (
 # String fields of requests without a rule in the proto, each with the reason.
 UNCONSTRAINED = {
     "SearchRequest.query": "its limit is a setting, told by the error (core/settings.py Limits.query_chars)",
+    "CountDocumentsRequest.query": "its limit is a setting, told by the error (core/settings.py Limits.query_chars)",
     "SearchRequest.filter": "its limit is a setting (Limits.filter_chars)",
+    "CountDocumentsRequest.filter": "its limit is a setting (Limits.filter_chars)",
     "ListDocumentsRequest.filter": "its limit is a setting (Limits.filter_chars)",
     "PurgeDocumentsRequest.filter": "its limit is a setting (Limits.filter_chars)",
     "ExportDocumentsRequest.filter": "its limit is a setting (Limits.filter_chars)",
@@ -177,6 +179,7 @@ def test_every_list_a_caller_sends_is_bounded() -> None:
     reasons = {
         "BatchWriteDocumentsRequest.writes": "its limit is a setting (Limits.batch_documents)",
         "StreamWriteDocumentsRequest.writes": "its limit is a setting (Limits.stream_documents)",
+        "SearchRequest.facets": "its limit is a setting (Limits.facets)",
     }
     endless = {
         short_name(field)

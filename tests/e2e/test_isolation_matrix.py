@@ -13,7 +13,7 @@ import pytest
 from google.longrunning import operations_pb2
 from google.protobuf.message import Message
 
-from pinakes.v1 import failures_pb2, index_pb2, resources_pb2, search_pb2, tenant_pb2
+from pinakes.v1 import failures_pb2, index_pb2, insights_pb2, resources_pb2, search_pb2, suggest_pb2, tenant_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 from tests.wire import INDEX, METHODS, OPERATIONS, ROLES, SEARCH, TENANT, Door, Home, home, new_key, put
 
@@ -68,6 +68,18 @@ def _stream_write(n: Names) -> Message:
 # One entry an RPC that names a tenant. An RPC that is missing here fails the first test.
 NAMED: dict[str, Build] = {
     SEARCH + "Search": lambda n: search_pb2.SearchRequest(parent=n.parent, query="secret"),
+    SEARCH + "BatchSearch": lambda n: search_pb2.BatchSearchRequest(
+        parent=n.parent, requests=[search_pb2.SearchRequest(query="secret")]
+    ),
+    SEARCH + "Suggest": lambda n: suggest_pb2.SuggestRequest(parent=n.parent, query="secr"),
+    SEARCH + "CountDocuments": lambda n: search_pb2.CountDocumentsRequest(parent=n.parent, query="secret"),
+    SEARCH + "ExplainDocument": lambda n: search_pb2.ExplainDocumentRequest(
+        name=n.of_document, search=search_pb2.SearchRequest(query="secret")
+    ),
+    SEARCH + "RecordEvent": lambda n: insights_pb2.RecordEventRequest(
+        parent=n.parent, search_id="made-up", type=insights_pb2.RecordEventRequest.TYPE_CLICK, document=n.document
+    ),
+    SEARCH + "GetSearchInsights": lambda n: insights_pb2.GetSearchInsightsRequest(parent=n.parent),
     INDEX + "CreateCollection": lambda n: index_pb2.CreateCollectionRequest(
         parent=n.tenant, collection_id=n.collection, collection=resources_pb2.Collection()
     ),
@@ -126,7 +138,7 @@ OVER_ALL: dict[str, Callable[[], Message]] = {
 }
 # What a key that reads may not call: all that changes something, and what tells of documents whoever may read them.
 WRITES = frozenset({
-    INDEX + "ListFailedWrites", *(name for name in METHODS if name.startswith(OPERATIONS)),
+    INDEX + "ListFailedWrites", SEARCH + "GetSearchInsights", *(name for name in METHODS if name.startswith(OPERATIONS)),
     *(name for name in METHODS if name.startswith(INDEX) and not name.removeprefix(INDEX).startswith(("Get", "List", "BatchGet"))),
     *(name for name in METHODS if name.startswith(TENANT) and not name.removeprefix(TENANT).startswith(("GetTenant",))),
 })  # fmt: skip

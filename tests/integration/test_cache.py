@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
-from pinakes.core.cache.responses import ResponseCache, cache_key, generation_key
+from pinakes.core.cache.responses import ResponseCache, cache_key, generation_key, version_key
 from pinakes.core.redis import connect
 from pinakes.core.resilience.breaker import Breaker
 from tests.integration._redis import RedisServer, redis_server, redis_url
@@ -22,17 +22,19 @@ __all__ = ["redis_server", "redis_url"]
 
 KEY = cache_key("t1", "c1", 1, "e1", ("r",), "Search", b"request")
 GENERATION = generation_key("t1", "c1")
+VERSION = version_key("t1", "c1")
 OTHER = cache_key("t2", "c1", 1, "e1", ("r",), "Search", b"request")
 
 
 async def keep(cache: ResponseCache, key: bytes, value: bytes) -> None:
     """Store an answer as a search does that has just missed."""
-    await cache.put(key, GENERATION, value, await cache.get(key, GENERATION))
+    cache.put_soon(key, GENERATION, value, await cache.get(key, GENERATION, VERSION))
+    await cache.settle()
 
 
 async def kept(cache: ResponseCache, key: bytes) -> bytes | None:
     """Return what a search would be served."""
-    return (await cache.get(key, GENERATION)).value
+    return (await cache.get(key, GENERATION, VERSION)).value
 
 
 @pytest.fixture
@@ -147,9 +149,10 @@ async def test_a_cancelled_reader_spoils_nothing_for_the_next(cache: ResponseCac
 
 async def test_an_answer_from_before_a_generation_moved_is_never_served(redis_url: str) -> None:
     cache = ResponseCache.open(redis_url, 1.0)
-    before = await cache.get(KEY, GENERATION)
+    before = await cache.get(KEY, GENERATION, VERSION)
     await cache.advance(GENERATION)
-    await cache.put(KEY, GENERATION, b"made before the write", before)
+    cache.put_soon(KEY, GENERATION, b"made before the write", before)
+    await cache.settle()
     assert await kept(cache, KEY) is None
     await keep(cache, KEY, b"made after the write")
     assert await kept(cache, KEY) == b"made after the write"

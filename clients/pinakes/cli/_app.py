@@ -8,7 +8,18 @@ import sys
 
 import typer
 
-from pinakes.cli import _administration, _failed, _finding, _import, _movement, _operations, _platform, _profile
+from pinakes.cli import (
+    _administration,
+    _failed,
+    _finding,
+    _import,
+    _movement,
+    _operations,
+    _platform,
+    _profile,
+    _searching,
+    _settings,
+)
 from pinakes.cli._failures import EXIT_CODES, Failure, failure_of, report
 from pinakes.client import PinakesError
 
@@ -20,7 +31,12 @@ app = typer.Typer(
     help="Search documents with Pinakes, and run the platform.",
 )
 
-app.command("search", rich_help_panel="Documents")(_finding.search)
+app.command("search", rich_help_panel="Search")(_searching.search)
+app.command("suggest", rich_help_panel="Search")(_searching.suggest)
+app.command("count", rich_help_panel="Search")(_searching.count)
+app.command("explain", rich_help_panel="Search")(_searching.explain)
+app.command("insights", rich_help_panel="Search")(_searching.insights)
+app.add_typer(_settings.settings, name="settings", rich_help_panel="Search")
 app.command("get", rich_help_panel="Documents")(_finding.get)
 app.command("put", rich_help_panel="Documents")(_finding.put)
 app.command("delete", rich_help_panel="Documents")(_finding.delete)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pinakes search`, `get`, `put`, `delete`: documents one by one."""
+"""`pinakes get`, `put`, `delete`, `undelete`: documents one by one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from pinakes.cli._failures import Failure
+from pinakes.cli._searching import Fields
 from pinakes.cli._session import (
     CollectionOption,
     Session,
@@ -19,72 +20,17 @@ from pinakes.cli._session import (
     calling,
     console,
     plain,
-    print_json,
-    print_table,
     printable,
     usage,
 )
 from pinakes.client import _names
-from pinakes.v1.resources_pb2 import Document
-from pinakes.v1.search_pb2 import SearchResponse, SearchResult
 
-_PAGE = 50
-Fields = Annotated[
-    str, typer.Option("--fields", help="Fields to read, separated by commas; `*` for all.", metavar="A,B")
-]
 Mode = Annotated[
     str,
     typer.Option(
         "--mode", help="accepted: on the platform's disk; applied; or searchable: wait until searches see it."
     ),
 ]
-
-
-@calling
-def search(
-    session: Session,
-    query: Annotated[str, typer.Argument(help='Words, "phrases", -exclusions; empty finds all.', metavar="QUERY")] = "",
-    filter: Annotated[
-        str, typer.Option("--filter", "-f", help='AIP-160: tags:asyncio AND attributes.kind = "function".')
-    ] = "",
-    order: Annotated[
-        str, typer.Option("--order", "-o", help="`update_time desc, attributes.price`; else by relevance.")
-    ] = "",
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Results at most.", min=1)] = 10,
-    page_token: Annotated[str, typer.Option("--page-token", help="Go on after the page that ended with it.")] = "",
-    fields: Fields = "",
-    collection: CollectionOption = "default",
-    tenant: TenantOption = "-",
-) -> None:
-    """Search the documents of a collection."""
-    found = SearchResponse(next_page_token=page_token)
-    results: list[SearchResult] = []
-    with session.client() as client:
-        # The page size is what is asked for, so that the token of the last page goes on exactly where this ends.
-        while len(results) < limit:
-            found = client.search(
-                query,
-                collection=collection,
-                tenant=tenant,
-                filter=filter,
-                order_by=order,
-                page_size=min(limit - len(results), _PAGE),
-                page_token=found.next_page_token,
-                read_mask=[fields] if fields else (),
-            )
-            results += found.results
-            if not found.next_page_token or not found.results:
-                break
-    if session.as_json:
-        answer = plain(found) | {"results": [plain(result) for result in results]}
-        print_json({"total_size": "0"} | answer)
-        return
-    if results:
-        print_table(("TITLE", "SCORE", "ID", "TAGS"), [_row(result) for result in results])
-    total = f"{'more than ' if found.total_size_capped else ''}{found.total_size:,}"
-    sys.stderr.write(f"{len(results)} of {total} documents, {found.took.ToMilliseconds()} ms\n")
-    if found.next_page_token:
-        sys.stderr.write(f"go on with --page-token {found.next_page_token}\n")
 
 
 @calling
@@ -179,12 +125,6 @@ def undelete(
     with session.client() as client:
         back = client.undelete_document(document, collection=collection, tenant=tenant, mode=mode)
     session.show(back, [("document", back.name), ("title", back.title), ("etag", back.etag)])
-
-
-def _row(result: SearchResult) -> tuple[str, str, str, str]:
-    document: Document = result.document
-    score = f"{result.score:.3f}" if result.score else ""
-    return " ".join(document.title.split()), score, _names.last(document.name), ", ".join(document.tags)
 
 
 def _read_document(file: str) -> dict[str, Any]:

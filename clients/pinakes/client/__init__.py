@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client of the platform: `AsyncClient` for asyncio, `Client` for everything else."""
 
+from pinakes.client._asking import SearchOptions, search_request
 from pinakes.client._channel import Tls
 from pinakes.client._client import AsyncClient
 from pinakes.client._documents import deletion, document
@@ -33,6 +34,7 @@ __all__ = [
     "PermissionDenied",
     "PinakesError",
     "RateLimited",
+    "SearchOptions",
     "Tls",
     "Unauthenticated",
     "Unavailable",
@@ -40,4 +42,5 @@ __all__ = [
     "Written",
     "deletion",
     "document",
+    "search_request",
 ]

@@ -12,6 +12,7 @@ from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
 from pinakes.client._documents import attribute
 from pinakes.client._pages import Pages
 from pinakes.v1 import index_pb2
+from pinakes.v1.ranking_pb2 import SearchSettings
 from pinakes.v1.resources_pb2 import AttributeDefinition, Collection
 
 
@@ -26,6 +27,7 @@ class CollectionCalls(Calls):
         display_name: str = "",
         languages: Iterable[str] = (),
         attributes: Iterable[AttributeDefinition | str] = (),
+        search: SearchSettings | None = None,
         timeout: float | None = None,
     ) -> Collection:
         """Create a collection.
@@ -36,10 +38,14 @@ class CollectionCalls(Calls):
             display_name: for people.
             languages: BCP 47 codes, at most 5; empty means `en`.
             attributes: definitions, or text such as `price:number:sortable`.
+            search: how it is searched: ranking, synonyms, stop words, curation.
             timeout: seconds; the client's if None.
         """
         collection = Collection(
-            display_name=display_name, languages=languages, attributes=[attribute(given) for given in attributes]
+            display_name=display_name,
+            languages=languages,
+            attributes=[attribute(given) for given in attributes],
+            search=search,
         )
         request = index_pb2.CreateCollectionRequest(
             parent=_names.tenant(tenant), collection=collection, collection_id=collection_id
@@ -72,7 +78,10 @@ class CollectionCalls(Calls):
     async def update_collection(
         self, collection: Collection, update_mask: Iterable[str] = (), *, timeout: float | None = None
     ) -> Collection:
-        """Change the fields of `update_mask` (or those that are set); raises Conflict if a set etag isn't current."""
+        """Change the fields of `update_mask` (or those that are set); raises Conflict if a set etag isn't current.
+
+        `search` stands for all search settings, `search.synonyms` for a part of them. They are in force at once.
+        """
         request = index_pb2.UpdateCollectionRequest(collection=collection, update_mask=mask(update_mask))
         return await self._channel.call("IndexService/UpdateCollection", request, Collection, timeout)
 

@@ -168,3 +168,9 @@ class Client:
 
     search = _blocking(AsyncClient.search)
     search_all = _iterating(AsyncClient.search_all)
+    batch_search = _blocking(AsyncClient.batch_search)
+    suggest = _blocking(AsyncClient.suggest)
+    count_documents = _blocking(AsyncClient.count_documents)
+    explain_document = _blocking(AsyncClient.explain_document)
+    record_event = _blocking(AsyncClient.record_event)
+    get_search_insights = _blocking(AsyncClient.get_search_insights)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -43,7 +44,10 @@ class Drain:
 
 @dataclass(slots=True)
 class Platform:
-    """The parts that the services share. One per process."""
+    """The parts that the services share. One per process.
+
+    `closing` is what a service has to do before the stores are closed, when its last call is over.
+    """
 
     settings: Settings
     engine: Engine
@@ -61,6 +65,7 @@ class Platform:
     storage: Storage
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
     drain: Drain = field(default_factory=Drain)
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _preparing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -114,6 +119,8 @@ class Platform:
             self._preparing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._preparing
+        for close in self.closing:
+            await close()
         await self.directory.close()
         await self.revisions.close()
         await self.authenticator.close()

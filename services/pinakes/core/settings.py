@@ -22,12 +22,15 @@ class Limits(BaseSettings):
 
     query_chars: int = Field(500, ge=1, description="Characters in a search's query.")
     query_clauses: int = Field(32, ge=1, le=256, description="Words and phrases in a search's query.")
+    query_prefixes: int = Field(8, ge=0, le=32, description="Words with a star at their end in a search's query.")
     filter_chars: int = Field(2000, ge=1, description="Characters in a filter.")
     filter_terms: int = Field(64, ge=1, le=512, description="Comparisons in a filter.")
     filter_depth: int = Field(8, ge=1, le=32, description="Nesting of a filter.")
     page_default: int = Field(10, ge=1, description="Results on a page when a request doesn't say.")
     page_max: int = Field(50, ge=1, le=1000, description="Results on a page at most.")
     search_seconds: float = Field(5.0, gt=0, description="Time the engine has for one search.")
+    facets: int = Field(20, ge=1, le=100, description="Facets of a search.")
+    facet_values: int = Field(100, ge=1, le=100, description="Values of a facet.")
     document_bytes: int = Field(1 << 20, ge=1024, description="Size of a document.")
     attributes: int = Field(256, ge=1, description="Attributes of a document, nested ones counted.")
     attribute_depth: int = Field(4, ge=1, le=16, description="Nesting of a document's attributes.")
@@ -36,6 +39,7 @@ class Limits(BaseSettings):
     stream_documents: int = Field(1000, ge=1, description="Writes in a message of a stream.")
     stream_bytes: int = Field(4 << 20, ge=1 << 20, description="Size of a message of a stream.")
     collections: int = Field(100, ge=1, description="Collections of a tenant.")
+    search_settings_bytes: int = Field(256 << 10, ge=1024, description="Size of a collection's search settings.")
     operations: int = Field(100, ge=1, description="Unfinished operations of a tenant.")
 
 
@@ -111,6 +115,22 @@ class Settings(BaseSettings):
     )
     sweep_seconds: float = Field(30.0, gt=0, le=3600, description="Time between two sweeps for what has run out.")
     outcome_hours: float = Field(48.0, ge=24, description="Hours for which outcomes and request ids are remembered.")
+
+    vocabulary_seconds: float = Field(
+        60.0, ge=1, le=3600, description="Time for which a search process keeps how rare words are; less in small collections."
+    )
+
+    insights: Literal["on", "asked", "off"] = Field(
+        "on",
+        description="Whether queries are kept for insights: `on` unless a collection says no, only where one `asked`, `off`.",
+    )
+    insight_days: float = Field(30.0, ge=1, description="Days for which insights are kept; a day longer at most.")
+    insight_queries_per_second: float = Field(
+        20.0, gt=0, le=10_000, description="Different queries of a tenant a second that a process keeps insights of."
+    )
+    insight_flush_seconds: float = Field(
+        10.0, gt=0, le=20, description="Time for which insights are gathered before they are written."
+    )
 
     import_folder: Path | None = Field(
         None, description="Folder that `file:///name` of imports is in, below the tenant's id; unset for none."

@@ -24,3 +24,9 @@ def parse_time_ms(text: str) -> int:
             return (when - _EPOCH) // _MILLISECOND
     message = 'expected an RFC 3339 time such as "2026-01-31T12:00:00Z"'
     raise ValueError(message)
+
+
+def format_time_ms(milliseconds: int) -> str:
+    """Return ms since 1970 as RFC 3339 in UTC, with a fraction only where there is one. For the years 1 to 9999."""
+    when = _EPOCH + timedelta(milliseconds=milliseconds)
+    return when.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds").replace("+00:00", "Z")

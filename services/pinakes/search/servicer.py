@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf import duration_pb2
 
-from pinakes.core.cache.responses import cache_key, generation_key
+from pinakes.core.cache.responses import cache_key, generation_key, version_key
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
-from pinakes.core.rpc.scopes import open_scope
+from pinakes.core.rpc.scopes import open_scope, reopen_scope
+from pinakes.search.insight import finds
 from pinakes.search.parts import Parts
 from pinakes.search.queries import batch, count, explain, insights, search, suggest
+from pinakes.search.search_ids import asked
 from pinakes.v1 import insights_pb2, search_pb2, search_pb2_grpc, suggest_pb2
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     def __init__(self, platform: Platform) -> None:
         """Serve from these parts."""
         self._platform = platform
-        self._parts = Parts(platform)
+        self._parts = Parts.of(platform)
 
     async def Search(  # type: ignore[override]  # serialised: a cached answer never becomes a message
         self, request: search_pb2.SearchRequest, context: Context
@@ -48,28 +50,39 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         started = time.perf_counter()
         call = calls.current()
         scope, collection = await open_scope(self._platform, call, names.parse(request.parent).collection)
-        key = cache_key(
-            call.tenant.uid, collection.uid, collection.version, call.tenant.epoch, call.principal.readers or (),
-            # Seeing everything and reading as nobody are not the same.
-            f"Search:{call.principal.readers is None}", request.SerializeToString(deterministic=True),
-        )  # fmt: skip
         generation = generation_key(call.tenant.uid, collection.uid)
+        version = version_key(call.tenant.uid, collection.uid)
         cache = self._platform.cache
-        found = await cache.get(key, generation)
+        key = _key(call, collection, request)
+        found = await cache.get(key, generation, version)
+        if found.version > collection.version:
+            scope, collection = await reopen_scope(self._platform, call, collection.collection_id)
+            key = _key(call, collection, request)
+            found = await cache.get(key, generation, version)
         answer, cached = found.value, found.value is not None
         if answer is None:
             message = await search.run(request, scope, collection, self._parts)
             answer = message.SerializeToString()
             cache.put_soon(key, generation, answer, found)
         # What is said anew on each hit is appended as serialised fields, so a hit never builds the message.
-        return answer + _told(time.perf_counter() - started, cached=cached)
+        seconds = time.perf_counter() - started
+        return answer + _told(seconds, self._noted(request, collection, seconds, finds(answer)), cached=cached)
 
     async def BatchSearch(
         self, request: search_pb2.BatchSearchRequest, context: Context
     ) -> search_pb2.BatchSearchResponse:
         """Search several times in one round trip."""
         del context
-        return await self._timed(batch.run, request, request.parent)
+        started = time.perf_counter()
+        scope, collection = await self._scope(request.parent)
+        answer = await batch.run(request, scope, collection, self._parts)
+        seconds = time.perf_counter() - started
+        answer.took.FromNanoseconds(round(seconds * 1e9))
+        for one, outcome in zip(request.requests, answer.outcomes, strict=True):
+            if outcome.HasField("response"):
+                search_id = self._noted(one, collection, seconds, bool(outcome.response.results))
+                outcome.response.search_id = search_id
+        return answer
 
     async def Suggest(self, request: suggest_pb2.SuggestRequest, context: Context) -> suggest_pb2.SuggestResponse:
         """Suggest titles, queries and corrections."""
@@ -104,8 +117,23 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         return await insights.read(request, *await self._scope(request.parent), self._parts)
 
+    def _noted(
+        self, request: search_pb2.SearchRequest, collection: CollectionRecord, seconds: float, found: bool
+    ) -> str:
+        """Count a search for insights, if it has a query and isn't a later page, and return its id."""
+        query = asked(request.query)
+        if query.text and not request.page_token:
+            self._parts.insight.searched(collection, query, seconds, found=found)
+        return self._parts.search_ids.make(collection.tenant_uid, collection.uid, query.digest)
+
     async def _scope(self, name: str) -> tuple[TenantScope, CollectionRecord]:
-        return await open_scope(self._platform, calls.current(), names.parse(name).collection)
+        """Return what a name means, by the collection's record as it was last changed."""
+        call = calls.current()
+        scope, collection = await open_scope(self._platform, call, names.parse(name).collection)
+        told = await self._platform.cache.told_version(version_key(call.tenant.uid, collection.uid))
+        if told > collection.version:
+            return await reopen_scope(self._platform, call, collection.collection_id)
+        return scope, collection
 
     async def _timed(self, query: Query[Request, Answer], request: Request, name: str) -> Answer:
         """Answer a query and say how long that took."""
@@ -115,7 +143,16 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         return answer
 
 
-def _told(seconds: float, *, cached: bool) -> bytes:
+def _key(call: calls.Call, collection: CollectionRecord, request: search_pb2.SearchRequest) -> bytes:
+    """Return what an answer is kept under: everything that it depends on."""
+    return cache_key(
+        call.tenant.uid, collection.uid, collection.version, call.tenant.epoch, call.principal.readers or (),
+        # Seeing everything and reading as nobody are not the same.
+        f"Search:{call.principal.readers is None}", request.SerializeToString(deterministic=True),
+    )  # fmt: skip
+
+
+def _told(seconds: float, search_id: str, *, cached: bool) -> bytes:
     took = duration_pb2.Duration()
     took.FromNanoseconds(round(seconds * 1e9))
-    return search_pb2.SearchResponse(took=took, cached=cached).SerializeToString()
+    return search_pb2.SearchResponse(took=took, cached=cached, search_id=search_id).SerializeToString()

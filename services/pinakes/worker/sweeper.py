@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pinakes.core.engine.client import EngineRefusal
+from pinakes.core.engine.insights import InsightStore
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.maintenance import Maintenance
 from pinakes.core.engine.records import Conflict, RecordStore
@@ -85,6 +86,7 @@ async def sweep(platform: Platform) -> dict[str, int]:
         "requests": await platform.requests.expire(),
         "journal": await DeletionJournal(platform.engine).forget(settings.journal_days),
         "failures": await platform.failures.expire(),
+        "insights": await InsightStore(platform.engine).expire(settings.insight_days),
     }
     if any(done.values()):
         _log.info("swept", **done)

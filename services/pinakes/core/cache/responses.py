@@ -4,28 +4,44 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import secrets
 import time
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from functools import partial
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
 from pinakes.core.faults import Fault
 from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, is_busy
 from pinakes.core.resilience.breaker import Breaker
+from pinakes.core.shared import SharedCalls
 from pinakes.core.telemetry import metrics
 
 FORMAT = 1
 KEY_PREFIX = b"pinakes:answer:1:"
 GENERATION_PREFIX = b"pinakes:generation:1:"
 GENERATION_SECONDS = 3600
+VERSION_PREFIX = b"pinakes:collection:1:"
+VERSION_SECONDS = 3600
 COMPRESS_FROM = 4096
 COMPRESS_LEVEL = 1
 LARGEST = 16 << 20
+LOOKS = 64
+"""Look-ups in one call."""
+STORES = 256
+"""Answers that may wait to be stored."""
 
+# Two changes may be told in either order; the later one stays.
+_TELL = """
+if tonumber(redis.call('get', KEYS[1]) or '0') < tonumber(ARGV[1]) then
+  redis.call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
+end
+"""
 _DIGEST_BYTES = 16
 _HEADER = 2 + _DIGEST_BYTES
 _RAW, _ZLIB = 0, 1
@@ -67,6 +83,11 @@ def generation_key(tenant_uid: str, collection_uid: str) -> bytes:
     return GENERATION_PREFIX + b"{" + tenant_uid.encode() + b"}:" + collection_uid.encode()
 
 
+def version_key(tenant_uid: str, collection_uid: str) -> bytes:
+    """Return the key of the newest version of a collection's record that anybody has told."""
+    return VERSION_PREFIX + b"{" + tenant_uid.encode() + b"}:" + collection_uid.encode()
+
+
 def pack(key: bytes, value: bytes) -> bytes:
     """Return what is stored under `key`: format, encoding, digest of the key, value."""
     encoding, body = _RAW, value
@@ -96,15 +117,30 @@ def unpack(key: bytes, stored: bytes) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a look-up found: the answer if there is one, and the token of the generation that a new one belongs to."""
+    """What a look-up found: the answer if there is one, and the token of the generation that a new one belongs to.
+
+    `version` is the newest version of the collection's record that was told; 0 if none was.
+    """
 
     value: bytes | None
     token: bytes | None
     begins: bool = False
+    version: int = 0
     at: float = field(default_factory=time.monotonic)
 
 
 _NOTHING = Lookup(None, None)
+_FAILED = b"failed"
+"""Stands for a generation that couldn't be read."""
+
+
+class _Kept(NamedTuple):
+    """An answer that is to be stored."""
+
+    key: bytes
+    generation: bytes
+    value: bytes
+    found: Lookup
 
 
 class ResponseCache:
@@ -112,6 +148,7 @@ class ResponseCache:
 
     An answer belongs to a generation of its collection, a token that a SEARCHABLE write replaces before it is
     acknowledged. A reader takes the token before it asks the engine, so an answer from before the write has the old one.
+    Look-ups of concurrent callers share round trips, and so does storing.
     """
 
     def __init__(self, redis: Redis | None, seconds: float, breaker: Breaker | None = None) -> None:
@@ -119,7 +156,11 @@ class ResponseCache:
         self._redis = redis
         self._milliseconds = max(1, round(seconds * 1000))
         self._breaker = breaker or Breaker("the cache")
-        self._storing: set[asyncio.Task[None]] = set()
+        self._looks: SharedCalls[tuple[bytes, bytes, bytes], Sequence[bytes | None]] = SharedCalls(
+            self._look, at_once=2, most=LOOKS
+        )
+        self._to_store: list[_Kept] = []
+        self._storing: asyncio.Task[None] | None = None
 
     @classmethod
     def open(cls, url: str, seconds: float, timeout: float = CACHE_SECONDS) -> ResponseCache:
@@ -129,67 +170,72 @@ class ResponseCache:
         """
         return cls(connect(url, timeout) if url and seconds > 0 else None, seconds)
 
-    async def get(self, key: bytes, generation: bytes) -> Lookup:
-        """Return the answer kept under `key` for the present generation, if any. Raises nothing but cancellation."""
+    async def get(self, key: bytes, generation: bytes, version: bytes) -> Lookup:
+        """Return the answer kept under `key` for the present generation, if any, and what was told of the collection.
+
+        `version` is the key of that. Raises nothing but cancellation.
+        """
         if self._redis is None:
             _OFF.inc()
             return _NOTHING
-        try:
-            permit = self._breaker.before()
-        except Fault:
+        token, stored, told = await self._looks.ask((generation, key, version))
+        if token is _FAILED:
             _ERROR.inc()
             return _NOTHING
-        try:
-            token, stored = cast("list[bytes | None]", await self._redis.mget(generation, key))
-        except FAILURES as error:
-            self._failed(permit, error)
-            _ERROR.inc()
-            return _NOTHING
-        except BaseException:
-            self._breaker.ignored(permit)
-            raise
-        self._breaker.success(permit)
         if token is None:
             # Never begun, or evicted. A new one is never equal to an old one, so nothing stored before is served.
             _MISS.inc()
-            return Lookup(None, secrets.token_bytes(12), begins=True)
+            return Lookup(None, secrets.token_bytes(12), begins=True, version=_number(told))
         value = unpack(key + token, stored) if stored is not None else None
         (_MISS if value is None else _HIT).inc()
-        return Lookup(value, token)
+        return Lookup(value, token, version=_number(told))
+
+    async def _look(self, asked: Sequence[tuple[bytes, bytes, bytes]]) -> list[Sequence[bytes | None]]:
+        """Read what several look-ups ask for, in one call."""
+        found = await self._guarded(lambda redis: redis.mget([key for keys in asked for key in keys]))
+        if found is None:
+            return [(_FAILED, None, None)] * len(asked)
+        return [found[place : place + 3] for place in range(0, len(found), 3)]
+
+    async def told_version(self, version: bytes) -> int:
+        """Return the newest version of a collection's record that was told; 0 if none was. Raises nothing but cancellation."""
+        return _number(await self._guarded(lambda redis: redis.get(version)))
+
+    async def tell_version(self, version: bytes, number: int) -> None:
+        """Let every look-up that starts after this know of a new version of a collection's record.
+
+        Where Redis can't be told, other processes learn it when they next ask the directory what changed.
+        """
+        await self._guarded(lambda redis: redis.eval(_TELL, 1, version, number, VERSION_SECONDS))
 
     def put_soon(self, key: bytes, generation: bytes, value: bytes, found: Lookup) -> None:
-        """Keep an answer that was made after the look-up `found`, without making its caller wait."""
-        if found.token is not None and len(value) <= LARGEST:
-            task = asyncio.create_task(self.put(key, generation, value, found))
-            self._storing.add(task)
-            task.add_done_callback(self._storing.discard)
+        """Keep an answer that was made after the look-up `found`, without making its caller wait.
 
-    async def put(self, key: bytes, generation: bytes, value: bytes, found: Lookup) -> None:
-        """Keep an answer under `key` and the generation of `found`. Raises nothing but cancellation."""
+        What is to be kept while something is being kept goes together with others, and not at all if there is too much.
+        """
         if self._redis is None or found.token is None or len(value) > LARGEST:
             return
-        # An answer is as old as the look-up that it followed, however long the engine took.
-        left = self._milliseconds - round((time.monotonic() - found.at) * 1000)
-        if left <= 0:
-            return
-        try:
-            permit = self._breaker.before()
-        except Fault:
+        if len(self._to_store) >= STORES:
             _NOT_STORED.inc()
             return
-        try:
-            if found.begins:
-                await self._redis.set(generation, found.token, nx=True, ex=GENERATION_SECONDS)
-            await self._redis.set(key, pack(key + found.token, value), px=left)
-        except FAILURES as error:
-            self._failed(permit, error)
-            _NOT_STORED.inc()
-            return
-        except BaseException:
-            self._breaker.ignored(permit)
-            raise
-        self._breaker.success(permit)
-        _STORED.inc()
+        self._to_store.append(_Kept(key, generation, value, found))
+        if self._storing is None or self._storing.done():
+            # A context of its own: it is part of no caller's call.
+            self._storing = asyncio.get_running_loop().create_task(self._store(), context=contextvars.Context())
+
+    async def settle(self) -> None:
+        """Wait until all that is to be kept is, as far as it can be."""
+        if self._storing is not None:
+            await asyncio.gather(self._storing, return_exceptions=True)
+
+    async def _store(self) -> None:
+        while self._to_store:
+            kept, self._to_store = self._to_store, []
+            stored = await self._guarded(partial(_set_all, kept=kept, milliseconds=self._milliseconds))
+            if stored is None:
+                _NOT_STORED.inc(len(kept))
+            else:
+                _STORED.inc(stored)
 
     async def advance(self, generation: bytes) -> None:
         """Make every answer of the generation unservable: no look-up that starts after this returns one.
@@ -198,35 +244,63 @@ class ResponseCache:
         """
         if self._redis is None:
             return
-        try:
-            permit = self._breaker.before()
-        except Fault:
+        token = secrets.token_bytes(12)
+        if await self._guarded(lambda redis: redis.set(generation, token, ex=GENERATION_SECONDS)) is None:
             await asyncio.sleep(self._milliseconds / 1000)
-            return
-        try:
-            await self._redis.set(generation, secrets.token_bytes(12), ex=GENERATION_SECONDS)
-        except FAILURES as error:
-            self._failed(permit, error)
-            await asyncio.sleep(self._milliseconds / 1000)
-        except BaseException:
-            self._breaker.ignored(permit)
-            raise
-        else:
-            self._breaker.success(permit)
 
     async def close(self) -> None:
         """Finish storing and close the connections."""
-        await asyncio.gather(*self._storing, return_exceptions=True)
+        await self._looks.close()
+        await self.settle()
         if self._redis is not None:
             await self._redis.aclose()
             await self._redis.connection_pool.disconnect()
 
-    def _failed(self, permit: int, error: BaseException) -> None:
-        """Tell the breaker about a failure, unless it was this process's own lack of connections."""
-        if is_busy(error):
+    async def _guarded(self, command: Callable[[Redis], Any]) -> Any:
+        """Run a command that can be gone without; None if it fails, or the cache is off."""
+        if self._redis is None:
+            return None
+        try:
+            permit = self._breaker.before()
+        except Fault:
+            return None
+        try:
+            answer = await command(self._redis)
+        except FAILURES as error:
+            # This process's own lack of connections says nothing about Redis.
+            if is_busy(error):
+                self._breaker.ignored(permit)
+            else:
+                self._breaker.failure(permit)
+            return None
+        except BaseException:
             self._breaker.ignored(permit)
-        else:
-            self._breaker.failure(permit)
+            raise
+        self._breaker.success(permit)
+        return answer
+
+
+async def _set_all(redis: Redis, *, kept: list[_Kept], milliseconds: int) -> int:
+    """Store answers in one round trip; return how many were."""
+    pipeline = redis.pipeline(transaction=False)
+    now, stored = time.monotonic(), 0
+    for one in kept:
+        # An answer is as old as the look-up that it followed, however long the engine took.
+        left = milliseconds - round((now - one.found.at) * 1000)
+        token = one.found.token
+        if left <= 0 or token is None:
+            continue
+        if one.found.begins:
+            pipeline.set(one.generation, token, nx=True, ex=GENERATION_SECONDS)  # type: ignore[unused-awaitable]
+        pipeline.set(one.key, pack(one.key + token, one.value), px=left)  # type: ignore[unused-awaitable]
+        stored += 1
+    await pipeline.execute()
+    return stored
+
+
+def _number(told: bytes | None) -> int:
+    """Return a version as it was told; what isn't one counts as none."""
+    return int(told) if told is not None and told.isdigit() else 0
 
 
 def _digest(key: bytes) -> bytes:

@@ -19,7 +19,8 @@ from pinakes.core.engine import mapping
 from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS
 from pinakes.core.engine.tokens import tokens_of
 from pinakes.core.faults import Fault, Kind, Violation
-from pinakes.core.query.schema import AttributeType, Schema, language_field
+from pinakes.core.query.languages import language_of
+from pinakes.core.query.schema import OTHER_LANGUAGE, AttributeType, Schema, language_field
 from pinakes.core.query.words import words_of
 from pinakes.core.settings import Limits
 from pinakes.core.times import parse_time_ms
@@ -152,7 +153,7 @@ def compile_document(  # what a body is made of
     examined: Examined | None = None,
 ) -> Json:
     """Return the body that is indexed for a checked document; `examined` saves looking through it again."""
-    said = document.language or schema.languages[0]
+    said = document.language or language_of(document.title, document.body, schema.languages)
     language = language_field(said)
     if examined is None:
         attributes = plain(document.attributes)
@@ -229,10 +230,10 @@ def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str]
     document = resources_pb2.Document(name=owner.name(source["id"]), etag=etag)
     language = source.get("language", "")
     field = language_field(language)
-    if "title" in paths:
-        document.title = source.get(f"title_{field}", "")
-    if "body" in paths:
-        document.body = source.get(f"body_{field}", "")
+    # Until format 2 fewer languages had fields of their own.
+    for name in ("title", "body"):
+        if name in paths:
+            setattr(document, name, source.get(f"{name}_{field}", source.get(f"{name}_{OTHER_LANGUAGE}", "")))
     if "tags" in paths and "tags" in source:
         document.tags.extend(source["tags"])
     if "language" in paths:

@@ -5,20 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pinakes.core.query.schema import LANGUAGES
+from pinakes.core.engine.analysis import analysis, analyzers_of
+from pinakes.core.query.schema import LANGUAGES, OTHER_LANGUAGE
 
 Json = dict[str, Any]
 
-FORMAT = 1
+FORMAT = 2
 SLOTS = {"kw": 32, "num": 16, "time": 8, "text": 8, "geo": 2}
-OTHER = "und"
 SEARCHED_LENGTH = {"title": 8, "tags": 8, "body": 200, "slot": 20}
-
-# What the stemmer of a language is called in the engine; a language without one is only folded.
-_STEMMERS = {
-    "ar": "arabic", "cs": "czech", "de": "light_german", "en": "english", "es": "light_spanish", "fr": "light_french",
-    "it": "light_italian", "nl": "dutch", "pt": "light_portuguese", "ru": "russian", "sv": "swedish",
-}  # fmt: skip
 
 
 def pool_settings(shards: int, replicas: int) -> Json:
@@ -32,7 +26,7 @@ def pool_settings(shards: int, replicas: int) -> Json:
             "replication.type": "DOCUMENT",
             "mapping.total_fields.limit": 300,
             "similarity": {f"s_{field}": _similarity(length) for field, length in SEARCHED_LENGTH.items()},
-            "analysis": _analysis(),
+            "analysis": analysis(),
         }
     }
 
@@ -57,22 +51,28 @@ def document_mapping() -> Json:
         "update_time": date,
         "expire_time": date,
         "tags": keyword,
-        "tags_text": _text("folded", "s_tags"),
+        "tags_text": _text(OTHER_LANGUAGE, "s_tags"),
         "words": keyword,
         "attrs": {"type": "binary"},
         "content": {"type": "binary"},
         "kv": keyword,
     }
-    for language in (*LANGUAGES, OTHER):
-        fields[f"title_{language}"] = _text(analyzer(language), "s_title")
-        fields[f"body_{language}"] = _text(analyzer(language), "s_body")
+    for language in (*LANGUAGES, OTHER_LANGUAGE):
+        fields[f"title_{language}"] = _text(language, "s_title")
+        fields[f"body_{language}"] = _text(language, "s_body")
     slots: dict[str, Json] = {
-        "kw": keyword, "num": {"type": "double"}, "time": date, "text": _text("folded", "s_slot"),
+        "kw": keyword, "num": {"type": "double"}, "time": date, "text": _text(OTHER_LANGUAGE, "s_slot"),
         "geo": {"type": "geo_point"},
     }  # fmt: skip
     for kind, count in SLOTS.items():
         fields |= {slot(kind, number): slots[kind] for number in range(count)}
-    return {"dynamic": "strict", "_source": {"enabled": True}, "_routing": {"required": True}, "properties": fields}
+    return {
+        "_meta": {"format": FORMAT},
+        "dynamic": "strict",
+        "_source": {"enabled": True},
+        "_routing": {"required": True},
+        "properties": fields,
+    }
 
 
 def record_mapping() -> Json:
@@ -95,13 +95,8 @@ def slot(kind: str, number: int) -> str:
     return f"{kind}_{number:02}"
 
 
-def analyzer(language: str) -> str:
-    """Return the name of a language's analyzer."""
-    return "folded" if language == OTHER else f"text_{language}"
-
-
-def _text(analyzer_name: str, similarity: str) -> Json:
-    return {"type": "text", "analyzer": analyzer_name, "similarity": similarity}
+def _text(language: str, similarity: str) -> Json:
+    return {"type": "text", **analyzers_of(language), "similarity": similarity}
 
 
 def _similarity(average: int) -> Json:
@@ -111,23 +106,3 @@ def _similarity(average: int) -> Json:
     """
     source = f"double tf = doc.freq / (doc.freq + 1.2 * (0.25 + 0.75 * doc.length / {average}.0)); return query.boost * 2.2 * tf;"
     return {"type": "scripted", "script": {"source": source}}
-
-
-def _analysis() -> Json:
-    """Return the analyzers: ICU words, lower case and folding for all; a stemmer where the language has one.
-
-    No stop words are dropped: they carry little weight by the saturation, and phrases need them.
-    """
-    filters: Json = {
-        f"stem_{language}": {"type": "stemmer", "language": stemmer} for language, stemmer in _STEMMERS.items()
-    }
-    analyzers: Json = {"folded": {"type": "custom", "tokenizer": "icu_tokenizer", "filter": ["icu_folding"]}}
-    for language in LANGUAGES:
-        if language == "ja":
-            steps = ["kuromoji_baseform", "cjk_width", "lowercase"]
-            analyzers["text_ja"] = {"type": "custom", "tokenizer": "kuromoji_tokenizer", "filter": steps}
-        else:
-            # Stemmers know their language's accents, so folding comes after them.
-            steps = ["lowercase", f"stem_{language}", "icu_folding"]
-            analyzers[f"text_{language}"] = {"type": "custom", "tokenizer": "icu_tokenizer", "filter": steps}
-    return {"filter": filters, "analyzer": analyzers}

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from pinakes.core.engine.bulk import Item, Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
+from pinakes.core.engine.dictionary import read_similar, similar_body
 from pinakes.core.engine.documents import Owner
 from pinakes.core.engine.journal import journal_line
-from pinakes.core.engine.searches import Refused, Search
+from pinakes.core.engine.searches import MANY_VALUES, Refused, Search
 from pinakes.core.engine.setup import pool_alias
-from pinakes.core.faults import Fault, Kind, unavailable
+from pinakes.core.faults import Fault, Kind, Violation, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.query import allowlist
@@ -53,8 +54,7 @@ class Found:
         return int(self.source["revision"])
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """One search result: the engine body, its score and the values that it was sorted by.
 
     `highlights` are passages by engine field, `matched` the names of the clauses that it matches.
@@ -67,8 +67,7 @@ class Hit:
     matched: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """The results of a search, the aggregations asked for, and how many shards were to answer and did."""
 
     hits: list[Hit]
@@ -128,6 +127,11 @@ class TenantScope:
         self._readers = principal.readers
         self._index = pool_alias(engine.prefix, tenant.pool)
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
+
+    @property
+    def readers(self) -> tuple[str, ...] | None:
+        """Whose documents the principal may read beside those without readers; None means everybody's."""
+        return self._readers
 
     @classmethod
     def for_work(cls, engine: Engine, tenant: TenantRecord, collection: CollectionRecord) -> TenantScope:
@@ -197,16 +201,35 @@ class TenantScope:
             try:
                 if isinstance(answer, Refused):
                     outcomes.append(self._refused(answer))
+                elif isinstance(answer, Fault):
+                    outcomes.append(answer)
+                elif isinstance(answer, Exception):
+                    raise answer
                 else:
                     outcomes.append(_page(answer, seconds, partial=True))
             except Fault as fault:
                 outcomes.append(fault)
         return outcomes
 
+    async def similar_words(self, words: Sequence[tuple[str, int]], seconds: float) -> list[list[str]]:
+        """Return, for each word, words of the collection's titles and tags within so many edits of it.
+
+        They may be of documents that are deleted, or that the principal may not read: to be confirmed by a search.
+        """
+        body = similar_body(self.owner, words)
+        search = Search(self._index, self.owner.tenant_uid, orjson.dumps(body), cheap=False)
+        try:
+            answer = await self._engine.searches.run(search, seconds)
+        except Refused as refused:
+            raise self._refused(refused) from None
+        return read_similar(self.owner, answer, len(words))
+
     def _search(self, body: Json, *, cheap: bool) -> Search:
         """Return a search with the scope's filters in it."""
         allowlist.check_body(body)
         request = dict(body)
+        if "aggs" in request:
+            request["aggs"] = allowlist.with_background(request["aggs"], {"bool": {"filter": self.filters()[:2]}})
         query, condition = request.pop("query", None), request.pop("filter", None)
         filters = self.filters()
         if condition is not None:
@@ -218,6 +241,11 @@ class TenantScope:
         return Search(self._index, self.owner.tenant_uid, orjson.dumps(request), cheap)
 
     def _refused(self, refused: Refused) -> Fault:
+        if refused.error_type == MANY_VALUES:
+            text = (
+                "a document found has several values in this field; only a field of single values can be collapsed by"
+            )
+            return Fault(Kind.PRECONDITION, "COLLAPSE_MANY_VALUES", f"collapse: {text}", (Violation("collapse", text),))
         _log.warning("engine refused", operation="search", status=refused.status, error=refused.detail)
         return Fault(
             Kind.INTERNAL, "INTERNAL", f"the search engine refused a search of the platform ({refused.status})"
@@ -337,7 +365,7 @@ def _page(answer: Json, seconds: float, *, partial: bool) -> Page:
     shards, found = answer["_shards"], answer["hits"]
     hits = [
         Hit(
-            h["_source"],
+            h.get("_source", {}),
             h.get("_score") or 0.0,
             h.get("sort", []),
             h.get("highlight", {}),

@@ -9,9 +9,7 @@ again alone, on connections and with a number of its own.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ import orjson
 
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.resilience import deadline
+from pinakes.core.shared import SharedCalls
 from pinakes.core.telemetry import metrics
 
 Json = dict[str, Any]
@@ -28,6 +27,8 @@ MEMBERS = 16
 # Time of a member of a shared call; the usual search takes a few milliseconds.
 SHARED_SECONDS = 0.25
 ALONE_AT_ONCE = 16
+MANY_VALUES = "many_values"
+"""Type of the refusal to collapse by a field in which a document has several values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +60,14 @@ class Refused(Exception):
 Send = Callable[[bytes], Awaitable[Json]]
 
 
-@dataclass(slots=True)
-class _Waiting:
-    search: Search
-    done: asyncio.Future[Json]
-
-
 class Searches:
     """Sends searches to the engine, several in a call where they are cheap."""
 
     def __init__(self, send: Send) -> None:
         """`send(payload)` makes one guarded `_msearch` call and returns its answer."""
         self._send = send
-        self._queue: deque[_Waiting] = deque()
-        self._running = 0
+        self._shared: SharedCalls[Search, Json] = SharedCalls(self._together, at_once=AT_ONCE, most=MEMBERS)
         self._alone = asyncio.Semaphore(ALONE_AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, search: Search, seconds: float) -> Json:
         """Search, and return the engine's answer, which may say that it timed out after `seconds`.
@@ -82,130 +75,51 @@ class Searches:
         Raises `Refused`, or what `send` raises.
         """
         if search.cheap:
-            short = deadline.remaining(min(seconds, SHARED_SECONDS))
-            answer = await self._shared(search, short)
-            if not answer.get("timed_out") or short >= seconds:
+            deadline.remaining(seconds)
+            answer = await self._shared.ask(search)
+            if not answer.get("timed_out") or seconds <= SHARED_SECONDS:
                 return answer
-        async with self._alone:
-            left = deadline.remaining(seconds)
-            return checked((await self._send(search.line(left)))["responses"][0])
+        (found,) = await self.run_all([search], seconds)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    async def run_all(self, searches: list[Search], seconds: float) -> list[Json | Refused]:
-        """Do searches of one caller in one call of their own; each has an answer or a refusal."""
+    async def run_all(self, searches: Sequence[Search], seconds: float) -> list[Json | Exception]:
+        """Do searches of one caller in one call of their own; each has an answer, a `Refused` or a fault."""
         async with self._alone:
-            left = deadline.remaining(seconds)
-            answer = await self._send(b"".join(search.line(left) for search in searches))
-        outcomes: list[Json | Refused] = []
-        for one in answer["responses"]:
-            try:
-                outcomes.append(checked(one))
-            except Refused as refused:
-                outcomes.append(refused)
-        return outcomes
+            return await self._asked(searches, deadline.remaining(seconds))
 
     async def close(self) -> None:
         """Finish what is under way."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._shared.close()
 
-    async def _shared(self, search: Search, seconds: float) -> Json:
-        if self._running == 0 and not self._queue:
-            # Nobody to share with: the caller's own task does it, so that a caller who goes takes the call along.
-            self._running += 1
-            try:
-                metrics.SHARED_SEARCHES.observe(1)
-                return checked((await self._send(search.line(seconds)))["responses"][0])
-            finally:
-                self._running -= 1
-                self._start()
-        waiting = _Waiting(search, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        self._start()
-        return await waiting.done
-
-    def _start(self) -> None:
-        while self._queue and self._running < AT_ONCE:
-            self._running += 1
-            # A context of its own: a shared call has no caller's deadline and is part of no caller's trace.
-            task = asyncio.get_running_loop().create_task(self._batch(), context=contextvars.Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _batch(self) -> None:
+    async def _together(self, searches: Sequence[Search]) -> Sequence[Json | Exception]:
+        metrics.SHARED_SEARCHES.observe(len(searches))
         try:
-            await asyncio.sleep(0)  # callers that are ready at the same moment go together
-            batch: list[_Waiting] = []
-            while self._queue and len(batch) < MEMBERS:
-                waiting = self._queue.popleft()
-                if not waiting.done.done():
-                    batch.append(waiting)
-            if batch:
-                await self._call(batch)
-        finally:
-            self._running -= 1
-            self._start()
+            return await self._asked(searches, SHARED_SECONDS)
+        except Fault:
+            raise  # the engine is away for all of them
+        except Exception:
+            if len(searches) == 1:
+                raise
+        # One malformed member fails the whole call: each has its own answer then.
+        each = await asyncio.gather(*(self._asked([one], SHARED_SECONDS) for one in searches), return_exceptions=True)
+        return [one[0] if isinstance(one, list) else Refused(400, str(one), "") for one in each]
 
-    async def _call(self, batch: list[_Waiting]) -> None:
-        metrics.SHARED_SEARCHES.observe(len(batch))
-        left = len(batch)
-        this = asyncio.current_task()
-
-        def gone(done: asyncio.Future[Json]) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0 and done.cancelled() and this is not None:
-                this.cancel()  # nothing works for callers who have gone
-
-        for waiting in batch:
-            waiting.done.add_done_callback(gone)
-        try:
-            answer = await self._send(b"".join(waiting.search.line(SHARED_SECONDS) for waiting in batch))
-            responses = answer["responses"]
-        except Exception as error:
-            if len(batch) == 1 or isinstance(error, Fault):
-                for waiting in batch:
-                    _settle(waiting.done, error)
-                return
-            # One malformed member fails the whole call: each has its own answer then.
-            await asyncio.gather(*(self._each(waiting) for waiting in batch))
-            return
-        except asyncio.CancelledError:
-            for waiting in batch:
-                waiting.done.cancel()
-            if this is not None and left == 0:
-                return
-            raise
-        for waiting, response in zip(batch, responses, strict=True):
-            try:
-                _settle(waiting.done, checked(response))
-            except (Refused, Fault) as error:
-                _settle(waiting.done, error)
-
-    async def _each(self, waiting: _Waiting) -> None:
-        if waiting.done.done():
-            return
-        try:
-            answer = await self._send(waiting.search.line(SHARED_SECONDS))
-            _settle(waiting.done, checked(answer["responses"][0]))
-        except Exception as error:
-            _settle(waiting.done, error)
+    async def _asked(self, searches: Sequence[Search], seconds: float) -> list[Json | Exception]:
+        answer = await self._send(b"".join([search.line(seconds) for search in searches]))
+        return [_checked(response) for response in answer["responses"]]
 
 
-def checked(response: Json) -> Json:
-    """Return the answer of one search. Raises `Refused` for a 4xx, and a fault if the engine couldn't do it."""
+def _checked(response: Json) -> Json | Exception:
+    """Return the answer of one search, or what went wrong with it."""
     error = response.get("error")
     if error is None:
         return response
     status = int(response.get("status", 500))
+    if status >= 500 and "collapse field must be single valued" in str(error):
+        # The engine calls it an error of its own; it is the documents' content.
+        return Refused(400, MANY_VALUES, "collapse")
     if status >= 500 or status == 429:
-        raise unavailable("the search engine")
-    raise Refused(status, str(error.get("type", "")), orjson.dumps(error).decode()[:500])
-
-
-def _settle(done: asyncio.Future[Json], outcome: Json | Exception) -> None:
-    if done.done():
-        return
-    if isinstance(outcome, Exception):
-        done.set_exception(outcome)
-        done.exception()  # a caller that has gone needn't hear it
-    else:
-        done.set_result(outcome)
+        return unavailable("the search engine")
+    return Refused(status, str(error.get("type", "")), orjson.dumps(error).decode()[:500])

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes what the engine must hold before the platform can run: templates, the first pool and the system indices."""
+"""Makes what the engine must hold before the platform can run: templates, the first pool and the system indices.
+
+What an earlier version of the platform made is brought to the present format.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pinakes.core.engine import mapping
+from pinakes.core.engine import insights, mapping
 from pinakes.core.engine.client import Engine, EngineRefusal
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ def record_index(prefix: str, kind: str) -> str:
 
 
 async def prepare(engine: Engine, settings: Settings) -> None:
-    """Create what is missing. Safe to run from many processes at once, and again at every start."""
+    """Create what is missing and bring up what an earlier version made. Safe in many processes at once, at every start."""
     prefix = settings.index_prefix
     pool = {
         "index_patterns": [f"{prefix}-pool-*"],
@@ -52,11 +55,26 @@ async def prepare(engine: Engine, settings: Settings) -> None:
         },
         "version": mapping.FORMAT,
     }
-    await engine.call("template", "PUT", f"/_index_template/{prefix}-pool", body=pool)
+    await _put_template(engine, f"{prefix}-pool", pool)
     await engine.call("template", "PUT", f"/_index_template/{prefix}-sys", body=records)
+    await _put_template(engine, f"{prefix}-sys-{insights.KIND}", insights.template(prefix, settings))
     await _create(engine, pool_alias(prefix))
     for kind in RECORDS:
         await _create(engine, record_index(prefix, kind))
+    # Late, because it imports records, which have their names from here.
+    from pinakes.core.engine.upgrade import upgrade_indices
+
+    await upgrade_indices(engine)
+
+
+async def _put_template(engine: Engine, name: str, template: dict[str, Any]) -> None:
+    """Put a template, unless a later version's is there: servers of both run side by side while they are replaced."""
+    # All of them: asked for by its name, one that isn't there is an error.
+    parts = "index_templates.name,index_templates.index_template.version"
+    found = await engine.call("template", "GET", "/_index_template", params={"filter_path": parts})
+    versions = {one["name"]: one["index_template"].get("version", 0) for one in found.get("index_templates", [])}
+    if versions.get(name, 0) <= template["version"]:
+        await engine.call("template", "PUT", f"/_index_template/{name}", body=template)
 
 
 async def _create(engine: Engine, alias: str) -> None:

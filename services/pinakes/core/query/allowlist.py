@@ -10,10 +10,15 @@ Json = dict[str, Any]
 _LEAVES: dict[str, frozenset[str]] = {
     "term": frozenset({"value", "boost"}),
     "range": frozenset({"gt", "gte", "lt", "lte", "boost"}),
-    "match": frozenset({"query", "operator", "boost", "minimum_should_match", "zero_terms_query"}),
-    "match_phrase": frozenset({"query", "boost", "slop", "zero_terms_query"}),
-    "prefix": frozenset({"value", "boost"}),
+    "match": frozenset({"query", "operator", "boost", "minimum_should_match", "zero_terms_query", "_name"}),
+    "match_phrase": frozenset({"query", "boost", "slop", "zero_terms_query", "_name"}),
+    "prefix": frozenset({"value", "boost", "_name"}),
 }
+# Functions of a document's own values: no scripts, and nothing at random. `random_score` is made of a field's value, so
+# that a sample of documents is the same however the engine stores them.
+_FUNCTION = frozenset({"filter", "weight", "exp", "field_value_factor", "random_score"})
+_DECAY = frozenset({"origin", "offset", "scale", "decay"})
+_FACTOR = frozenset({"field", "factor", "modifier", "missing"})
 _BOOL_LISTS = frozenset({"must", "filter", "should", "must_not"})
 _HIGHLIGHT = frozenset({
     "fields", "type", "number_of_fragments", "fragment_size", "boundary_scanner", "boundary_scanner_locale", "no_match_size",
@@ -27,8 +32,13 @@ _AGGREGATIONS: dict[str, frozenset[str]] = {
     "date_range": frozenset({"field", "ranges", "keyed"}),
     **{kind: frozenset({"field"}) for kind in ("min", "max", "sum", "avg", "stats", "value_count", "cardinality")},
 }
-
-
+_STEPS = {
+    "histogram": frozenset({"field", "interval"}),
+    "date_histogram": frozenset({"field", "calendar_interval"}),
+}
+SCOPE_BACKGROUND = "scope"
+"""What `significant_terms` are compared with: the scope puts its tenant and collection here; nothing else may stand."""
+_SIGNIFICANT = frozenset({"field", "size", "shard_size", "include", "min_doc_count", "execution_hint", "background_filter"})
 _BODY = frozenset({
     "query", "filter", "post_filter", "sort", "size", "from", "search_after", "track_total_hits", "track_scores",
     "_source", "aggs", "highlight", "collapse", "min_score", "rescore",
@@ -42,10 +52,15 @@ def check_body(body: Json) -> None:
         if body.get(name) is not None:
             check(body[name])
     check_aggregations(body.get("aggs", {}))
+    for entry in body.get("sort", ()):
+        _sort(*_only(entry, "sort"))
     if "highlight" in body:
         _keys("highlight", body["highlight"], _HIGHLIGHT)
         for options in body["highlight"]["fields"].values():
             _keys("highlight", options, _HIGHLIGHT - {"fields"})
+        for options in (body["highlight"], *body["highlight"]["fields"].values()):
+            if "highlight_query" in options:
+                check(options["highlight_query"])
     if "collapse" in body:
         _keys("collapse", body["collapse"], frozenset({"field"}))
     if "rescore" in body:
@@ -70,6 +85,11 @@ def check(query: Json) -> None:
     elif kind == "constant_score":
         _keys(kind, body, frozenset({"filter", "boost"}))
         check(body["filter"])
+    elif kind == "function_score":
+        _keys(kind, body, frozenset({"query", "functions", "score_mode", "boost_mode"}))
+        check(body["query"])
+        for function in body["functions"]:
+            _function(function)
     else:
         _leaf(kind, body)
 
@@ -81,6 +101,12 @@ def check_aggregations(aggregations: Json) -> None:
         kind, body = _only(inner, f"aggregation {name}")
         if kind == "filter":
             check(body)
+        elif kind == "composite":
+            _composite(body)
+        elif kind == "sampler":
+            _keys(kind, body, frozenset({"shard_size"}))
+        elif kind == "significant_terms":
+            _significant(body)
         else:
             if kind not in _AGGREGATIONS:
                 raise _refused(f"aggregation {kind}")
@@ -89,6 +115,66 @@ def check_aggregations(aggregations: Json) -> None:
                 raise _refused("min_doc_count: 0")
         for key in ("aggs", "aggregations"):
             check_aggregations(aggregation.get(key, {}))
+
+
+def with_background(aggregations: Json, background: Json) -> Json:
+    """Return aggregations with this filter as the background of all `significant_terms` in them."""
+    found: Json = {}
+    for name, aggregation in aggregations.items():
+        found[name] = one = dict(aggregation)
+        if "significant_terms" in one:
+            one["significant_terms"] = one["significant_terms"] | {"background_filter": background}
+        for key in ("aggs", "aggregations"):
+            if key in one:
+                one[key] = with_background(one[key], background)
+    return found
+
+
+def _significant(body: Json) -> None:
+    """Refuse words compared with anything but the scope, and words without a document in it."""
+    _keys("significant_terms", body, _SIGNIFICANT)
+    if body.get("background_filter") != SCOPE_BACKGROUND:
+        raise _refused("significant_terms without the scope as background")
+    if body.get("min_doc_count", 3) < 1:
+        raise _refused("min_doc_count: 0")
+
+
+def _sort(field: str, order: object) -> None:
+    """Refuse an order by anything but a field's own value, the score or the distance to a point."""
+    if field == "_geo_distance" and isinstance(order, dict):
+        _keys("sort", order, frozenset({"order", "unit"}) | {slot for slot in order if slot.startswith("geo_")})
+    elif field.startswith("_") and field != "_score":
+        raise _refused(f"sort by {field}")
+    elif order not in ("asc", "desc"):
+        _keys("sort", order, frozenset({"order", "missing"}))
+
+
+def _composite(body: Json) -> None:
+    """Refuse all but one source of steps: so many of them at most, from the lowest on."""
+    _keys("composite", body, frozenset({"size", "sources"}))
+    if len(body["sources"]) != 1:
+        raise _refused("composite of several sources")
+    _, source = _only(body["sources"][0], "source of composite")
+    kind, steps = _only(source, "source of composite")
+    if kind not in _STEPS:
+        raise _refused(f"composite of {kind}")
+    _keys(kind, steps, _STEPS[kind])
+
+
+def _function(function: Json) -> None:
+    """Refuse a function of scores with anything in it that isn't on the list."""
+    _keys("function", function, _FUNCTION)
+    if "filter" in function:
+        check(function["filter"])
+    if "exp" in function:
+        _, decay = _only(function["exp"], "exp")
+        _keys("exp", decay, _DECAY)
+    if "random_score" in function:
+        _keys("random_score", function["random_score"], frozenset({"seed", "field"}))
+        if len(function["random_score"]) != 2:
+            raise _refused("random_score without seed and field")
+    if "field_value_factor" in function:
+        _keys("field_value_factor", function["field_value_factor"], _FACTOR)
 
 
 def _leaf(kind: str, body: Json) -> None:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from pinakes.core.faults import Fault, invalid
 
 WHOLE = "*"
+_PLAIN_KEY = re.compile(r"(?!(?:AND|OR|NOT)\Z)[A-Za-z_]\w*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def uses_now(expression: Expression) -> bool:
         return any(uses_now(operand) for operand in expression.operands)
     if isinstance(expression, Not):
         return uses_now(expression.operand)
-    return isinstance(expression, Comparison) and isinstance(expression.value, Call)
+    value = expression.value if isinstance(expression, Comparison) else None
+    return isinstance(value, Call) and value.name != "timestamp"
 
 
 def canonical(expression: Expression) -> str:
@@ -142,7 +145,7 @@ def _inner(expression: Expression, bare: tuple[type, ...]) -> str:
 
 
 def _path(path: Path) -> str:
-    return ".".join(_quoted(key, ()) for key in path.keys)
+    return ".".join(key if _PLAIN_KEY.fullmatch(key) else _quoted(key, ()) for key in path.keys)
 
 
 def _call(call: Call) -> str:

@@ -22,6 +22,7 @@ from pinakes.core.query.expression import (
     filter_fault,
 )
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
+from pinakes.core.query.terms import pieces
 from pinakes.core.times import parse_time_ms
 
 Json = dict[str, Any]
@@ -37,7 +38,16 @@ _TYPES = {
     AttributeType.STRING: "keyword", AttributeType.TEXT: "text", AttributeType.NUMBER: "number",
     AttributeType.BOOL: "bool", AttributeType.TIME: "time", AttributeType.GEO: "geo",
 }  # fmt: skip
+_TIME_FUNCTIONS = {
+    "now": "now()", "ago": 'ago("7d")', "from_now": 'from_now("7d")', "timestamp": 'timestamp("2026-01-31T12:00:00Z")',
+}  # fmt: skip
+MOST_LEAVES = 300
+"""Clauses that a filter becomes in the engine at most. A word is one in each text field that it is looked for in."""
+
+LONGEST_WORDS = 500
+"""Characters of a text whose words are looked for one by one: the engine takes 1,024 of them. Longer ones are phrases."""
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
 _DISTANCE = re.compile(r"\d+(?:\.\d+)?(?:m|km|mi|ft|yd|nmi)", re.ASCII)
 
 
@@ -45,7 +55,7 @@ def compile_filter(expr: Expression, schema: Schema) -> Json:
     """Return the engine query of a filter, for filter context.
 
     Raises a `Fault` with the place: FILTER_UNKNOWN_FIELD, FILTER_UNKNOWN_FUNCTION, FILTER_WRONG_TYPE,
-    FILTER_WRONG_OPERATOR, FILTER_NOT_DECLARED. Times are compared in milliseconds. A quoted or bare value with a `*`
+    FILTER_WRONG_OPERATOR, FILTER_NOT_DECLARED, FILTER_TOO_MANY_TERMS. Times are compared in milliseconds, those of `now`, `ago` and `from_now` with the time of the search. A quoted or bare value with a `*`
     at its end is a prefix where the field is a string.
     """
     return _Compiler(schema).compile(expr)
@@ -54,10 +64,11 @@ def compile_filter(expr: Expression, schema: Schema) -> Json:
 class _Compiler:
     """One compilation against one schema."""
 
-    __slots__ = ("schema",)
+    __slots__ = ("leaves", "schema")
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
+        self.leaves = 0
 
     def compile(self, expr: Expression) -> Json:
         """Return the query of any node."""
@@ -82,7 +93,7 @@ class _Compiler:
         if not expr.value.quoted and expr.value.text.startswith(f"{ATTRIBUTES}."):
             _wrong(expr.position, "expected a comparison after the field", "FILTER_SYNTAX")
         fields = [*self._text_fields("title"), "tags_text", *self._text_fields("body")]
-        return _match(fields, expr.value.text)
+        return self._match(fields, expr.value)
 
     def _comparison(self, expr: Comparison) -> Json:
         if isinstance(expr.left, Call):
@@ -120,7 +131,7 @@ class _Compiler:
         if kind == "text":
             if operator != ":":
                 _wrong(path.position, f"{path} is text; use : to find its words", "FILTER_WRONG_OPERATOR")
-            return _match(self._text_fields(field) if field in ("title", "body") else [field], value.text)
+            return self._match(self._text_fields(field) if field in ("title", "body") else [field], value)
         if operator in _RANGES:
             what = "a list of strings" if kind == "tags" else "true or false"
             _wrong(path.position, f"{path} is {what}; use = != or :", "FILTER_WRONG_OPERATOR")
@@ -155,7 +166,8 @@ class _Compiler:
 
     def _call(self, call: Call) -> Json:
         if call.name != "geo_distance":
-            known = "now() can only be compared with" if call.name == "now" else "known: geo_distance"
+            time = call.name in _TIME_FUNCTIONS
+            known = "a time can only be compared with" if time else "known: geo_distance"
             _wrong(call.position, f"{call.name}() isn't a condition; {known}", "FILTER_UNKNOWN_FUNCTION")
         if len(call.arguments) != 4:
             advice = 'geo_distance(FIELD, LAT, LON, "5km")'
@@ -202,6 +214,20 @@ class _Compiler:
         keys = path.keys[1:] if path.keys[0] == ATTRIBUTES else path.keys
         return self.schema.attributes.get(keys[0]) if len(keys) == 1 else None
 
+    def _match(self, fields: list[str], value: Value) -> Json:
+        """Return what finds all words of a value in one of the fields."""
+        text = value.text
+        phrase = len(text) > LONGEST_WORDS
+        self.leaves += len(fields) * (1 if phrase else pieces(text))
+        if self.leaves > MOST_LEAVES:
+            description = (
+                f"the words up to here are {self.leaves} in all text fields together; at most {MOST_LEAVES} are allowed"
+            )
+            _wrong(value.position, description, "FILTER_TOO_MANY_TERMS")
+        if phrase:
+            return _any([{"match_phrase": {field: {"query": text}}} for field in fields])
+        return _any([{"match": {field: {"query": text, "operator": "and"}}} for field in fields])
+
     def _text_fields(self, name: str) -> list[str]:
         return [f"{name}_{language}" for language in self.schema.text_languages()]
 
@@ -228,10 +254,6 @@ def _any(queries: list[Json]) -> Json:
 
 def _not(query: Json) -> Json:
     return {"bool": {"must_not": [query]}}
-
-
-def _match(fields: list[str], text: str) -> Json:
-    return _any([{"match": {field: {"query": text, "operator": "and"}}} for field in fields])
 
 
 def _compare(field: str, operator: str, value: float | str) -> Json:
@@ -269,15 +291,35 @@ def _number(value: Value, path: Path) -> float:
 
 
 def _time(value: Value | Call, path: Path) -> int | str:
-    """Return epoch milliseconds, or the engine's word for the time of the search."""
+    """Return epoch milliseconds, or a time relative to that of the search in the engine's words."""
     if isinstance(value, Call):
-        if value.name != "now" or value.arguments:
-            _wrong(value.position, f"{value.name}() isn't a time; use now()", "FILTER_UNKNOWN_FUNCTION")
-        return "now"
+        return _time_of_call(value, path)
     try:
         return parse_time_ms(value.text)
     except ValueError:
         _mistyped(value, path, "a time such as 2026-01-31T12:00:00Z")
+
+
+def _time_of_call(call: Call, path: Path) -> int | str:
+    """Return the time that a function gives."""
+    example = _TIME_FUNCTIONS.get(call.name)
+    if example is None:
+        known = ", ".join(_TIME_FUNCTIONS.values())
+        _wrong(call.position, f"{call.name}() isn't a time; known: {known}", "FILTER_UNKNOWN_FUNCTION")
+    wanted = 0 if call.name == "now" else 1
+    if len(call.arguments) != wanted:
+        found = f"expected {wanted} arguments as in {example}, found {len(call.arguments)}"
+        _wrong(call.position, found, "FILTER_WRONG_TYPE")
+    if not wanted:
+        return "now"
+    value = _literal(call.arguments[0], path)
+    if call.name == "timestamp":
+        return _time(value, path)
+    duration = _DURATION.fullmatch(value.text)
+    if duration is None:
+        _mistyped(value, path, 'a duration such as "7d" (s, m, h, d, w)')
+    sign = "-" if call.name == "ago" else "+"
+    return f"now{sign}{int(duration[1])}{duration[2]}"
 
 
 def _mistyped(value: Value, path: Path, expected: str) -> NoReturn:

@@ -7,8 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-LANGUAGES = ("ar", "cs", "de", "en", "es", "fr", "it", "ja", "nl", "pt", "ru", "sv")
+# Those whose text has fields and an analyzer of its own; text in any other is folded.
+LANGUAGES = (
+    "ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "ga", "gl", "hi", "hu",
+    "hy", "id", "it", "ja", "ko", "lt", "lv", "nl", "no", "pt", "ro", "ru", "sv", "th", "tr", "zh",
+)  # fmt: skip
+BIGRAM_LANGUAGES = ("ko", "zh")
 OTHER_LANGUAGE = "und"
+# Both written forms of Norwegian share its analyzer.
+_SAME = {"nb": "no", "nn": "no"}
 
 
 class AttributeType(StrEnum):
@@ -47,4 +54,5 @@ class Schema:
 
 def language_field(code: str) -> str:
     """Return the suffix of the text fields of a language: its own code if it has fields, else `und`."""
+    code = _SAME.get(code, code)
     return code if code in LANGUAGES else OTHER_LANGUAGE

@@ -19,7 +19,7 @@ def words_of(title: str, tags: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for text in (title, *tags):
-        for word in _words(folded(text)):
+        for word in words_in(folded(text)):
             if len(word) <= LONGEST:
                 found[word] = None
                 if len(found) == MOST:
@@ -36,7 +36,8 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", bare).replace("\u2019", "'")
 
 
-def _words(text: str) -> list[str]:
+def words_in(text: str) -> list[str]:
+    """Return the words of a folded text, in order and as often as they are there."""
     if text.isascii():
         return _ASCII_WORD.findall(text)
     # Vowel signs are marks, not letters; they belong to their words.

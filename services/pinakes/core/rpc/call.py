@@ -60,7 +60,7 @@ class Call:
     def tell(self, **more: str) -> None:
         """Say something beside the answer, `_` in names becomes `-`: in trailing metadata, and in headers by JSON.
 
-        Headers of their own cost a call 0.4 ms, so only those get them who see no trailers.
+        Headers of their own cost a call a message more, so only those get them who see no trailers.
         """
         told = tuple((name.replace("_", "-"), value) for name, value in more.items())
         if _TRANSCODED in self.metadata:

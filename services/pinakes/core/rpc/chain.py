@@ -11,10 +11,10 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 
@@ -54,10 +54,6 @@ ORDER = (
     "validate",
     "authorize",
 )
-# Services that need no credential: they say nothing of any tenant.
-OPEN = frozenset({
-    "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"
-})  # fmt: skip
 # A stream outlives its credential's check: it is checked again with a message, so often at most.
 REAUTHENTICATE_SECONDS = 1.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -79,7 +75,7 @@ class Link:
     stream_message: Step | None = None
 
 
-class Chain(grpc.aio.ServerInterceptor):
+class Chain:
     """Wraps every handler once in the links, outermost first."""
 
     def __init__(self, links: tuple[Link, ...], gzip_over_bytes: int) -> None:
@@ -96,22 +92,13 @@ class Chain(grpc.aio.ServerInterceptor):
         self._unary = tuple(step for link in links for step in (link.opening, link.message) if step)
         self._messages = tuple(step for link in links for step in (link.stream_message, link.message) if step)
         self._gzip_over = gzip_over_bytes
-        self._handlers: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """Return the wrapped handler of a method."""
-        method = handler_call_details.method
-        if (known := self._handlers.get(method)) is not None:
-            return known
-        handler = await continuation(handler_call_details)
-        if handler is None or method[1:].partition("/")[0] in OPEN:
-            return handler
-        self._handlers[method] = wrapped = self.wrap(method, handler)
-        return wrapped
+    def guarding(self, server: grpc.aio.Server) -> grpc.aio.Server:
+        """Return what services add themselves to as to the server: each of their handlers gets the links.
+
+        As an interceptor of grpc.aio the chain would cost every call two more rounds of the event loop.
+        """
+        return cast("grpc.aio.Server", Guarding(self, server))
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         """Return the handler with the links around it, bytes in and bytes out: the links decode and encode.
@@ -202,6 +189,39 @@ class Chain(grpc.aio.ServerInterceptor):
             for step in self._messages:
                 await step(call)
             yield call.request
+
+
+class Guarding:
+    """Takes a service's handlers as a server does, and adds them to the server with the links around them."""
+
+    def __init__(self, chain: Chain, server: grpc.aio.Server) -> None:
+        """Add to this server."""
+        self._chain, self._server = chain, server
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Add the handlers of a service."""
+        self._server.add_generic_rpc_handlers(tuple(_Guarded(self._chain, handler) for handler in handlers))
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Add nothing: generated code adds the same handlers as generic ones, too, and grpc.aio looks at those."""
+
+
+class _Guarded(grpc.GenericRpcHandler):
+    """The handlers of a service with the links around them, each wrapped once."""
+
+    def __init__(self, chain: Chain, handlers: grpc.GenericRpcHandler) -> None:
+        self._chain, self._handlers = chain, handlers
+        self._wrapped: dict[str, Handler] = {}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """Return the handler of a method, or None if it isn't of this service."""
+        method = handler_call_details.method
+        if (known := self._wrapped.get(method)) is not None:
+            return known
+        handler = self._handlers.service(handler_call_details)
+        if handler is not None:
+            self._wrapped[method] = handler = self._chain.wrap(method, handler)
+        return handler
 
 
 async def _work(call: Call, arounds: tuple[Around, ...], serve: Proceed, answers: asyncio.Queue[bytes | None]) -> None:

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 async def open_scope(platform: Platform, call: Call, collection_id: str) -> tuple[TenantScope, CollectionRecord]:
     """Return scope and record of a collection of the call's tenant. Raises a fault of kind NOT_FOUND if there is none."""
-    collection = await platform.directory.collection(call.tenant, collection_id)
+    return _opened(platform, call, collection_id, await platform.directory.collection(call.tenant, collection_id))
+
+
+async def reopen_scope(platform: Platform, call: Call, collection_id: str) -> tuple[TenantScope, CollectionRecord]:
+    """Return them by the record as it was last written, when a newer one than the directory's is known to be there."""
+    return _opened(platform, call, collection_id, await platform.directory.fresh_collection(call.tenant, collection_id))
+
+
+def _opened(
+    platform: Platform, call: Call, collection_id: str, collection: CollectionRecord | None
+) -> tuple[TenantScope, CollectionRecord]:
     if collection is None:
         raise not_found("pinakes/Collection", names.collection(call.tenant.tenant_id, collection_id))
     return TenantScope(platform.engine, call.principal, call.tenant, collection), collection

@@ -127,13 +127,14 @@ def make_server(
     service: Service, platform: Platform, settings: Settings
 ) -> tuple[grpc.aio.Server, health_aio.HealthServicer]:
     """Build the server with its chain, health and reflection, and bind the port."""
-    interceptors: list[Any] = [chain.build(settings, platform.authenticator, platform.directory, platform.limiter)]
-    if (traced := tracing.server_interceptor()) is not None:
-        interceptors.insert(0, traced)
+    traced = tracing.server_interceptor()
     server = grpc.aio.server(
-        interceptors=interceptors, options=_options(settings), compression=grpc.Compression.NoCompression
-    )
-    service.add(platform, server)
+        interceptors=[] if traced is None else [traced], options=_options(settings),
+        compression=grpc.Compression.NoCompression,
+    )  # fmt: skip
+    guard = chain.build(settings, platform.authenticator, platform.directory, platform.limiter)
+    service.add(platform, guard.guarding(server))
+    # Health and reflection need no credential: they say nothing of any tenant.
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     all_names = [s.full_name for f in FILES for s in f.services_by_name.values()]

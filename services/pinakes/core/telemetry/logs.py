@@ -6,11 +6,12 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import queue
 import random
 import sys
 import threading
+import time
 import traceback
+from collections import deque
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +27,7 @@ from pinakes.core.telemetry.masking import HIDDEN, SECRET_FIELDS, mask
 
 DEBUG_RATIO = 0.1
 QUEUE_LINES = 10_000
+GATHER_SECONDS = 0.02
 _ALWAYS = ("tenant", "request_id")
 _LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 
@@ -38,39 +40,44 @@ class Writer:
     def __init__(self, stream: IO[bytes], size: int = QUEUE_LINES) -> None:
         """Write to `stream`; hold `size` lines at most."""
         self._stream = stream
-        self._lines: queue.Queue[bytes | threading.Event] = queue.Queue(size)
+        self._size = size
+        self._lines: deque[bytes] = deque()
+        self._some, self._writing, self._flush = threading.Event(), threading.Lock(), threading.Event()
         threading.Thread(target=self._run, name="logs", daemon=True).start()
 
     def write(self, line: bytes) -> None:
         """Queue a line, without its end."""
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) >= self._size:
             metrics.LOG_DROPPED.inc()
+            return
+        self._lines.append(line)
+        if not self._some.is_set():
+            self._some.set()
 
     def flush(self, seconds: float = 2.0) -> None:
         """Wait until what is queued has been written, at most `seconds`."""
-        done = threading.Event()
-        try:
-            self._lines.put(done, timeout=seconds)
-        except queue.Full:
-            return
-        done.wait(seconds)
+        self._flush.set()
+        end = time.monotonic() + seconds
+        while (self._lines or self._some.is_set()) and time.monotonic() < end:
+            time.sleep(0.001)
+        if self._writing.acquire(timeout=max(0.0, end - time.monotonic())):
+            self._writing.release()
 
     def _run(self) -> None:
         """Write whatever has come together in one go."""
         while True:
-            batch = [self._lines.get()]
-            while len(batch) < 1000 and not self._lines.empty():
-                batch.append(self._lines.get_nowait())
-            try:
-                self._stream.write(b"".join(item + b"\n" for item in batch if isinstance(item, bytes)))
-                self._stream.flush()
-            except (OSError, ValueError):
-                metrics.LOG_DROPPED.inc(len(batch))
-            for item in batch:
-                if isinstance(item, threading.Event):
-                    item.set()
+            self._some.wait()
+            # Waking for each line would cost every call more than the line itself.
+            self._flush.wait(GATHER_SECONDS)
+            with self._writing:
+                self._some.clear()
+                lines = [self._lines.popleft() for _ in range(len(self._lines))]
+                self._flush.clear()
+                try:
+                    self._stream.write(b"".join([line + b"\n" for line in lines]))
+                    self._stream.flush()
+                except (OSError, ValueError):
+                    metrics.LOG_DROPPED.inc(len(lines))
 
 
 class _Sink:

@@ -9,6 +9,7 @@ from google.protobuf import timestamp_pb2
 
 from pinakes.core.identity import keys
 from pinakes.core.identity.permissions import Role
+from pinakes.core.query.options import search_settings
 from pinakes.core.query.schema import AttributeType
 from pinakes.core.rpc import names
 from pinakes.v1 import resources_pb2
@@ -57,6 +58,8 @@ def collection(tenant_id: str, record: CollectionRecord, etags: Etags) -> resour
         ],
         state=resources_pb2.Collection.STATE_ACTIVE if record.active else resources_pb2.Collection.STATE_DELETED,
     )  # fmt: skip
+    if record.search:
+        message.search.CopyFrom(search_settings(record))
     _times(message, record)
     return message
 

@@ -6,26 +6,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pinakes.core.cache.responses import version_key
 from pinakes.core.faults import Fault, Kind, etag_mismatch
+from pinakes.core.query import options
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import collections
 from pinakes.core.tenancy.messages import TYPES
 from pinakes.core.tenancy.models import ACTIVE, DEFAULT_LANGUAGES, CollectionRecord, TenantRecord
+from pinakes.index.commands import search_settings
 
 if TYPE_CHECKING:
     from pinakes.core.platform import Platform
+    from pinakes.core.settings import Limits
     from pinakes.v1 import index_pb2, resources_pb2
 
-CHANGEABLE = frozenset({"display_name", "languages", "attributes"})
+CHANGEABLE = frozenset({"display_name", "languages", "attributes"}) | search_settings.PATHS
 
 
 async def create(
     request: index_pb2.CreateCollectionRequest, tenant: TenantRecord, platform: Platform
 ) -> CollectionRecord:
     """Create a collection, within the tenant's number of them."""
-    record = _merged(collections.new_collection(tenant, request.collection_id), request.collection, CHANGEABLE)
-    most = platform.settings.limits.collections
+    limits = platform.settings.limits
+    record = _merged(collections.new_collection(tenant, request.collection_id), request.collection, CHANGEABLE, limits)
+    most = limits.collections
     if await platform.directory.collections.store.count(tenant.uid, ACTIVE) >= most:
         raise Fault(
             Kind.EXHAUSTED, "COLLECTIONS_EXHAUSTED", f"a tenant may have {most} collections",
@@ -44,10 +49,14 @@ async def update(
 
     def decide(old: CollectionRecord) -> CollectionRecord:
         _check_etag(platform, old, request.collection.etag)
-        return _merged(old.changed(), request.collection, paths)
+        return _merged(old.changed(), request.collection, paths, platform.settings.limits)
 
     collection_id = names.parse(request.collection.name).collection
-    return await collections.change(platform.directory, tenant, collection_id, decide, write=not request.validate_only)
+    write = not request.validate_only
+    record = await collections.change(platform.directory, tenant, collection_id, decide, write=write)
+    if write:
+        await _tell(platform, record)
+    return record
 
 
 async def delete(request: index_pb2.DeleteCollectionRequest, tenant: TenantRecord, platform: Platform) -> None:
@@ -57,16 +66,33 @@ async def delete(request: index_pb2.DeleteCollectionRequest, tenant: TenantRecor
         _check_etag(platform, old, request.etag)
         return collections.deleted(old)
 
-    await collections.change(platform.directory, tenant, names.parse(request.name).collection, decide)
+    await _tell(
+        platform,
+        await collections.change(platform.directory, tenant, names.parse(request.name).collection, decide),
+    )
 
 
-def _merged(record: CollectionRecord, given: resources_pb2.Collection, paths: frozenset[str]) -> CollectionRecord:
+async def _tell(platform: Platform, record: CollectionRecord) -> None:
+    """Let every process know at once; those that don't hear of it learn it from the directory within seconds."""
+    await platform.cache.tell_version(version_key(record.tenant_uid, record.uid), record.version)
+
+
+def _merged(
+    record: CollectionRecord, given: resources_pb2.Collection, paths: frozenset[str], limits: Limits
+) -> CollectionRecord:
     if "display_name" in paths:
         record = replace(record, display_name=given.display_name)
     if "languages" in paths:
         record = replace(record, languages=tuple(given.languages) or DEFAULT_LANGUAGES)
+    before = {attribute.name for attribute in record.attributes}
     if "attributes" in paths:
         record = collections.with_attributes(record, [(a.name, TYPES[a.type], a.sortable) for a in given.attributes])
+    if searched := paths & search_settings.PATHS:
+        settings = search_settings.merged(options.search_settings(record), given.search, searched)
+        record = replace(record, search=options.encoded(settings))
+        search_settings.check(record, limits)
+    if removed := before - {attribute.name for attribute in record.attributes}:
+        search_settings.check_removed(options.search_settings(record), removed, limits)
     return record
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pinakes.core.query.curation import applied, curated_query
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.query.options import options_of
@@ -29,7 +30,10 @@ async def run(
     query = parse_query(request.query, options, limits)
     # Corrections decide what is found, so they are looked up as a search does.
     weights = NOTHING if query.empty else await parts.vocabulary.weights(scope, query, options)
-    compiled = compile_query(query, options, weights, now_ms=now_ms())
+    now = now_ms()
+    compiled = curated_query(
+        compile_query(query, options, weights, owner=scope.owner), applied(collection, request.query, now)
+    )
     body: dict[str, object] = {"size": 0, "track_total_hits": True}
     if compiled is not None:
         body["query"] = compiled

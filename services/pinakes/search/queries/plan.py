@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.documents import source_fields
 from pinakes.core.engine.scope import TOTAL_HITS, TenantScope
+from pinakes.core.query import curation
+from pinakes.core.query.collapse import collapse_slot, collapse_start
+from pinakes.core.query.curation import Curated, curated_query
+from pinakes.core.query.facets import Facets, compile_facets
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.query.mask import read_paths
 from pinakes.core.query.options import Options, options_of
-from pinakes.core.query.order import compile_order
+from pinakes.core.query.order import RELEVANCE, Order, compile_order
 from pinakes.core.query.pages import page_size
+from pinakes.core.query.ranking import has_functions, ranked
 from pinakes.core.query.text import Query, compile_query, parse_query
 from pinakes.core.query.weights import NOTHING, Weights
 from pinakes.core.tenancy.models import now_ms
+from pinakes.search.queries.highlights import Highlights, compile_highlights
+from pinakes.search.queries.reasons import distinct_names
 
 if TYPE_CHECKING:
     from pinakes.core.query.expression import Expression
@@ -48,6 +55,9 @@ class Plan:
     paths: frozenset[str]
     body: Json
     cheap: bool
+    curated: Curated
+    facets: Facets | None = None
+    highlights: Highlights | None = None
 
 
 async def make_plan(
@@ -67,26 +77,79 @@ async def make_plan(
         ranking=request.ranking if request.HasField("ranking") else None,
     )  # fmt: skip
     query = parse_query(request.query, options, limits)
-    order = compile_order(request.order_by, schema, not query.empty)
+    # Without a query, documents can still be ranked by what else counts; who wants that says so.
+    scored = not query.empty or (has_functions(options) and RELEVANCE in request.order_by)
+    order = compile_order(request.order_by, schema, scored)
     condition: Expression | None = parse_filter(request.filter, limits) if request.filter.strip() else None
     body: Json = {"size": size + 1, "sort": order.sort, "track_total_hits": TOTAL_HITS, "_source": source_fields(paths)}
+    facets = compile_facets(request.facets, condition, schema, limits) if request.facets and kept is None else None
+    if facets is not None:
+        condition = facets.condition
+        body["aggs"] = facets.aggregations
+        if facets.post_filter is not None:
+            body["post_filter"] = facets.post_filter
     if condition is not None:
         body["filter"] = compile_filter(condition, schema)
+    if request.collapse:
+        body["collapse"] = {"field": collapse_slot(request.collapse, schema)}
     if kept is not None:
         now, weights = kept["n"], Weights.from_json(kept["w"]) if "w" in kept else NOTHING
-        body["search_after"] = kept["a"]
+        if "f" in kept:
+            body["from"] = collapse_start(kept["f"], size + 1)
+        else:
+            body["search_after"] = kept["a"]
     else:
         now = now_ms()
         weights = NOTHING if query.empty else await parts.vocabulary.weights(scope, query, options)
-    compiled = compile_query(query, options, weights, now_ms=now, named=request.explain)
+    curated = _curated(request, collection, order, now, kept)
+    words = compile_query(query, options, weights, named=request.explain, owner=scope.owner)
+    if words is not None and request.explain:
+        words = distinct_names(words)
+    ranking = ranked(words, options, schema, limits, now_ms=now)
+    compiled = curated_query(ranking if order.by_score else words, curated)
     if compiled is not None:
         body["query"] = compiled
-    return Plan(request, query, options, weights, now, size, paths, body, cheap=True)
+    highlights = None
+    if request.HasField("highlight"):
+        highlights = compile_highlights(request.highlight, options, schema, words, filtered=condition is not None)
+        if highlights.body is not None:
+            body["highlight"] = highlights.body
+    cheap = _cheap(query, facets, highlights, body)
+    return Plan(request, query, options, weights, now, size, paths, body, cheap, curated, facets, highlights)
+
+
+def _cheap(query: Query, facets: Facets | None, highlights: Highlights | None, body: Json) -> bool:
+    """Tell whether a search may share a round trip: it must not make those wait that go with it (design §6)."""
+    if "collapse" in body or (facets is not None and not facets.cheap):
+        return False
+    # Titles are short; other texts are analysed anew, however long they are.
+    if highlights is not None and highlights.fields.keys() != {"title"}:
+        return False
+    return not any(term.prefix for term in query.terms)
+
+
+def _curated(
+    request: search_pb2.SearchRequest, collection: CollectionRecord, order: Order, now: int, kept: Json | None
+) -> Curated:
+    """Return what is shown first or not at all. What the first page had pinned stays pinned on the others."""
+    if request.without_curation:
+        return curation.NOTHING
+    curated = curation.applied(collection, request.query, now)
+    if "_score" not in order.sort[0]:
+        return curated.without_pins()
+    return Curated(tuple(kept.get("p", ())), curated.hides) if kept is not None else curated
 
 
 def page_token(plan: Plan, scope: TenantScope, parts: Parts, after: list[Any]) -> str:
     """Return the token of the page that follows a result with these sort values."""
-    kept: Json = {"a": after, "n": plan.now_ms}
+    kept: Json = {"n": plan.now_ms}
+    if "collapse" in plan.body:
+        # The engine can't go on after a result where it collapses: it counts from the first.
+        kept["f"] = plan.body.get("from", 0) + plan.size
+    else:
+        kept["a"] = after
     if plan.weights is not NOTHING:
         kept["w"] = plan.weights.to_json()
+    if plan.curated.pins:
+        kept["p"] = plan.curated.pins
     return parts.platform.page_tokens.make(plan.request, scope.owner.tenant_uid, kept)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from pinakes.core.engine.documents import read_document
 from pinakes.core.telemetry import metrics
+from pinakes.search.queries.corrections import correction
+from pinakes.search.queries.facets import read_facets
 from pinakes.search.queries.plan import Plan, make_plan, page_token
+from pinakes.search.queries.reasons import reasons
 from pinakes.v1 import search_pb2
 
 if TYPE_CHECKING:
@@ -23,7 +26,11 @@ async def run(
     plan = await make_plan(request, scope, collection, parts)
     seconds = parts.platform.settings.limits.search_seconds
     page = await scope.search(plan.body, seconds, cheap=plan.cheap, partial=True)
-    return answer(plan, page, scope, parts)
+    response = answer(plan, page, scope, parts)
+    better = await correction(plan, page, scope, parts)
+    if better is not None:
+        response.correction.CopyFrom(better)
+    return response
 
 
 def answer(plan: Plan, page: Page, scope: TenantScope, parts: Parts) -> search_pb2.SearchResponse:
@@ -32,9 +39,17 @@ def answer(plan: Plan, page: Page, scope: TenantScope, parts: Parts) -> search_p
     response = search_pb2.SearchResponse(total_size=page.total, total_size_capped=page.capped)
     for hit in page.hits[: plan.size]:
         etag = parts.platform.etags.make(hit.source["revision"], hit.source.get("hash", ""))
-        response.results.add(document=read_document(hit.source, scope.owner, plan.paths, etag), score=hit.score)
+        pinned = hit.source["id"] in plan.curated.pins
+        document = read_document(hit.source, scope.owner, plan.paths, etag)
+        result = response.results.add(document=document, score=0.0 if pinned else hit.score, pinned=pinned)
+        if plan.highlights is not None:
+            result.highlights.extend(plan.highlights.read(hit.highlights))
+        if plan.request.explain:
+            result.reasons.extend(reasons(plan.query, hit.matched))
     if len(page.hits) > plan.size:
         response.next_page_token = page_token(plan, scope, parts, page.hits[plan.size - 1].sort)
+    if plan.facets is not None:
+        response.facets.extend(read_facets(plan.facets, page.aggregations))
     response.coverage.CopyFrom(coverage(page))
     response.degraded = bool(response.coverage.reason)
     return response

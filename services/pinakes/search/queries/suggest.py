@@ -1,21 +1,190 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Suggest means."""
+"""What Suggest means: titles, completed words, related words and the corrected query, from what the caller may see."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault
+from pinakes.core.query.filter import parse_filter
+from pinakes.core.query.filter_compiler import compile_filter
+from pinakes.core.query.options import Options, options_of
+from pinakes.core.query.text import Query, Term
+from pinakes.core.query.weights import NOTHING, Weights
+from pinakes.search.completions import Completions, Typed, read_titles, read_typed, read_words
+from pinakes.search.queries.corrections import corrected, found_by
+from pinakes.search.typos import MOST, distance_to_beginning, edits_of, misspelt_word
+from pinakes.v1 import suggest_pb2
 
 if TYPE_CHECKING:
-    from pinakes.core.engine.scope import TenantScope
+    from pinakes.core.engine.scope import Page, TenantScope
     from pinakes.core.tenancy.models import CollectionRecord
     from pinakes.search.parts import Parts
-    from pinakes.v1 import suggest_pb2
+
+Json = dict[str, Any]
+LIMIT = 5
+"""Suggestions of each kind where a request doesn't say."""
+_SHORTER = 3
+_TITLE, _TERM = suggest_pb2.SuggestRequest.KIND_TITLE, suggest_pb2.SuggestRequest.KIND_TERM
+_CORRECTION, _RELATED = suggest_pb2.SuggestRequest.KIND_CORRECTION, suggest_pb2.SuggestRequest.KIND_RELATED
 
 
 async def run(
     request: suggest_pb2.SuggestRequest, scope: TenantScope, collection: CollectionRecord, parts: Parts
 ) -> suggest_pb2.SuggestResponse:
-    """Suggest, without `took`, which the servicer tells."""
-    raise Fault(Kind.UNIMPLEMENTED, "UNIMPLEMENTED", "not yet")
+    """Suggest, without `took`, which the servicer tells. One engine call, unless there are typing errors to see to."""
+    limits = parts.platform.settings.limits
+    options = options_of(collection, typos=request.typos)
+    typed = read_typed(request.query, options, limits)
+    condition: Json | None = None
+    if request.filter.strip():
+        condition = compile_filter(parse_filter(request.filter, limits), collection.schema())
+    if typed.empty:
+        return suggest_pb2.SuggestResponse()
+    completions = Completions(scope.owner, options, collection.schema(), condition)
+    suggestion = _Suggestion(request, scope, parts, options, typed, completions, condition)
+    return await suggestion.made()
+
+
+@dataclass(slots=True)
+class _Suggestion:
+    """The answer to one request while it is being made."""
+
+    request: suggest_pb2.SuggestRequest
+    scope: TenantScope
+    parts: Parts
+    options: Options
+    typed: Typed
+    completions: Completions
+    condition: Json | None
+
+    @property
+    def kinds(self) -> frozenset[int]:
+        """What is asked for."""
+        return frozenset(self.request.kinds) or frozenset({_TITLE, _TERM})
+
+    @property
+    def limit(self) -> int:
+        """How many of each kind."""
+        return self.request.limit or LIMIT
+
+    async def made(self) -> suggest_pb2.SuggestResponse:
+        """Return the answer."""
+        bodies = self._bodies(self.typed)
+        if _RELATED in self.kinds:
+            bodies["related"] = self.completions.related(self.typed, self.limit)
+        if _CORRECTION in self.kinds:
+            pages, weights = await asyncio.gather(self._pages(bodies), self._weights())
+        else:
+            pages, weights = await self._pages(bodies), NOTHING
+        response = suggest_pb2.SuggestResponse()
+        self._read(response, pages, self.typed)
+        if self.options.typos and not response.titles and not response.terms and self.kinds & {_TITLE, _TERM}:
+            await self._in_spite_of_errors(response, completed=self._completed(pages))
+        if "related" in pages:
+            self._read_related(response, pages["related"])
+        if _CORRECTION in self.kinds:
+            await self._correct(response, weights, completed=self._completed(pages))
+        return response
+
+    def _bodies(self, typed: Typed, instead: tuple[str, ...] = ()) -> dict[str, Json]:
+        """Return the bodies for titles and terms, if they are asked for."""
+        bodies: dict[str, Json] = {}
+        if _TITLE in self.kinds:
+            bodies["titles"] = self.completions.titles(typed, self.limit, instead)
+        # Whether a beginning has completions says whether it is an error.
+        if typed.last and self.kinds & {_TERM, _CORRECTION}:
+            bodies["terms"] = self.completions.terms(typed, self.limit, instead)
+        return bodies
+
+    async def _pages(self, bodies: dict[str, Json]) -> dict[str, Page]:
+        """Ask the engine once. Raises the fault of the first body that failed."""
+        if not bodies:
+            return {}
+        seconds = self.parts.platform.settings.limits.search_seconds
+        pages: dict[str, Page] = {}
+        for name, page in zip(bodies, await self.scope.search_many(list(bodies.values()), seconds), strict=True):
+            if isinstance(page, Fault):
+                raise page
+            pages[name] = page
+        return pages
+
+    def _completed(self, pages: dict[str, Page]) -> bool:
+        """Tell whether any own word begins as the last one does."""
+        return "terms" in pages and bool(read_words(pages["terms"], self.scope.owner))
+
+    def _read(self, response: suggest_pb2.SuggestResponse, pages: dict[str, Page], typed: Typed) -> None:
+        """Add titles and terms."""
+        if "titles" in pages:
+            for name, title in read_titles(pages["titles"], typed, self.limit):
+                response.titles.add(document=self.scope.owner.name(name), title=title)
+        if "terms" in pages and _TERM in self.kinds:
+            for word, count in read_words(pages["terms"], self.scope.owner):
+                response.terms.add(text=typed.head + word, count=count)
+
+    def _read_related(self, response: suggest_pb2.SuggestResponse, page: Page) -> None:
+        """Add related words, without those that were typed."""
+        typed = self.typed
+        for word, count in read_words(page, self.scope.owner):
+            known = word in typed.words or (typed.last and word.startswith(typed.last))
+            if not known and len(response.related) < self.limit:
+                response.related.add(text=word, count=count)
+
+    def _query(self, *, with_last: bool) -> Query:
+        """Return what was typed as words that may be misspelt."""
+        last = (Term(self.typed.text[self.typed.start :]),) if with_last and self.typed.last else ()
+        return Query(tuple(dict.fromkeys(self.typed.asked + last)), empty=False)
+
+    async def _weights(self, *, with_last: bool = True) -> Weights:
+        query = self._query(with_last=with_last)
+        return await self.parts.vocabulary.weights(self.scope, query, self.options, corrected=True)
+
+    async def _correct(self, response: suggest_pb2.SuggestResponse, weights: Weights, *, completed: bool) -> None:
+        """Add the corrected query with how many documents it finds, if there is anything to correct."""
+        text = corrected(self.typed.text, self._query(with_last=not completed), weights)
+        if not text:
+            return
+        body: Json = {} if self.condition is None else {"filter": self.condition}
+        total = await found_by(text, self.options, self.scope, self.parts, body)
+        if total:
+            response.correction.query = text
+            response.correction.total_size = total
+
+    async def _in_spite_of_errors(self, response: suggest_pb2.SuggestResponse, *, completed: bool) -> None:
+        """Add what is found with typing errors corrected: in the complete words, then in the beginning of the last."""
+        typed = await self._with_words_corrected()
+        instead = () if completed or not typed.last else await self._beginnings(typed)
+        if typed is self.typed and not instead:
+            return
+        self._read(response, await self._pages(self._bodies(typed, instead)), typed)
+
+    async def _with_words_corrected(self) -> Typed:
+        """Return what was typed with the best correction of each misspelt complete word."""
+        typed = self.typed
+        weights = await self._weights(with_last=False) if typed.asked else NOTHING
+        head = corrected(typed.head, self._query(with_last=False), weights)
+        if not head:
+            return typed
+        better = {misspelt_word(t): found[0] for t in typed.asked if (found := weights.corrections.get(t.key))}
+        words = tuple(better.get(word, word) for word in typed.words)
+        return replace(typed, text=head + typed.text[typed.start :], start=len(head), words=words)
+
+    async def _beginnings(self, typed: Typed) -> tuple[str, ...]:
+        """Return own words that begin nearly as the last word does, fewest errors first."""
+        edits = edits_of(typed.last)
+        if not edits:
+            return ()
+        seconds = self.parts.platform.settings.limits.search_seconds
+        pages, similar = await asyncio.gather(
+            self._pages({"near": self.completions.near(typed, typed.last[:_SHORTER])}),
+            self.scope.similar_words([(typed.last, edits)], seconds),
+        )
+        counts = dict(read_words(pages["near"], self.scope.owner))
+        ranked = sorted(
+            (apart, -counts.get(word, 0), word)
+            for word in {*counts, *similar[0]}
+            if (apart := distance_to_beginning(typed.last, word)) <= edits
+        )
+        return tuple(word for _, _, word in ranked[:MOST])

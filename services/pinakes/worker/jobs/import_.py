@@ -2,8 +2,8 @@
 """The verb `import`: JSON Lines of an object into a collection.
 
 Every row has its revision beforehand: that of the request and its line number. So a row that was written before this
-worker took over is known again, of two rows with one id the later one stands, and whatever callers write or delete after
-they asked for the import stands above its rows.
+worker took over is known again, of two rows with one id the later one stands, and whatever callers write or delete later
+stands above its rows: later than the call by a microsecond for each row, because a line number counts as one.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ TERM: dict[str, Any] = {"term": {"tags": "a"}}
 @pytest.mark.parametrize(
     "kind",
     [
-        "script", "script_score", "function_score", "fuzzy", "query_string", "simple_query_string", "wildcard", "regexp",
+        "script", "script_score", "fuzzy", "query_string", "simple_query_string", "wildcard", "regexp",
         "match_phrase_prefix", "match_bool_prefix", "multi_match", "more_like_this", "percolate", "terms_set", "ids",
         "has_child", "has_parent", "nested", "distance_feature", "rank_feature", "intervals", "span_term", "wrapper",
         "common", "boosting", "knn", "hybrid", "pinned", "template", "geo_shape", "geo_bounding_box", "combined_fields",
@@ -48,6 +48,23 @@ def test_other_queries_are_refused_wherever_they_stand(kind: str, wrap: str) -> 
         {"bool": {"must": [TERM], "adjust_pure_negative": False}},
         {"bool": [TERM]},
         {"match_all": {"_name": "x"}},
+        {"term": {"tags": {"value": "a", "_name": "x"}}},
+        {"match": {"title_en": {"query": "a", "_name": "x", "fuzziness": "AUTO"}}},
+        {"function_score": {"query": TERM, "functions": [], "script_score": {"script": "1"}}},
+        {"function_score": {"query": TERM, "functions": [{"script_score": {"script": "1"}}]}},
+        {"function_score": {"query": TERM, "functions": [{"random_score": {}}]}},
+        {"function_score": {"query": TERM, "functions": [{"random_score": {"seed": 1}}]}},
+        {"function_score": {"query": TERM, "functions": [{"random_score": {"seed": 1, "field": "a", "x": 1}}]}},
+        {"function_score": {"query": TERM, "functions": [{"gauss": {"time_00": {"scale": "1d"}}}]}},
+        {
+            "function_score": {
+                "query": TERM,
+                "functions": [{"exp": {"time_00": {"scale": "1d"}, "multi_value_mode": "avg"}}],
+            }
+        },
+        {"function_score": {"query": TERM, "functions": [{"filter": {"fuzzy": {"title_en": "x"}}, "weight": 2}]}},
+        {"function_score": {"query": {"fuzzy": {"title_en": "x"}}, "functions": []}},
+        {"function_score": {"query": TERM, "functions": [{"field_value_factor": {"field": "num_00", "script": "1"}}]}},
         {"term": {"a": 1}, "match_all": {}},
         {},
         [],
@@ -71,6 +88,21 @@ def test_options_that_are_not_on_the_list_are_refused(query: Any) -> None:
         {"a": {"top_hits": {}}},
         {"a": {"filter": {"wildcard": {"tags": "a*"}}}},
         {"a": {"terms": {"field": "tags"}, "aggs": {"b": {"global": {}}}}},
+        {"a": {"significant_terms": {"field": "words", "background_filter": {"match_all": {}}}}},
+        {"a": {"significant_terms": {"field": "words", "background_filter": {"term": {"tenant": "t"}}}}},
+        {"a": {"significant_terms": {"field": "words", "background_filter": "scope", "min_doc_count": 0}}},
+        {"a": {"significant_terms": {"field": "words", "background_filter": "scope", "gnd": {}}}},
+        {"a": {"sampler": {"shard_size": 5}, "aggs": {"b": {"significant_terms": {"field": "words"}}}}},
+        {"a": {"sampler": {"shard_size": 5, "field": "tags"}}},
+        {"a": {"diversified_sampler": {"shard_size": 5, "field": "tags"}}},
+        {"a": {"histogram": {"field": "num_00", "interval": 1}}},
+        {"a": {"date_histogram": {"field": "time_00", "calendar_interval": "day"}}},
+        {"a": {"composite": {"sources": [{"s": {"terms": {"field": "words"}}}]}}},
+        {"a": {"composite": {"sources": [{"s": {"histogram": {"field": "num_00", "interval": 1, "script": "x"}}}]}}},
+        {"a": {"composite": {"sources": [{"s": {"histogram": {"field": "num_00", "interval": 1, "missing_bucket": True}}}]}}},
+        {"a": {"composite": {"sources": [{"s": {"date_histogram": {"field": "time_00", "fixed_interval": "1ms"}}}]}}},
+        {"a": {"composite": {"sources": [{"s": {"histogram": {}}}, {"t": {"histogram": {}}}]}}},
+        {"a": {"composite": {"sources": [{"s": {"histogram": {}}}], "after": {"s": 1}}}},
         {"a": {"terms": {"field": "tags"}, "aggregations": {"b": {"rare_terms": {"field": "tags"}}}}},
     ],
 )
@@ -79,8 +111,75 @@ def test_aggregations_that_show_more_than_the_scope_are_refused(aggregations: di
         allowlist.check_aggregations(aggregations)
 
 
+@pytest.mark.parametrize(
+    ("entry", "passes"),
+    [
+        ({"id": "asc"}, True),
+        ({"_score": {"order": "desc"}}, True),
+        ({"num_00": {"order": "desc", "missing": "_last"}}, True),
+        ({"_geo_distance": {"geo_00": {"lat": 1, "lon": 2}, "order": "asc", "unit": "m"}}, True),
+        ({"_geo_distance": {"geo_00": {"lat": 1, "lon": 2}, "ignore_unmapped": True}}, False),
+        ({"_script": {"type": "number", "script": "x"}}, False),
+        ({"_doc": "asc"}, False),
+        ({"num_00": {"order": "desc", "nested": {}}}, False),
+        ("id", False),
+    ],
+)
+def test_orders_are_of_fields_scores_and_distances(entry: Any, *, passes: bool) -> None:
+    if passes:
+        allowlist.check_body({"sort": [entry]})
+    else:
+        with pytest.raises(ValueError, match="list of what may be sent"):
+            allowlist.check_body({"sort": [entry]})
+
+
+def test_words_to_highlight_are_held_to_the_same_list() -> None:
+    match = {"match": {"title_en": {"query": "a"}}}
+    for place in ("whole", "field"):
+        for query, passes in ((match, True), ({"fuzzy": {"title_en": "a"}}, False)):
+            own = {"highlight_query": query}
+            highlight = own | {"fields": {"title_en": {}}} if place == "whole" else {"fields": {"title_en": own}}
+            if passes:
+                allowlist.check_body({"highlight": highlight})
+            else:
+                with pytest.raises(ValueError, match="query fuzzy"):
+                    allowlist.check_body({"highlight": highlight})
+
+
+def test_standing_out_is_measured_against_the_scope_wherever_it_stands() -> None:
+    words = {"field": "words", "min_doc_count": 2, "background_filter": allowlist.SCOPE_BACKGROUND}
+    inner = {"w": {"significant_terms": words}}
+    aggregations: dict[str, Any] = {"s": {"sampler": {"shard_size": 5}, "aggs": inner}, "t": {"terms": {"field": "tags"}}}
+    allowlist.check_aggregations(aggregations)
+    scoped = allowlist.with_background(aggregations, TERM)
+    assert scoped["s"]["aggs"]["w"]["significant_terms"]["background_filter"] == TERM
+    assert scoped["t"] == aggregations["t"]
+    assert words["background_filter"] == allowlist.SCOPE_BACKGROUND, "what was given stays as it was"
+
+
+def test_a_sample_by_a_documents_own_value_passes() -> None:
+    score = {"random_score": {"seed": 1, "field": "revision"}}
+    allowlist.check({"function_score": {"query": TERM, "functions": [score], "boost_mode": "replace"}})
+
+
+def test_a_body_may_not_ask_for_the_words_of_a_shared_dictionary() -> None:
+    with pytest.raises(ValueError, match="search with suggest"):
+        allowlist.check_body({"suggest": {"a": {"text": "x", "term": {"field": "words"}}}})
+
+
 def test_what_the_compilers_emit_passes() -> None:
+    for kind in ("match", "match_phrase"):
+        allowlist.check({kind: {"title_en": {"query": "a", "_name": "0:title"}}})
+    allowlist.check({"prefix": {"title_en": {"value": "a", "_name": "0:title"}}})
+    decay = {"time_00": {"origin": 1, "offset": "0ms", "scale": "1ms", "decay": 0.5}}
+    factor = {"field": "num_00", "factor": 1.0, "modifier": "ln1p", "missing": 0}
+    functions = [{"filter": TERM, "exp": decay, "weight": 0.5}, {"field_value_factor": factor}, {"weight": 1.0}]
+    score = {"query": TERM, "functions": functions, "score_mode": "sum", "boost_mode": "multiply"}
+    allowlist.check({"function_score": score})
     allowlist.check({"bool": {"filter": [TERM], "must_not": TERM, "should": [], "minimum_should_match": 1}})
     allowlist.check_aggregations(
         {"a": {"filter": TERM, "aggs": {"b": {"terms": {"field": "tags", "size": 3, "min_doc_count": 1}}}}}
     )
+    steps = {"histogram": {"field": "num_00", "interval": 5}}, {"date_histogram": {"field": "t", "calendar_interval": "day"}}
+    for step in steps:
+        allowlist.check_aggregations({"a": {"composite": {"size": 3, "sources": [{"s": step}]}}})

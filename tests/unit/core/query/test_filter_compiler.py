@@ -14,7 +14,7 @@ from pinakes.core.faults import Fault, Kind
 from pinakes.core.query import allowlist
 from pinakes.core.query.expression import Comparison, Path, Value, canonical
 from pinakes.core.query.filter import parse_filter
-from pinakes.core.query.filter_compiler import compile_filter
+from pinakes.core.query.filter_compiler import MOST_LEAVES, compile_filter
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
 from pinakes.core.settings import Limits
 
@@ -75,6 +75,9 @@ def kv(text: str) -> dict[str, Any]:
         ('seen < "2026-01-31T13:00:00.0019+01:00"', {"range": {"time_00": {"lt": 1769860800001}}}),
         ("seen < 1970-01-01T00:00:00Z", {"range": {"time_00": {"lt": 0}}}),
         ("expire_time > now()", {"range": {"expire_time": {"gt": "now"}}}),
+        ('expire_time > from_now("36h")', {"range": {"expire_time": {"gt": "now+36h"}}}),
+        ("update_time >= ago(07d)", {"range": {"update_time": {"gte": "now-7d"}}}),
+        ('seen < timestamp("1970-01-01T00:00:01Z")', {"range": {"time_00": {"lt": 1000}}}),
         ("expire_time:*", {"exists": {"field": "expire_time"}}),
         ("attributes.note:word", {"match": {"text_00": {"query": "word", "operator": "and"}}}),
         ("attributes.place:*", {"exists": {"field": "geo_00"}}),
@@ -90,6 +93,21 @@ def kv(text: str) -> dict[str, Any]:
 )  # fmt: skip
 def test_filters_become_these_queries(text: str, query: dict[str, Any]) -> None:
     assert compiled(text) == query
+
+
+def test_a_text_too_long_for_single_words_is_a_phrase() -> None:
+    assert "match" in compiled(f'note:"{"x " * 249}yz"')
+    assert compiled(f'note:"{"x " * 250}y"') == {"match_phrase": {"text_00": {"query": "x " * 250 + "y"}}}
+
+
+def test_words_are_counted_in_every_field_that_they_are_looked_for_in() -> None:
+    fields = len(compiled("word")["bool"]["should"])
+    words = " ".join(["word"] * (MOST_LEAVES // fields))
+    compiled(words)
+    fault = refused(f"{words} two-words")
+    assert fault.reason == "FILTER_TOO_MANY_TERMS"
+    assert f"at character {len(words) + 2}: " in fault.message
+    assert f"at most {MOST_LEAVES} are allowed" in fault.message
 
 
 def test_words_alone_are_looked_for_in_title_tags_and_body() -> None:
@@ -151,6 +169,16 @@ def test_undeclared_attributes_are_compared_by_tokens(text: str, query: dict[str
         ("id = now()", "FILTER_WRONG_TYPE", 6),
         ("id:a*b", "FILTER_WRONG_TYPE", 4),
         ("create_time > later()", "FILTER_UNKNOWN_FUNCTION", 15),
+        ("create_time > now(1)", "FILTER_WRONG_TYPE", 15),
+        ("create_time > ago()", "FILTER_WRONG_TYPE", 15),
+        ('create_time > ago("7 days")', "FILTER_WRONG_TYPE", 19),
+        ('create_time > ago("-7d")', "FILTER_WRONG_TYPE", 19),
+        ('create_time > ago("1M")', "FILTER_WRONG_TYPE", 19),
+        ('create_time > ago("9999999999d")', "FILTER_WRONG_TYPE", 19),
+        ("create_time > ago(now())", "FILTER_WRONG_TYPE", 19),
+        ('create_time > timestamp("yesterday")', "FILTER_WRONG_TYPE", 25),
+        ('price > ago("7d")', "FILTER_WRONG_TYPE", 9),
+        ('ago("7d")', "FILTER_UNKNOWN_FUNCTION", 1),
         ("now()", "FILTER_UNKNOWN_FUNCTION", 1),
         ("script(x)", "FILTER_UNKNOWN_FUNCTION", 1),
         ('geo_distance(kind, 1, 2, "5km")', "FILTER_WRONG_TYPE", 14),
@@ -218,6 +246,37 @@ def test_values_that_differ_have_tokens_that_differ(values: list[str | float | b
 @given(_keys, _scalars)
 def test_no_token_is_longer_than_a_path_and_a_hash(path: str, value: str | float | bool) -> None:
     assert len(token(path, value).encode()) <= LONGEST_BYTES + 25
+
+
+_fragments = st.lists(
+    st.sampled_from([
+        "id", "tags", "title", "create_time", "attributes.price", "attributes.kind", "seen", "note", "attributes.place",
+        "attributes.x", "=", "!=", "<", ">=", ":", "AND", "OR", "NOT", "-", "(", ")", ",", "*", "a*", "1", "-2.5", "1e400",
+        "true", '"q"', '"2026-01-31T12:00:00Z"', "2026-01-31T12:00:00Z", "now()", 'ago("7d")', "from_now(1w)", "geo_distance(",
+        "timestamp(", '"5km"', "\U0001f389", "\0",
+    ]),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(_fragments, st.sampled_from(["", " "]))
+def test_any_filter_compiles_to_what_may_be_sent_or_is_refused_with_a_place(parts: list[str], between: str) -> None:
+    text = between.join(parts)
+    try:
+        compiled(text)
+    except Fault as fault:
+        assert fault.kind is Kind.INVALID
+        assert fault.reason.startswith("FILTER_")
+        assert "at character " in fault.message
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=200))
+def test_values_of_any_characters_reach_the_engine_unchanged(value: str) -> None:
+    for field, slot in (("id", "id"), ("tags", "tags"), ("attributes.kind", "kw_00")):
+        written = canonical(Comparison(Path(tuple(field.split("."))), "=", Value(value, True)))
+        assert compile_filter(parse_filter(written, ROOMY), SCHEMA) == {"term": {slot: value}}
+    text = compile_filter(parse_filter(canonical(Comparison(Path(("note",)), ":", Value(value, True))), ROOMY), SCHEMA)
+    assert text == {"match": {"text_00": {"query": value, "operator": "and"}}}
 
 
 def test_a_token_of_exactly_the_longest_size_is_plain_and_one_more_is_hashed() -> None:

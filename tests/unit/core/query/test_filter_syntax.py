@@ -255,6 +255,8 @@ def test_other_hostile_texts_are_read_or_refused_quickly(text: str) -> None:
 
 def test_it_is_known_whether_a_filter_depends_on_now() -> None:
     assert uses_now(parse_filter("a = 1 AND NOT (b = 2 OR create_time < now())", LIMITS))
+    assert uses_now(parse_filter('create_time < ago("1d")', LIMITS))
+    assert not uses_now(parse_filter('create_time < timestamp("2026-01-31T12:00:00Z")', LIMITS))
     assert not uses_now(parse_filter('a = "now()" AND geo_distance(x, 1, 2, "1km")', LIMITS))
 
 

@@ -21,6 +21,7 @@ SCHEMA = Schema(
         "kind": Attribute("kind", AttributeType.STRING, "kw_00"),
         "note": Attribute("note", AttributeType.TEXT, "text_00", sortable=True),
         "id": Attribute("id", AttributeType.STRING, "kw_01", sortable=True),
+        "place": Attribute("place", AttributeType.GEO, "geo_00"),
     },
 )
 SCORE = {"_score": {"order": "desc"}}
@@ -37,6 +38,20 @@ def test_every_order_ends_with_the_id_once() -> None:
     assert compile_order("price", SCHEMA, False).sort == [{"num_00": {"order": "asc", "missing": "_last"}}, ID]
     assert compile_order("id desc", SCHEMA, False).sort == [{"id": "desc"}]
     assert compile_order("attributes.price desc, id", SCHEMA, False).sort[-1] == ID
+
+
+def test_what_is_named_behind_the_id_decides_nothing() -> None:
+    assert compile_order("id desc, price", SCHEMA, False).sort == [{"id": "desc"}]
+
+
+def test_the_distance_to_a_point_is_nearest_first() -> None:
+    near = {"_geo_distance": {"geo_00": {"lat": 52.5, "lon": -13.25}, "order": "asc", "unit": "m"}}
+    for text in ("distance(attributes.place, 52.5, -13.25)", "distance( place,52.5 ,-13.25 ) asc"):
+        assert compile_order(f"{text}, price", SCHEMA, False).sort == [
+            near,
+            {"num_00": {"order": "asc", "missing": "_last"}},
+            ID,
+        ]
 
 
 def test_relevance_says_nothing_without_a_query() -> None:
@@ -68,6 +83,15 @@ def test_an_attribute_named_like_a_field_is_reached_by_its_full_name() -> None:
         ("_script", "ORDER_UNKNOWN_FIELD"),
         ("kind", "ORDER_NOT_SORTABLE"),
         ("note", "ORDER_NOT_SORTABLE"),
+        ("place", "ORDER_NOT_SORTABLE"),
+        ("distance(price, 1, 2)", "ORDER_NOT_SORTABLE"),
+        ("distance(nowhere, 1, 2)", "ORDER_UNKNOWN_FIELD"),
+        ("distance(place, 1, 2) desc", "ORDER_SYNTAX"),
+        ("distance(place, 1)", "ORDER_SYNTAX"),
+        ("distance(place, 91, 2)", "ORDER_SYNTAX"),
+        ("distance(place, 1, nan)", "ORDER_SYNTAX"),
+        ("distance(place, 1, 2), distance(place, 1, 2)", "ORDER_SYNTAX"),
+        ("distance(place, 1, 2", "ORDER_SYNTAX"),
     ],
 )
 def test_orders_that_cannot_be_are_refused(text: str, reason: str) -> None:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a result is there, in words: which fields have which words of the query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from pinakes.core.query.text import read_name
+from pinakes.v1 import search_pb2
+
+if TYPE_CHECKING:
+    from pinakes.core.query.text import Query, Term
+
+_NUMBERED = "\x1f"
+
+
+def distinct_names(query: dict[str, Any]) -> dict[str, Any]:
+    """Return an engine query in which no two clauses have the same name: the engine tells of one clause a name only.
+
+    A field of callers is several of the engine's, one a language.
+    """
+    numbers = count()
+
+    def numbered(part: Any) -> Any:
+        if isinstance(part, list):
+            return [numbered(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        return {k: f"{v}{_NUMBERED}{next(numbers)}" if k == "_name" else numbered(v) for k, v in part.items()}
+
+    renamed: dict[str, Any] = numbered(query)
+    return renamed
+
+
+def reasons(query: Query, matched: Iterable[str]) -> list[search_pb2.Reason]:
+    """Return what of the query a document matches, word by word, and which words no field of it has.
+
+    `matched` are the names of the clauses that it matches, as `compile_query` gives them. What the query excludes isn't
+    told: no result has it.
+    """
+    by_term: dict[int, dict[tuple[str, str | None], None]] = {}
+    for name in matched:
+        index, field, word = read_name(name.rpartition(_NUMBERED)[0] or name)
+        by_term.setdefault(index, {})[field, word] = None
+    told: list[search_pb2.Reason] = []
+    for index, term in enumerate(query.terms):
+        if not term.excluded:
+            told += _of_term(term, sorted(by_term.get(index, ()), key=lambda pair: (pair[1] is not None, pair)))
+    return told
+
+
+def _of_term(term: Term, found: list[tuple[str, str | None]]) -> list[search_pb2.Reason]:
+    """Return what there is to say of one word or phrase: by each field that has it, else that none does."""
+    shown = term_text(term)
+    if not found:
+        text = f'{term.field} doesn\'t have "{shown}"' if term.field else f'no field has "{shown}"'
+        return [search_pb2.Reason(text=text, term=shown, matches=False)]
+    told = []
+    for field, word in found:
+        text = f'{field} has "{shown}"' if word is None else f'{field} has "{word}" (for "{shown}")'
+        told.append(search_pb2.Reason(text=text, term=shown, field=field, matches=True))
+    return told
+
+
+def term_text(term: Term) -> str:
+    """Return a term as it was typed, but for quotes and minus."""
+    return f"{term.text}*" if term.prefix else term.text
