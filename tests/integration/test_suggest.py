@@ -12,7 +12,6 @@ from google.protobuf import json_format
 from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault
 from pinakes.search.queries import suggest
-from pinakes.search.queries.corrections import LITTLE
 from pinakes.v1 import suggest_pb2
 from tests.integration._search import Place, Searched, place
 
@@ -187,4 +186,3 @@ async def test_a_bound_is_what_the_contract_says(place: Place) -> None:
     assert (len(answer.titles), len(answer.terms)) == (5, 5)
     answer = await suggested(searched, "word", limit=20)
     assert (len(answer.titles), len(answer.terms)) == (20, 20)
-    assert LITTLE == 5

@@ -71,9 +71,10 @@ def _collections(chosen: argparse.Namespace) -> list[Judged]:
 
 
 def _on_platform(collections: Sequence[Judged]) -> list[Asked]:
-    """Start the platform, measure every collection, stop it."""
+    """Start a fresh platform, measure every collection, stop the platform."""
     CONSOLE.print("Starting the platform …")
     platform = Platform(home=(HOME / "platform").absolute())
+    platform.reset()  # an index that another version made would be measured with that version's analysis and similarity
     platform.up()
     try:
         return asyncio.run(measured(platform, collections, lambda text: CONSOLE.print(text, markup=False)))

@@ -41,7 +41,7 @@ def document(
         title: at most 1,000 bytes; counts three times in ranking.
         body: the text; counts once.
         tags: at most 100 of at most 100 characters; count twice.
-        language: BCP 47 code, `en`; empty means the collection's first.
+        language: BCP 47 code, `en`; empty means that it is recognised among the collection's languages.
         attributes: strings, numbers, bools, times (sent as RFC 3339), lists and mappings of these.
         readers: who may see it; empty means everyone in the tenant.
         source_uri: where it came from.

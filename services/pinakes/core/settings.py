@@ -117,7 +117,10 @@ class Settings(BaseSettings):
     outcome_hours: float = Field(48.0, ge=24, description="Hours for which outcomes and request ids are remembered.")
 
     vocabulary_seconds: float = Field(
-        60.0, ge=1, le=3600, description="Time for which a search process keeps how rare words are; less in small collections."
+        60.0,
+        ge=1,
+        le=3600,
+        description="Time for which a search process keeps how rare words are; less in small collections.",
     )
 
     insights: Literal["on", "asked", "off"] = Field(

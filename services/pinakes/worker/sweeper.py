@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sweeps up what has run out: expired documents become tombstones, old tombstones and outcomes go for good.
 
+Documents that an earlier version wrote are written again as this one would.
+
 Any worker may do it at any time, because each step is idempotent; of many, one does it at a time, so that the engine is asked
 once: a record in the engine says whose turn it is.
 """
@@ -17,6 +19,7 @@ from pinakes.core.engine.insights import InsightStore
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.maintenance import Maintenance
 from pinakes.core.engine.records import Conflict, RecordStore
+from pinakes.core.engine.upgrade import rewrite_documents
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import ACTIVE, now_ms
@@ -87,6 +90,7 @@ async def sweep(platform: Platform) -> dict[str, int]:
         "journal": await DeletionJournal(platform.engine).forget(settings.journal_days),
         "failures": await platform.failures.expire(),
         "insights": await InsightStore(platform.engine).expire(settings.insight_days),
+        "rewritten": await rewrite_documents(platform.engine),
     }
     if any(done.values()):
         _log.info("swept", **done)

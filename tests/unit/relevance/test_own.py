@@ -5,29 +5,35 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from tests.relevance import own
-from tests.relevance.judged import HELD_OUT, KINDS, TUNE
+from tests.relevance.judged import HELD_OUT, KINDS, TUNE, Judged
 from tests.relevance.ours import typed
 
-COLLECTIONS = own.collections()
+
+@pytest.fixture(scope="module")
+def collections() -> list[Judged]:
+    """Read them once: Python's takes seconds."""
+    return own.collections()
 
 
-def test_there_are_enough_queries_of_every_kind() -> None:
-    kinds = Counter(query.kind for judged in COLLECTIONS for query in judged.queries)
+def test_there_are_enough_queries_of_every_kind(collections: list[Judged]) -> None:
+    kinds = Counter(query.kind for judged in collections for query in judged.queries)
     assert sum(kinds.values()) >= 150
     assert set(kinds) == set(KINDS)
     assert min(kinds.values()) >= 20
 
 
-def test_half_of_the_queries_of_every_kind_are_held_out() -> None:
+def test_half_of_the_queries_of_every_kind_are_held_out(collections: list[Judged]) -> None:
     for kind in KINDS:
-        splits = Counter(q.split for judged in COLLECTIONS for q in judged.queries if q.kind == kind)
+        splits = Counter(q.split for judged in collections for q in judged.queries if q.kind == kind)
         assert abs(splits[TUNE] - splits[HELD_OUT]) <= 2
         assert set(splits) == {TUNE, HELD_OUT}
 
 
-def test_every_judgement_names_a_document_of_its_collection() -> None:
-    for judged in COLLECTIONS:
+def test_every_judgement_names_a_document_of_its_collection(collections: list[Judged]) -> None:
+    for judged in collections:
         items = list(judged.documents())
         names = {item.id for item in items}
         assert len(names) == len(items)
@@ -39,8 +45,8 @@ def test_every_judgement_names_a_document_of_its_collection() -> None:
             assert typed(query.text) == query.text
 
 
-def test_queries_have_ids_of_their_own() -> None:
-    ids = Counter(query.id for judged in COLLECTIONS for query in judged.queries)
+def test_queries_have_ids_of_their_own(collections: list[Judged]) -> None:
+    ids = Counter(query.id for judged in collections for query in judged.queries)
     assert max(ids.values()) == 1
 
 

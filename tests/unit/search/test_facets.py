@@ -82,6 +82,16 @@ def test_which_conditions_are_on_the_field_itself(condition: str, moves: bool) -
     assert (found.post_filter is not None, found.condition is None) == (moves, moves)
 
 
+def test_a_documents_own_field_is_not_taken_for_an_attribute_of_its_name() -> None:
+    tags = Attribute("tags", AttributeType.STRING, "kw_02")
+    schema = Schema(attributes={"tags": tags})
+    condition = parse_filter("tags:x AND attributes.tags = y", LIMITS)
+    found = compile_facets([facets_pb2.Facet(field="attributes.tags")], condition, schema, LIMITS)
+    assert found.post_filter == {"term": {"kw_02": "y"}}
+    found = compile_facets([facets_pb2.Facet(field="tags")], condition, schema, LIMITS)
+    assert found.post_filter == {"term": {"tags": "x"}}
+
+
 def test_without_own_conditions_nothing_is_filtered_afterwards() -> None:
     found = compiled({"field": "tags"}, filter_='kind = "a" AND price > 1')
     assert (found.post_filter, found.condition) == (None, parse_filter('kind = "a" AND price > 1', LIMITS))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pinakes.core.query.text import Query, Term
-from pinakes.search.queries.reasons import distinct_names, reasons
+from pinakes.search.queries.reasons import distinct_names, reasons, unnamed
 
 QUERY = Query(
     (
@@ -34,6 +34,8 @@ def test_a_field_that_is_several_in_the_engine_is_told_once() -> None:
     named = distinct_names(query)
     names = [next(iter(one["match"].values()))["_name"] for one in named["dis_max"]["queries"]]
     assert len(set(names)) == 2
+    assert "_name" not in str(unnamed(named))
+    assert unnamed(query) == unnamed(named)
     told = reasons(Query((Term("x"),), empty=False), names)
     assert [reason.text for reason in told] == ['title has "x"']
 

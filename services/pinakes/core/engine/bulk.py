@@ -24,6 +24,8 @@ LINES = 2000
 AT_ONCE = 2
 BUSY = frozenset({429, 502, 503, 504})
 """Statuses by which the engine or what is before it says that the same may succeed later."""
+CLOSED = "index_closed_exception"
+"""The error of an index that is being brought up to this version; it opens again within seconds."""
 
 # Nothing else of an item is looked at, and unfiltered answers are ten times as long.
 FILTER = "items.*.status,items.*.result,items.*.error.type,items.*.error.reason"
@@ -55,7 +57,7 @@ class Item:
     @property
     def busy(self) -> bool:
         """Whether the engine had no room; the same line may succeed later."""
-        return self.status in BUSY
+        return self.status in BUSY or self.error == CLOSED
 
 
 Send = Callable[[bytes, bool], Awaitable[Json]]

@@ -12,7 +12,7 @@ from opensearchpy.exceptions import ConnectionError as EngineConnectionError
 from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.serializer import JSONSerializer
 
-from pinakes.core.engine.bulk import BUSY, FILTER, BulkWriter
+from pinakes.core.engine.bulk import BUSY, CLOSED, FILTER, BulkWriter
 from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.resilience.guard import Guard, Verdict
@@ -46,7 +46,7 @@ def classify(error: BaseException) -> Verdict:
         return Verdict.RETRY
     if isinstance(error, TransportError):
         status = error.status_code
-        if status in BUSY:
+        if status in BUSY or error.error == CLOSED:
             return Verdict.RETRY
         return Verdict.REFUSED if isinstance(status, int) and status < 500 else Verdict.FAILURE
     return Verdict.FAILURE

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from pinakes.core.engine.bulk import CLOSED
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.resilience import deadline
 from pinakes.core.shared import SharedCalls
@@ -120,6 +121,6 @@ def _checked(response: Json) -> Json | Exception:
     if status >= 500 and "collapse field must be single valued" in str(error):
         # The engine calls it an error of its own; it is the documents' content.
         return Refused(400, MANY_VALUES, "collapse")
-    if status >= 500 or status == 429:
+    if status >= 500 or status == 429 or error.get("type") == CLOSED:
         return unavailable("the search engine")
     return Refused(status, str(error.get("type", "")), orjson.dumps(error).decode()[:500])

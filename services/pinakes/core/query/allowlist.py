@@ -38,7 +38,9 @@ _STEPS = {
 }
 SCOPE_BACKGROUND = "scope"
 """What `significant_terms` are compared with: the scope puts its tenant and collection here; nothing else may stand."""
-_SIGNIFICANT = frozenset({"field", "size", "shard_size", "include", "min_doc_count", "execution_hint", "background_filter"})
+_SIGNIFICANT = frozenset(
+    {"field", "size", "shard_size", "include", "min_doc_count", "execution_hint", "background_filter"}
+)
 _BODY = frozenset({
     "query", "filter", "post_filter", "sort", "size", "from", "search_after", "track_total_hits", "track_scores",
     "_source", "aggs", "highlight", "collapse", "min_score", "rescore",

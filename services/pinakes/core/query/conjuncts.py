@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pinakes.core.query.expression import And, Call, Comparison, Expression, Not, Or, Path, joined
+from pinakes.core.query.filter_compiler import FIELDS
 from pinakes.core.query.schema import Schema
 
 ATTRIBUTES = "attributes"
@@ -32,7 +33,9 @@ def field_of(condition: Expression, schema: Schema) -> str | None:
 
 def field_name(path: Path, schema: Schema) -> str:
     """Return the name of a filter's field as facets and sorts have it: `attributes.kind`, also for the short `kind`."""
-    if len(path.keys) == 1 and path.keys[0] in schema.attributes:
+    first = path.keys[0]
+    # A document's own field is meant by the short name, whatever attributes are called.
+    if len(path.keys) == 1 and first in schema.attributes and first not in FIELDS:
         return f"{ATTRIBUTES}.{path}"
     return str(path)
 

@@ -170,11 +170,11 @@ class _Compiler:
         for text in unit.synonyms:
             phrase = len(group_of(text)) > 1
             queries += self.expansion(Term(text, phrase=phrase), unit.place, idf * SYNONYM)
-        return {"dis_max": {"queries": queries, "tie_breaker": TIE_BREAKER}}
+        return _best(queries)
 
     def plain(self, term: Term, idf: float = 1.0, place: int | None = None) -> Json:
         """Return the clause of a term alone; without a `place` it has no name."""
-        return {"dis_max": {"queries": self.leaves(term, place, idf), "tie_breaker": TIE_BREAKER}}
+        return _best(self.leaves(term, place, idf))
 
     def idf(self, term: Term, unit: _Unit) -> float:
         """Return the weight of a term of a unit."""
@@ -266,6 +266,11 @@ class _Compiler:
             for name in ("title", "body")
             for field, weight in self.options.fields.get(name, ())
         ]
+
+
+def _best(queries: list[Json]) -> Json:
+    """Return a query whose score is that of the best of some; where no field has a weight, nothing is found."""
+    return {"dis_max": {"queries": queries, "tie_breaker": TIE_BREAKER}} if queries else {"match_none": {}}
 
 
 def searched(term: Term, options: Options) -> Fields:

@@ -43,10 +43,7 @@ async def correction(plan: Plan, page: Page, scope: TenantScope, parts: Parts) -
     if not text:
         return None
     body: Json = {key: plan.body[key] for key in ("filter", "post_filter") if key in plan.body}
-    try:
-        total = await found_by(text, plan.options, scope, parts, body, plan.curated)
-    except Fault:
-        return None
+    total = await found_by(text, plan.options, scope, parts, body, plan.curated)
     return suggest_pb2.Correction(query=text, total_size=total) if total else None
 
 
@@ -61,13 +58,19 @@ def corrected(text: str, query: Query, weights: Weights) -> str:
 async def found_by(
     text: str, options: Options, scope: TenantScope, parts: Parts, body: Json, curated_by: Curated = UNCURATED
 ) -> int:
-    """Return how many documents a query finds as it is written, under the filters of a body, without what is hidden."""
+    """Return how many documents a query finds as it is written, under the filters of a body, without what is hidden.
+
+    0 if that can't be told, or if the corrected query is longer than one may be: a correction is never worth a failure.
+    """
     limits = parts.platform.settings.limits
     strict = replace(options, typos=False)
-    compiled = compile_query(parse_query(text, strict, limits), strict, NOTHING, owner=scope.owner)
-    compiled = curated_query(compiled, curated_by.without_pins())
     counting: Json = {"size": 0, "track_total_hits": True, **body}
-    if compiled is not None:
-        counting["query"] = compiled
-    page = await scope.search(counting, limits.search_seconds, cheap=True, partial=True)
+    try:
+        compiled = compile_query(parse_query(text, strict, limits), strict, NOTHING, owner=scope.owner)
+        compiled = curated_query(compiled, curated_by.without_pins())
+        if compiled is not None:
+            counting["query"] = compiled
+        page = await scope.search(counting, limits.search_seconds, cheap=True, partial=True)
+    except Fault:
+        return 0
     return page.total

@@ -18,7 +18,7 @@ from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.query.text import counting_clause
 from pinakes.core.rpc import checks, names
 from pinakes.search.queries.plan import Plan, make_plan
-from pinakes.search.queries.reasons import reasons, term_text
+from pinakes.search.queries.reasons import reasons, term_text, unnamed
 from pinakes.v1 import search_pb2
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ def _within(plan: Plan, condition: Json) -> Json:
 
 def _window(plan: Plan) -> Json:
     """Return the search for as many results as have a position; their ids are among what they are sorted by."""
-    return plan.body | {"size": WINDOW, "_source": False}
+    body = plan.body | {"size": WINDOW, "_source": False}
+    # Names would be looked up for each result.
+    return body | {"query": unnamed(body["query"])} if "query" in body else body
 
 
 def _pages(outcomes: Sequence[Page | Fault]) -> list[Page]:
@@ -230,7 +232,9 @@ def _text(verdict: Answer.Verdict, told: _Told, looked: _Looked) -> str:
         case Answer.VERDICT_QUERY:
             barred = [reason.text for reason in told.excluded if reason.matches]
             missing = [reason.text for reason in told.words if not reason.matches]
-            return "; ".join(barred) or f"it hasn't enough of the query's words: {'; '.join(missing)}"
+            if barred:
+                return "; ".join(barred)
+            return f"it hasn't enough of the query's words: {'; '.join(missing) or 'the query has none'}"
         case Answer.VERDICT_HIDDEN:
             return "a curation of the collection hides it for this query"
         case Answer.VERDICT_COLLAPSED:

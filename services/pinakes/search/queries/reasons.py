@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +13,39 @@ from pinakes.v1 import search_pb2
 if TYPE_CHECKING:
     from pinakes.core.query.text import Query, Term
 
+Json = dict[str, Any]
+
+NAME = "_name"
 _NUMBERED = "\x1f"
 
 
-def distinct_names(query: dict[str, Any]) -> dict[str, Any]:
+def distinct_names(query: Json) -> Json:
     """Return an engine query in which no two clauses have the same name: the engine tells of one clause a name only.
 
     A field of callers is several of the engine's, one a language.
     """
     numbers = count()
-
-    def numbered(part: Any) -> Any:
-        if isinstance(part, list):
-            return [numbered(one) for one in part]
-        if not isinstance(part, dict):
-            return part
-        return {k: f"{v}{_NUMBERED}{next(numbers)}" if k == "_name" else numbered(v) for k, v in part.items()}
-
-    renamed: dict[str, Any] = numbered(query)
+    renamed: Json = _renamed(query, lambda name: f"{name}{_NUMBERED}{next(numbers)}")
     return renamed
+
+
+def unnamed(query: Json) -> Json:
+    """Return an engine query without the names of its clauses."""
+    renamed: Json = _renamed(query, None)
+    return renamed
+
+
+def _renamed(part: Any, name: Callable[[str], str] | None) -> Any:
+    """Return a part of an engine query with its names changed, or without them."""
+    if isinstance(part, list):
+        return [_renamed(one, name) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: name(value) if name and key == NAME else _renamed(value, name)
+        for key, value in part.items()
+        if name or key != NAME
+    }
 
 
 def reasons(query: Query, matched: Iterable[str]) -> list[search_pb2.Reason]:

@@ -99,7 +99,13 @@ def test_options_that_are_not_on_the_list_are_refused(query: Any) -> None:
         {"a": {"date_histogram": {"field": "time_00", "calendar_interval": "day"}}},
         {"a": {"composite": {"sources": [{"s": {"terms": {"field": "words"}}}]}}},
         {"a": {"composite": {"sources": [{"s": {"histogram": {"field": "num_00", "interval": 1, "script": "x"}}}]}}},
-        {"a": {"composite": {"sources": [{"s": {"histogram": {"field": "num_00", "interval": 1, "missing_bucket": True}}}]}}},
+        {
+            "a": {
+                "composite": {
+                    "sources": [{"s": {"histogram": {"field": "num_00", "interval": 1, "missing_bucket": True}}}]
+                }
+            }
+        },
         {"a": {"composite": {"sources": [{"s": {"date_histogram": {"field": "time_00", "fixed_interval": "1ms"}}}]}}},
         {"a": {"composite": {"sources": [{"s": {"histogram": {}}}, {"t": {"histogram": {}}}]}}},
         {"a": {"composite": {"sources": [{"s": {"histogram": {}}}], "after": {"s": 1}}}},
@@ -149,7 +155,10 @@ def test_words_to_highlight_are_held_to_the_same_list() -> None:
 def test_standing_out_is_measured_against_the_scope_wherever_it_stands() -> None:
     words = {"field": "words", "min_doc_count": 2, "background_filter": allowlist.SCOPE_BACKGROUND}
     inner = {"w": {"significant_terms": words}}
-    aggregations: dict[str, Any] = {"s": {"sampler": {"shard_size": 5}, "aggs": inner}, "t": {"terms": {"field": "tags"}}}
+    aggregations: dict[str, Any] = {
+        "s": {"sampler": {"shard_size": 5}, "aggs": inner},
+        "t": {"terms": {"field": "tags"}},
+    }
     allowlist.check_aggregations(aggregations)
     scoped = allowlist.with_background(aggregations, TERM)
     assert scoped["s"]["aggs"]["w"]["significant_terms"]["background_filter"] == TERM
@@ -180,6 +189,9 @@ def test_what_the_compilers_emit_passes() -> None:
     allowlist.check_aggregations(
         {"a": {"filter": TERM, "aggs": {"b": {"terms": {"field": "tags", "size": 3, "min_doc_count": 1}}}}}
     )
-    steps = {"histogram": {"field": "num_00", "interval": 5}}, {"date_histogram": {"field": "t", "calendar_interval": "day"}}
+    steps = (
+        {"histogram": {"field": "num_00", "interval": 5}},
+        {"date_histogram": {"field": "t", "calendar_interval": "day"}},
+    )
     for step in steps:
         allowlist.check_aggregations({"a": {"composite": {"size": 3, "sources": [{"s": step}]}}})

@@ -109,6 +109,15 @@ def test_a_field_is_looked_for_there_alone() -> None:
     }  # fmt: skip
 
 
+def test_where_no_field_has_a_weight_nothing_is_found() -> None:
+    nowhere = options(ranking={"title": 0, "tags": 0, "body": 0})
+    assert counting_clause(Term("word"), nowhere) == {"match_none": {}}
+    query = compiled("word ab*", nowhere, owner=OWNER)
+    assert query is not None
+    assert query["bool"]["should"] == [{"match_none": {}}, {"match_none": {}}]
+    assert {field for _, field, _ in leaves(compiled("body:word", nowhere))} == {"body_en", "body_und"}
+
+
 def test_exclusions_alone_find_everything_else() -> None:
     query = compiled("-word")
     assert query is not None
