@@ -17,8 +17,9 @@ def parse_time_ms(text: str) -> int:
         try:
             # `fromisoformat` takes up to µs and wants an upper-case T and Z.
             trimmed = re.sub(r"(\.\d{6})\d+", r"\1", text.upper().replace(" ", "T"))
-            when = datetime.fromisoformat(trimmed)
-        except ValueError:
+            # In UTC too it must be in the years 1 to 9999: others can't be told.
+            when = datetime.fromisoformat(trimmed).astimezone(UTC)
+        except (ValueError, OverflowError):
             pass
         else:
             return (when - _EPOCH) // _MILLISECOND

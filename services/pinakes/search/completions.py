@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.dictionary import FIELD, own_pattern, own_prefix
 from pinakes.core.engine.documents import Owner
 from pinakes.core.query.allowlist import SCOPE_BACKGROUND
 from pinakes.core.query.schema import language_field
-from pinakes.core.query.text import Term, counting_clause, parse_query
+from pinakes.core.query.terms import pieces
+from pinakes.core.query.text import MOST_LEAVES, Term, counting_clause, parse_query
 from pinakes.core.query.words import LONGEST, folded, words_in
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 SAMPLE, RELATED_SAMPLE = 200, 100
 """Documents whose words are looked at, at most; each related word is counted in the whole collection as well."""
+TITLE_LEAVES = 400
+"""Clauses that say which title fits best, at most: the engine takes 1,024 together with the words typed and a filter."""
 TITLES = 4
 """Titles looked at for each that is suggested: which of them comes first is decided here."""
 _SEED = 1
@@ -65,12 +68,14 @@ def read_typed(text: str, options: Options, limits: Limits) -> Typed:
     parse_query(text, options, limits)
     text = text.removesuffix("*")  # the last word is a beginning anyway
     start = len(text)
-    while start and (text[start - 1] in "_'\u2019" or unicodedata.category(text[start - 1])[0] in "LNM"):
+    # A star inside a word is a sign of it: what stands before isn't a beginning of its own.
+    while start and (text[start - 1] in "_'\u2019*\uff0a" or unicodedata.category(text[start - 1])[0] in "LNM"):
         start -= 1
     tail = words_in(folded(text[start:]))
     last = tail[0] if len(tail) == 1 and len(tail[0]) <= LONGEST else ""
     # What is being typed may be excluded: then nothing is to be completed.
-    if start and text[start - 1] == "-" and (start == 1 or text[start - 2].isspace()):
+    before = text[:start].rstrip("-")
+    if len(before) < start and (not before or before[-1].isspace()):
         last = ""
     if not last:
         start = len(text)
@@ -94,8 +99,9 @@ class Completions:
         """Return the body that finds documents by their titles; `instead` are words to find for the last one."""
         body = self._body(typed, instead)
         whole = [*typed.words, *instead] if instead else [*typed.words, typed.last]
-        matching = [{"match": {name: {"query": " ".join(whole)}}} for name in self._titles]
-        body["query"]["bool"]["should"] = matching
+        text = " ".join(whole)
+        if pieces(text) * len(self._titles) <= TITLE_LEAVES:
+            body["query"]["bool"]["should"] = [{"match": {name: {"query": text}}} for name in self._titles]
         fields = ["id", "language", "title_*"]
         return body | {"size": max(10, limit * TITLES), "sort": _SORT, "_source": fields, "track_total_hits": False}
 
@@ -112,7 +118,7 @@ class Completions:
 
     def related(self, typed: Typed, limit: int) -> Json:
         """Return the body that finds words that stand out in what the query finds."""
-        found = [counting_clause(term, self._options, self._owner) for term in typed.asked]
+        found = [counting_clause(term, self._options, self._owner) for term in self._compact(typed.asked)]
         if typed.last:
             whole = counting_clause(Term(typed.last), self._options, self._owner)
             found.append({"bool": {"should": [whole, self._begins(typed.last)], "minimum_should_match": 1}})
@@ -125,6 +131,13 @@ class Completions:
             }
         }  # fmt: skip
         return _sampled(body, words, RELATED_SAMPLE)
+
+    def _compact(self, terms: Sequence[Term]) -> Sequence[Term]:
+        """Return terms that aren't more clauses than the engine takes: as phrases if they have many words in them."""
+        width = sum(len(pairs) for pairs in self._options.fields.values())
+        if sum(pieces(term.text) for term in terms) * width <= MOST_LEAVES:
+            return terms
+        return [replace(term, phrase=True) for term in terms if not term.prefix]
 
     def _body(self, typed: Typed, instead: Sequence[str]) -> Json:
         """Return a query for the documents whose own words are those typed, or begin as the last one does."""

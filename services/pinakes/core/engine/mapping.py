@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 FORMAT = 2
 SLOTS = {"kw": 32, "num": 16, "time": 8, "text": 8, "geo": 2}
-SEARCHED_LENGTH = {"title": 8, "tags": 8, "body": 200, "slot": 20}
+SEARCHED_LENGTH = {"title": 4, "tags": 4, "body": 400, "slot": 20}
 
 
 def pool_settings(shards: int, replicas: int) -> Json:

@@ -67,16 +67,17 @@ async def _metas(engine: Engine) -> dict[str, Json]:
 async def _upgrade(engine: Engine, index: str, old: int) -> None:
     """Upgrade one index. Every step may be done again, by whoever comes after a process that died in the middle."""
     _log.info("upgrading", index=index, format=mapping.FORMAT)
-    analysis = mapping.pool_settings(1, 0)["index"]["analysis"]
+    present = mapping.pool_settings(1, 0)["index"]
+    settings = {name: present[name] for name in ("analysis", "similarity")}
     await engine.call("close", "POST", f"/{index}/_close")
     try:
-        await engine.call("analysis", "PUT", f"/{index}/_settings", body={"index": {"analysis": analysis}})
+        await engine.call("analysis", "PUT", f"/{index}/_settings", body={"index": settings})
     finally:
         await engine.call("open", "POST", f"/{index}/_open", params={"wait_for_active_shards": "1", "timeout": "5s"})
     # Last, because it says that all is done.
-    present = mapping.document_mapping()
-    present["_meta"] = {**present["_meta"], "documents": old}
-    await engine.call("mapping", "PUT", f"/{index}/_mapping", body=present)
+    fields = mapping.document_mapping()
+    fields["_meta"] = {**fields["_meta"], "documents": old}
+    await engine.call("mapping", "PUT", f"/{index}/_mapping", body=fields)
     _log.info("upgraded", index=index, format=mapping.FORMAT)
 
 

@@ -24,8 +24,9 @@ Json = dict[str, Any]
 PINS = 50
 """Pins that apply to one query at most, where several curations do."""
 
-PIN_SCORE = 2.0**100
-"""Score of the last pin; each one before it has as much more. Multiples of it up to `PINS` are exact in the engine's 32 bits."""
+PIN_SCORE = 2.0**120
+"""Score of the last pin; each one before it has as much more. Multiples of it up to `PINS` are exact in the engine's 32
+bits, and eight boosts of the greatest weight and number keep below it."""
 
 _FOREVER = 1 << 62
 

@@ -48,7 +48,7 @@ LONGEST_WORDS = 500
 """Characters of a text whose words are looked for one by one: the engine takes 1,024 of them. Longer ones are phrases."""
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
-_DISTANCE = re.compile(r"\d+(?:\.\d+)?(?:m|km|mi|ft|yd|nmi)", re.ASCII)
+_DISTANCE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:m|km|mi|ft|yd|nmi)", re.ASCII)
 
 
 def compile_filter(expr: Expression, schema: Schema) -> Json:
@@ -183,8 +183,9 @@ class _Compiler:
         for degrees, most, literal in ((latitude, 90, numbers[0]), (longitude, 180, numbers[1])):
             if abs(degrees) > most:
                 _mistyped(literal, path, f"degrees from -{most} to {most}")
-        if not _DISTANCE.fullmatch(distance.text):
-            _mistyped(distance, path, 'a distance such as "5km" (m, km, mi, ft, yd, nmi)')
+        given = _DISTANCE.fullmatch(distance.text)
+        if given is None or not float(given[1]):
+            _mistyped(distance, path, 'a distance above 0 such as "5km" (m, km, mi, ft, yd, nmi)')
         return {"geo_distance": {"distance": distance.text, found[1]: {"lat": latitude, "lon": longitude}}}
 
     def _resolve(self, path: Path) -> tuple[str, str] | None:  # noqa: RET503  # `_wrong` never returns

@@ -23,16 +23,17 @@ from pinakes.core.query.words import folded
 if TYPE_CHECKING:
     from pinakes.core.engine.documents import Owner
 
-__all__ = ["Query", "Term", "compile_query", "counting_clause", "parse_query", "read_name"]
+__all__ = ["OWN_WORDS", "Query", "Term", "compile_query", "counting_clause", "parse_query", "read_name", "unnamed"]
 
 Json = dict[str, Any]
 Fields = Mapping[str, tuple[tuple[str, float], ...]]
 
 TIE_BREAKER = 0.1
-# One or two words must all be there; of more, a quarter may be missing.
-MINIMUM = "2<-25%"
+# Documents that have one or two words, or of more all but a quarter, come before those that have fewer: what they get
+# beside the words themselves, as a part of what all words weigh.
+MINIMUM, MOSTLY = "2<-25%", 0.3
 # Of the pieces that an analyzer makes of a word of a script without spaces.
-UNSPACED_MINIMUM = "2<75%"
+UNSPACED_MINIMUM = "2<25%"
 # What other words count of the word that was typed.
 CORRECTED, SYNONYM = 0.6, 0.9
 # Weight of a stop word as long as nothing is known of its frequency.
@@ -42,6 +43,9 @@ PROXIMITY, SLOP, NEAR_MOST = 0.5, 3, 8
 # Clauses that a query's words become with all that is added to them. The engine takes 1,024 in query and filter together;
 # 32 words in the 21 fields that there can be at most are 672, and a filter may have 300 (`filter_compiler.MOST_LEAVES`).
 MOST_LEAVES = 600
+OWN_WORDS = "words"
+"""The engine field of own words, and what `read_name` gives for it: no field that callers know."""
+
 _NO_WEIGHTS = Weights()
 
 
@@ -83,7 +87,11 @@ def compile_query(
         (extra if unit.optional else required if strict else counted).append(compiler.unit(unit))
     extra += compiler.near(units)
     barred = [compiler.plain(term) for term in query.terms if term.excluded]
-    return _joined(required, counted, extra, barred, 1 if options.matching == ANY else MINIMUM)
+    if options.matching != ANY and len(counted) > 1 and compiler.room(2):
+        idf = sum(compiler.idf(term, unit) for unit in units if not unit.optional for term in unit.terms)
+        # The engine tells of one clause a name only, so those that are there twice have it once.
+        extra.append(_mostly([unnamed(clause) for clause in counted] if named else counted, idf))
+    return _joined(required, counted, extra, barred)
 
 
 def counting_clause(term: Term, options: Options, owner: Owner | None = None) -> Json:
@@ -101,15 +109,33 @@ def read_name(name: str) -> tuple[int, str, str | None]:
     return int(place), field, word[0] if word else None
 
 
-def _joined(
-    required: list[Json], counted: list[Json], extra: list[Json], barred: list[Json], minimum: int | str
-) -> Json:
-    """Return one query of what must be there, what must be there for the most part, what may, and what must not."""
+def unnamed(query: Json) -> Json:
+    """Return an engine query without the names of its clauses."""
+    found: Json = _unnamed(query)
+    return found
+
+
+def _unnamed(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_unnamed(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _unnamed(value) for key, value in part.items() if key != "_name"}
+
+
+def _mostly(counted: list[Json], idf: float) -> Json:
+    """Return what puts documents that have most of a query's words before those that have fewer."""
+    most = {"bool": {"should": counted, "minimum_should_match": MINIMUM}}
+    return {"constant_score": {"filter": most, "boost": MOSTLY * idf}}
+
+
+def _joined(required: list[Json], counted: list[Json], extra: list[Json], barred: list[Json]) -> Json:
+    """Return one query of what must be there, of what at least one must be there, what may, and what must not."""
     inner: Json = {}
     if counted and (required or extra):
-        required = [*required, {"bool": {"should": counted, "minimum_should_match": minimum}}]
+        required = [*required, {"bool": {"should": counted, "minimum_should_match": 1}}]
     elif counted:
-        inner = {"should": counted, "minimum_should_match": minimum}
+        inner = {"should": counted, "minimum_should_match": 1}
     if required:
         inner = {"must": required}
     elif not counted:
@@ -156,6 +182,10 @@ class _Compiler:
         # A word that an analyzer takes apart is a clause for each piece; as a phrase it is one.
         self.whole = parts * width > MOST_LEAVES
         self.leaves_left = MOST_LEAVES - (len(terms) if self.whole else parts) * width
+
+    def room(self, times: int) -> bool:
+        """Whether the clauses made so far may be there so many times."""
+        return (MOST_LEAVES - self.leaves_left) * times <= MOST_LEAVES
 
     def unit(self, unit: _Unit) -> Json:
         """Return the clause of a unit: its best field counts, the others a little."""
@@ -247,9 +277,13 @@ class _Compiler:
                     beginning = {"prefix": {field: {"value": last, **options}}}
                     queries.append({"bool": {"filter": [rest], "must": [beginning]}})
         title = fields.get("title")
-        if self.owner and title and not term.field and not before:
+        # The words are those of titles and tags: both must be searched.
+        if self.owner and title and "tags" in fields and not term.field and not before:
             own = f"{self.owner.tenant_uid}{SEPARATOR}{self.owner.collection_uid}{SEPARATOR}{last}"
-            queries.append({"prefix": {"words": {"value": own, "boost": title[0][1] * idf}}})
+            options = {"value": own, "boost": title[0][1] * idf}
+            if name:
+                options["_name"] = f"{name}{OWN_WORDS}{SEPARATOR}"
+            queries.append({"prefix": {OWN_WORDS: options}})
         return queries
 
     def near(self, units: Sequence[_Unit]) -> list[Json]:

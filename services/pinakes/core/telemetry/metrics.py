@@ -78,7 +78,9 @@ STREAM_MESSAGES = Counter(
 )  # fmt: skip
 SEARCHES = Counter("pinakes_searches", "Searches by outcome: results, empty or degraded.", ("outcome",))
 INSIGHTS = Counter(
-    "pinakes_insights", "Searches and events for insights: taken, or dropped because a tenant sent too many.", ("outcome",)
+    "pinakes_insights",
+    "Searches and events for insights: taken, or dropped because a tenant sent too many.",
+    ("outcome",),
 )
 SEARCH_RESULTS = Histogram(
     "pinakes_search_results", "Results on the pages of searches.", buckets=(0, 1, 5, 10, 20, 50, 100, 1000)

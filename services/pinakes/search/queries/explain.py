@@ -15,10 +15,10 @@ from pinakes.core.query.conjuncts import conjuncts, field_of
 from pinakes.core.query.expression import Expression, canonical
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
-from pinakes.core.query.text import counting_clause
+from pinakes.core.query.text import counting_clause, unnamed
 from pinakes.core.rpc import checks, names
 from pinakes.search.queries.plan import Plan, make_plan
-from pinakes.search.queries.reasons import reasons, term_text, unnamed
+from pinakes.search.queries.reasons import reasons, term_text
 from pinakes.v1 import search_pb2
 
 if TYPE_CHECKING:
@@ -92,12 +92,10 @@ def _search(request: search_pb2.ExplainDocumentRequest, scope: TenantScope) -> s
     search = search_pb2.SearchRequest()
     search.CopyFrom(request.search)
     owner = scope.owner
-    if search.parent:
-        parent = names.parse(search.parent)
-        if parent.tenant not in {names.OWN, owner.tenant_id} or parent.collection != owner.collection_id:
-            wanted = names.collection(owner.tenant_id, owner.collection_id)
-            raise invalid("parent", f"expected nothing, or the document's collection, {wanted}")
-    search.parent = names.collection(owner.tenant_id, owner.collection_id)
+    wanted = names.collection(owner.tenant_id, owner.collection_id)
+    if search.parent not in {"", wanted, names.collection(names.OWN, owner.collection_id)}:
+        raise invalid("parent", f"expected nothing, or the document's collection, {wanted}")
+    search.parent = wanted
     for field in _IGNORED:
         search.ClearField(field)
     search.explain = True

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import orjson
 
 from pinakes.core.engine.documents import source_fields
 from pinakes.core.engine.scope import TOTAL_HITS, TenantScope
+from pinakes.core.faults import invalid
 from pinakes.core.query import curation
 from pinakes.core.query.collapse import collapse_slot, collapse_start
 from pinakes.core.query.curation import Curated, curated_query
@@ -23,7 +27,6 @@ from pinakes.core.query.text import Query, compile_query, parse_query
 from pinakes.core.query.weights import NOTHING, Weights
 from pinakes.core.tenancy.models import now_ms
 from pinakes.search.queries.highlights import Highlights, compile_highlights
-from pinakes.search.queries.reasons import distinct_names
 
 if TYPE_CHECKING:
     from pinakes.core.query.expression import Expression
@@ -81,6 +84,9 @@ async def make_plan(
     scored = not query.empty or (has_functions(options) and RELEVANCE in request.order_by)
     order = compile_order(request.order_by, schema, scored)
     condition: Expression | None = parse_filter(request.filter, limits) if request.filter.strip() else None
+    if kept is not None and kept.get("o") != _sign(order.sort):
+        description = "the collection has been changed since, and what it is ordered by with it; start anew"
+        raise invalid("page_token", description, "PAGE_TOKEN_MISMATCH")
     body: Json = {"size": size + 1, "sort": order.sort, "track_total_hits": TOTAL_HITS, "_source": source_fields(paths)}
     facets = compile_facets(request.facets, condition, schema, limits) if request.facets and kept is None else None
     if facets is not None:
@@ -103,8 +109,6 @@ async def make_plan(
         weights = NOTHING if query.empty else await parts.vocabulary.weights(scope, query, options)
     curated = _curated(request, collection, order, now, kept)
     words = compile_query(query, options, weights, named=request.explain, owner=scope.owner)
-    if words is not None and request.explain:
-        words = distinct_names(words)
     ranking = ranked(words, options, schema, limits, now_ms=now)
     compiled = curated_query(ranking if order.by_score else words, curated)
     if compiled is not None:
@@ -140,9 +144,14 @@ def _curated(
     return Curated(tuple(kept.get("p", ())), curated.hides) if kept is not None else curated
 
 
+def _sign(sort: Any) -> int:
+    """Return a number that tells an order from others: values of one are of no use in another."""
+    return crc32(orjson.dumps(sort))
+
+
 def page_token(plan: Plan, scope: TenantScope, parts: Parts, after: list[Any]) -> str:
     """Return the token of the page that follows a result with these sort values."""
-    kept: Json = {"n": plan.now_ms}
+    kept: Json = {"n": plan.now_ms, "o": _sign(plan.body["sort"])}
     if "collapse" in plan.body:
         # The engine can't go on after a result where it collapses: it counts from the first.
         kept["f"] = plan.body.get("from", 0) + plan.size

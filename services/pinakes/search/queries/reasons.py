@@ -3,49 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pinakes.core.query.text import read_name
+from pinakes.core.query.text import OWN_WORDS, read_name
 from pinakes.v1 import search_pb2
 
 if TYPE_CHECKING:
     from pinakes.core.query.text import Query, Term
-
-Json = dict[str, Any]
-
-NAME = "_name"
-_NUMBERED = "\x1f"
-
-
-def distinct_names(query: Json) -> Json:
-    """Return an engine query in which no two clauses have the same name: the engine tells of one clause a name only.
-
-    A field of callers is several of the engine's, one a language.
-    """
-    numbers = count()
-    renamed: Json = _renamed(query, lambda name: f"{name}{_NUMBERED}{next(numbers)}")
-    return renamed
-
-
-def unnamed(query: Json) -> Json:
-    """Return an engine query without the names of its clauses."""
-    renamed: Json = _renamed(query, None)
-    return renamed
-
-
-def _renamed(part: Any, name: Callable[[str], str] | None) -> Any:
-    """Return a part of an engine query with its names changed, or without them."""
-    if isinstance(part, list):
-        return [_renamed(one, name) for one in part]
-    if not isinstance(part, dict):
-        return part
-    return {
-        key: name(value) if name and key == NAME else _renamed(value, name)
-        for key, value in part.items()
-        if name or key != NAME
-    }
 
 
 def reasons(query: Query, matched: Iterable[str]) -> list[search_pb2.Reason]:
@@ -56,8 +21,14 @@ def reasons(query: Query, matched: Iterable[str]) -> list[search_pb2.Reason]:
     """
     by_term: dict[int, dict[tuple[str, str | None], None]] = {}
     for name in matched:
-        index, field, word = read_name(name.rpartition(_NUMBERED)[0] or name)
+        index, field, word = read_name(name)
         by_term.setdefault(index, {})[field, word] = None
+    for found in by_term.values():
+        if (OWN_WORDS, None) in found:
+            # Tags keep their words as they are: what only own words have is a title's word that was stemmed.
+            del found[OWN_WORDS, None]
+            if not found:
+                found["title", None] = None
     told: list[search_pb2.Reason] = []
     for index, term in enumerate(query.terms):
         if not term.excluded:

@@ -27,7 +27,7 @@ async def run(
     seconds = parts.platform.settings.limits.search_seconds
     page = await scope.search(plan.body, seconds, cheap=plan.cheap, partial=True)
     response = answer(plan, page, scope, parts)
-    better = await correction(plan, page, scope, parts)
+    better = await correction(plan, page, scope, collection, parts)
     if better is not None:
         response.correction.CopyFrom(better)
     return response

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.faults import Fault
+from pinakes.core.query.curation import applied
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.query.options import Options, options_of
 from pinakes.core.query.text import Query, Term
 from pinakes.core.query.weights import NOTHING, Weights
+from pinakes.core.tenancy.models import now_ms
 from pinakes.search.completions import Completions, Typed, read_titles, read_typed, read_words
 from pinakes.search.queries.corrections import corrected, found_by
 from pinakes.search.typos import MOST, distance_to_beginning, edits_of, misspelt_word
@@ -44,7 +46,7 @@ async def run(
     if typed.empty:
         return suggest_pb2.SuggestResponse()
     completions = Completions(scope.owner, options, collection.schema(), condition)
-    suggestion = _Suggestion(request, scope, parts, options, typed, completions, condition)
+    suggestion = _Suggestion(request, scope, collection, parts, options, typed, completions, condition)
     return await suggestion.made()
 
 
@@ -54,6 +56,7 @@ class _Suggestion:
 
     request: suggest_pb2.SuggestRequest
     scope: TenantScope
+    collection: CollectionRecord
     parts: Parts
     options: Options
     typed: Typed
@@ -147,7 +150,8 @@ class _Suggestion:
         if not text:
             return
         body: Json = {} if self.condition is None else {"filter": self.condition}
-        total = await found_by(text, self.options, self.scope, self.parts, body)
+        curated = applied(self.collection, text, now_ms())
+        total = await found_by(text, self.options, self.scope, self.parts, body, curated)
         if total:
             response.correction.query = text
             response.correction.total_size = total

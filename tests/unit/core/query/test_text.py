@@ -18,8 +18,10 @@ from pinakes.core.query.text import (
     CORRECTED,
     MINIMUM,
     MOST_LEAVES,
+    MOSTLY,
     STOP_WORD,
     SYNONYM,
+    UNSPACED_MINIMUM,
     Term,
     compile_query,
     counting_clause,
@@ -114,7 +116,8 @@ def test_where_no_field_has_a_weight_nothing_is_found() -> None:
     assert counting_clause(Term("word"), nowhere) == {"match_none": {}}
     query = compiled("word ab*", nowhere, owner=OWNER)
     assert query is not None
-    assert query["bool"]["should"] == [{"match_none": {}}, {"match_none": {}}]
+    [counted] = query["bool"]["must"]
+    assert counted["bool"]["should"] == [{"match_none": {}}, {"match_none": {}}]
     assert {field for _, field, _ in leaves(compiled("body:word", nowhere))} == {"body_en", "body_und"}
 
 
@@ -133,10 +136,18 @@ def test_words_are_counted_and_what_has_a_sign_must_be_there() -> None:
     required, counted, _ = parts(compiled('one two three four "a b" title:five six*'))
     assert words(required) == ["a b", "five"]
     assert words(counted) == ["one", "two", "three", "four", "six"]
-    query = compiled("one two three four")
+
+
+def test_one_word_is_enough_and_most_of_them_count_extra() -> None:
+    query = compiled("one two three four", weights=Weights({"one": 2.0, "two": 1.0, "three": 1.0, "four": 1.0}))
     assert query is not None
-    [most] = query["bool"]["must"]
-    assert most["bool"]["minimum_should_match"] == MINIMUM
+    [counted] = query["bool"]["must"]
+    assert counted["bool"]["minimum_should_match"] == 1
+    [most] = [extra["constant_score"] for extra in query["bool"]["should"] if "constant_score" in extra]
+    assert most["filter"]["bool"] == {"should": counted["bool"]["should"], "minimum_should_match": MINIMUM}
+    assert most["boost"] == pytest.approx(MOSTLY * 5.0)
+    [single] = parts(compiled("one"))[1]
+    assert "constant_score" not in single
 
 
 def test_all_are_required_or_any_is_enough() -> None:
@@ -174,7 +185,7 @@ def test_stop_words_are_those_of_the_search_s_languages_and_the_collection_s() -
 
 
 def test_scripts_without_spaces_want_most_pieces_of_a_word() -> None:
-    assert {body.get("minimum_should_match") for _, _, body in leaves(compiled("東京の天気"))} == {"2<75%"}
+    assert {body.get("minimum_should_match") for _, _, body in leaves(compiled("東京の天気"))} == {UNSPACED_MINIMUM}
     assert {body.get("operator") for _, _, body in leaves(compiled("東京の天気", options(matching=ALL)))} == {"and"}
     assert {body.get("operator") for _, _, body in leaves(compiled("well-known"))} == {"and"}
 
