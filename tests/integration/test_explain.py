@@ -38,11 +38,11 @@ def said(answer: Answer) -> list[tuple[str, bool]]:
 
 
 async def test_a_found_document_has_its_score_and_place(few: Searched) -> None:
-    results = (await few.search("asyncio tasks")).results
+    results = (await few.search("asyncio tasks", matching="MATCHING_ALL")).results
     assert len(results) == 2
     for place_, result in enumerate(results, 1):
         (name,) = ids([result])
-        answer = await few.explain(name, "asyncio tasks")
+        answer = await few.explain(name, "asyncio tasks", matching="MATCHING_ALL")
         assert (answer.verdict, answer.position) == (Answer.VERDICT_FOUND, place_)
         assert answer.score == pytest.approx(result.score, rel=1e-6)
         assert answer.text == f"it is result {place_} of 2"
@@ -64,7 +64,7 @@ async def test_the_place_is_that_of_the_search_whatever_the_order(few: Searched,
 
 
 async def test_missing_and_excluded_words_are_named(few: Searched) -> None:
-    missing = await few.explain("c", "asyncio threads")
+    missing = await few.explain("c", "asyncio threads", matching="MATCHING_ALL")
     assert missing.verdict == Answer.VERDICT_QUERY
     assert missing.text == "it hasn't enough of the query's words: no field has \"asyncio\""
     assert (missing.position, missing.score) == (0, 0)

@@ -59,9 +59,10 @@ def ids(answer: SearchResponse) -> list[str]:
 
 
 def pinned(query: str, *pins: str, hides: Sequence[str] = (), prefix: bool = False) -> SearchSettings:
-    """Return settings with one curation."""
+    """Return settings with one curation, by which all words are wanted."""
     match = Curation.MATCH_PREFIX if prefix else Curation.MATCH_UNSPECIFIED
-    return SearchSettings(curations=[Curation(query=query, match=match, pins=pins, hides=hides)])
+    curation = Curation(query=query, match=match, pins=pins, hides=hides)
+    return SearchSettings(matching=Matching.MATCHING_ALL, curations=[curation])
 
 
 async def test_settings_are_kept_and_told_and_changed_part_by_part(client: AsyncClient) -> None:
@@ -197,7 +198,7 @@ async def test_without_redis_nothing_is_told_and_nothing_fails(redis_server: Red
 
 
 async def test_pins_come_first_in_their_order_whether_they_match_or_not(client: AsyncClient) -> None:
-    plain = await client.search("opening hours")
+    plain = await client.search("opening hours", matching="all")
     assert set(ids(plain)) == {"a", "b"}
     await change(client, pinned("Opening Hours", "d", "absent", "b"))
     found = await client.search("opening  hours")

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pinakes.core.engine.documents import Owner
-from pinakes.core.engine.tokens import SEPARATOR
+from pinakes.core.engine.documents import Owner, prefix_of
 
 Json = dict[str, Any]
 
@@ -19,19 +18,47 @@ FIELD = "words"
 SIMILAR = 16
 """Words returned for one that may be misspelt, at most."""
 
+FAULTY = 13
+"""Letters at the end of a beginning in which one may be wrong."""
+
 # No word is too frequent to be meant; 50 are looked at for each that is returned, all of them the owner's.
 _NO_BOUND, _INSPECTIONS = 1_000_000_000, 50
 
 
 def own_prefix(owner: Owner) -> str:
-    """Return what every word of a collection begins with in the engine."""
-    return f"{owner.tenant_uid}{SEPARATOR}{owner.collection_uid}{SEPARATOR}"
+    """Return what every word and title of a collection begins with in the engine."""
+    return prefix_of(owner.tenant_uid, owner.collection_uid)
+
+
+def _literal(text: str) -> str:
+    """Return the engine's regular expression of a text as it is: only signs of ASCII mean something else."""
+    return "".join(f"\\{c}" if c.isascii() and not (c.isalnum() or c == "_") else c for c in text)
 
 
 def own_pattern(owner: Owner, beginning: str = "") -> str:
     """Return the engine's regular expression of a collection's words with a beginning, which is taken as it is."""
     # U+001F needs no escape, and uids are letters and digits.
-    return own_prefix(owner) + "".join(c if c.isalnum() else f"\\{c}" for c in beginning) + ".*"
+    return own_prefix(owner) + _literal(beginning) + ".*"
+
+
+def near_pattern(owner: Owner, beginning: str) -> str:
+    """Return the engine's regular expression of a collection's words that begin as said but for one typing error.
+
+    A letter is wrong, missing or too many, or two are exchanged: among the last 13, so that the expression isn't longer
+    than the engine takes.
+    """
+    sure, end = beginning[:-FAULTY], beginning[-FAULTY:]
+    return f"{own_prefix(owner)}{_literal(sure)}({_faulty(end)}).*"
+
+
+def _faulty(end: str) -> str:
+    """Return the beginnings with one error; one letter less than was typed stands for all errors in the last."""
+    if len(end) < 2:
+        return ""
+    first, rest = _literal(end[0]), _literal(end[1:])
+    exchanged = _literal(end[1] + end[0] + end[2:])
+    later = f"{first}({inner})" if (inner := _faulty(end[1:])) else first
+    return f"{later}|.{rest}|{rest}|.{first}{rest}|{exchanged}"
 
 
 def similar_body(owner: Owner, words: Sequence[tuple[str, int]]) -> Json:

@@ -17,11 +17,11 @@ from google.protobuf import struct_pb2, timestamp_pb2
 
 from pinakes.core.engine import mapping
 from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS
-from pinakes.core.engine.tokens import tokens_of
+from pinakes.core.engine.tokens import SEPARATOR, tokens_of
 from pinakes.core.faults import Fault, Kind, Violation
 from pinakes.core.query.languages import language_of
 from pinakes.core.query.schema import OTHER_LANGUAGE, AttributeType, Schema, language_field
-from pinakes.core.query.words import words_of
+from pinakes.core.query.words import title_key, words_of
 from pinakes.core.settings import Limits
 from pinakes.core.times import parse_time_ms
 from pinakes.v1 import resources_pb2
@@ -52,6 +52,11 @@ class Owner:
     def name(self, document_id: str) -> str:
         """Return the document's resource name."""
         return f"tenants/{self.tenant_id}/collections/{self.collection_id}/documents/{document_id}"
+
+
+def prefix_of(tenant_uid: str, collection_uid: str) -> str:
+    """Return what a collection's values in a dictionary shared by all tenants begin with."""
+    return f"{tenant_uid}{SEPARATOR}{collection_uid}{SEPARATOR}"
 
 
 @lru_cache(maxsize=4096)  # a write needs it twice: to look, and to write
@@ -178,9 +183,11 @@ def compile_document(  # what a body is made of
     }
     if tags:
         body["tags"], body["tags_text"] = tags, tags
+    prefix = prefix_of(owner.tenant_uid, owner.collection_uid)
     if words := words_of(document.title, tags):
-        prefix = f"{owner.tenant_uid}\x1f{owner.collection_uid}\x1f"
         body["words"] = [prefix + word for word in words]
+    if key := title_key(document.title):
+        body["title_key"] = prefix + key
     if document.readers:
         body["readers"] = list(document.readers)
     if document.source_uri:

@@ -53,6 +53,7 @@ def document_mapping() -> Json:
         "tags": keyword,
         "tags_text": _text(OTHER_LANGUAGE, "s_tags"),
         "words": keyword,
+        "title_key": keyword,
         "attrs": {"type": "binary"},
         "content": {"type": "binary"},
         "kv": keyword,

@@ -17,9 +17,11 @@ import orjson
 from pinakes.core.engine import mapping
 from pinakes.core.engine.bulk import Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
+from pinakes.core.engine.documents import prefix_of
 from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.faults import unavailable
 from pinakes.core.query.schema import OTHER_LANGUAGE, language_field
+from pinakes.core.query.words import title_key
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import now_ms
 
@@ -146,12 +148,14 @@ async def _rewrite(engine: Engine, index: str, meta: Json, most: int) -> int:
 
 
 def _again(index: str, hit: Json) -> Line:
-    """Return the line that writes a body again, its text in the fields that its language has now."""
+    """Return the line that writes a body again, its text in the fields that its language has now, its title in order."""
     source: Json = hit["_source"] | {"v": mapping.FORMAT}
     field = language_field(source.get("language", ""))
     for name in ("title", "body"):
         if f"{name}_{field}" not in source and f"{name}_{OTHER_LANGUAGE}" in source:
             source[f"{name}_{field}"] = source.pop(f"{name}_{OTHER_LANGUAGE}")
+    if key := title_key(source.get(f"title_{field}", "")):
+        source["title_key"] = prefix_of(source["tenant"], source["collection"]) + key
     action = {
         "_index": index, "_id": hit["_id"], "routing": hit["_routing"],
         "version": source["revision"], "version_type": "external_gte",

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from pinakes.core.engine.tokens import SEPARATOR
 
 Json = dict[str, Any]
 
@@ -41,6 +44,9 @@ SCOPE_BACKGROUND = "scope"
 _SIGNIFICANT = frozenset(
     {"field", "size", "shard_size", "include", "min_doc_count", "execution_hint", "background_filter"}
 )
+_TOP_HITS = frozenset({"size", "sort", "_source"})
+# Letters and digits mean themselves in a pattern.
+_OWN = re.compile(rf"[0-9A-Za-z]+{SEPARATOR}[0-9A-Za-z]+{SEPARATOR}")
 _BODY = frozenset({
     "query", "filter", "post_filter", "sort", "size", "from", "search_after", "track_total_hits", "track_scores",
     "_source", "aggs", "highlight", "collapse", "min_score", "rescore",
@@ -109,6 +115,8 @@ def check_aggregations(aggregations: Json) -> None:
             _keys(kind, body, frozenset({"shard_size"}))
         elif kind == "significant_terms":
             _significant(body)
+        elif kind == "top_hits":
+            _top_hits(body)
         else:
             if kind not in _AGGREGATIONS:
                 raise _refused(f"aggregation {kind}")
@@ -139,6 +147,28 @@ def _significant(body: Json) -> None:
         raise _refused("significant_terms without the scope as background")
     if body.get("min_doc_count", 3) < 1:
         raise _refused("min_doc_count: 0")
+
+
+def _top_hits(body: Json) -> None:
+    """Refuse documents of an aggregation with more than a page's, or by default with all that is in them."""
+    _keys("top_hits", body, _TOP_HITS)
+    if body.keys() != _TOP_HITS:
+        raise _refused("top_hits without size, sort and _source")
+    for entry in body["sort"]:
+        _sort(*_only(entry, "sort"))
+
+
+def _own_pattern(body: Json) -> None:
+    """Refuse a pattern of words that may begin otherwise than with the ids of one collection."""
+    _keys("regexp", body, frozenset({"words"}))
+    _keys("regexp", body["words"], frozenset({"value"}))
+    own = _OWN.match(body["words"]["value"])
+    depth = 0
+    for sign in re.sub(r"\\.", "", body["words"]["value"][own.end() :] if own else "|", flags=re.DOTALL):
+        depth += (sign == "(") - (sign == ")")
+        # An alternative of the whole pattern would begin anew; quotes and classes could hide a bracket.
+        if (sign == "|" and depth < 1) or sign in '"[':
+            raise _refused("regexp of words that may not be a collection's own")
 
 
 def _sort(field: str, order: object) -> None:
@@ -187,6 +217,8 @@ def _leaf(kind: str, body: Json) -> None:
             # An object here would look values up in another document.
             if field != "boost" and not isinstance(values, list):
                 raise _refused("terms without a list")
+    elif kind == "regexp":
+        _own_pattern(body)
     elif kind == "geo_distance":
         if len(body) != 2 or "distance" not in body:
             raise _refused("geo_distance with options")

@@ -16,7 +16,7 @@ from pinakes.core.query.schema import AttributeType, Schema
 
 MOST = 4
 RELEVANCE = "relevance"
-FIELDS = ("create_time", "update_time", "id")
+FIELDS = {"create_time": "create_time", "update_time": "update_time", "id": "id", "title": "title_key"}
 _PREFIX = "attributes."
 _COMMA = re.compile(r",(?![^()]*\))")
 _DISTANCE = re.compile(r"distance\s*\(([^()]*)\)(.*)", re.DOTALL)
@@ -109,7 +109,7 @@ def _plain(part: str, number: int, schema: Schema) -> tuple[str, str]:
         if rest == ["asc"]:
             raise _fault(f"field {number}: relevance is best first; asc isn't possible", "ORDER_SYNTAX")
         return "_score", "desc"
-    return (name if name in FIELDS else _slot(name, number, schema)), direction
+    return (FIELDS.get(name) or _slot(name, number, schema)), direction
 
 
 def _slot(name: str, number: int, schema: Schema) -> str:

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 MOST = 256
 LONGEST = 64
+KEY = 100
+"""Characters of a title that its place in the order of titles is decided by."""
+_ACCENTS = dict.fromkeys(range(0x300, 0x370))
 _ASCII_WORD = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 
 
@@ -32,8 +35,13 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     apart = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(character for character in apart if not "\u0300" <= character <= "\u036f")
-    return unicodedata.normalize("NFC", bare).replace("\u2019", "'")
+    return unicodedata.normalize("NFC", apart.translate(_ACCENTS)).replace("\u2019", "'")
+
+
+def title_key(title: str) -> str:
+    """Return what titles are ordered and completed by: folded, with single spaces, the first 100 characters."""
+    # Folding may shorten a text, but not to less than half of what people write.
+    return " ".join(folded(title[: 2 * KEY]).split())[:KEY]
 
 
 def words_in(text: str) -> list[str]:

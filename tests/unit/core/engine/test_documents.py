@@ -201,7 +201,9 @@ def test_violations_are_placed_in_the_request() -> None:
 def test_a_body_belongs_to_its_owner_and_holds_text_in_one_language_only() -> None:
     body = _compiled(_document(title="Der Titel", body="x", language="de", tags=["Käse"], readers=["r"]))
     assert (body["tenant"], body["collection"], body["id"], body["revision"]) == ("uid-a", "uid-c", "d1", REVISION)
-    assert [key for key in body if key.startswith(("title_", "body_"))] == ["title_de", "body_de"]
+    assert [key for key in body if key.startswith(("title_", "body_"))] == ["title_de", "body_de", "title_key"]
+    assert body["title_key"] == "uid-a\x1fuid-c\x1fder titel"
+    assert "title_key" not in _compiled(_document(title=" "))
     assert body["words"] == ["uid-a\x1fuid-c\x1fder", "uid-a\x1fuid-c\x1ftitel", "uid-a\x1fuid-c\x1fkase"]
     assert body["create_time"] == 5
     assert body["update_time"] == 1_769_860_800_123
