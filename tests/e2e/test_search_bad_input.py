@@ -57,7 +57,7 @@ _SEARCHES: list[tuple[dict[str, Any], str, str]] = [
     ({"filter": "NOT"}, "filter", "FILTER_SYNTAX"),
     ({"filter": 'kind = "\\ud800"'}, "filter", "FILTER_SYNTAX"),
     ({"filter": "a OR " * 64 + "a"}, "filter", "FILTER_TOO_MANY_TERMS"),
-    ({"filter": '"' + "a.b " * 200 + '"'}, "filter", "FILTER_TOO_MANY_TERMS"),
+    ({"filter": '"' + "a.b " * 100 + '"'}, "filter", "FILTER_TOO_MANY_TERMS"),
     ({"orderBy": "x" * 501}, "order_by", "INVALID_ARGUMENT"),
     ({"orderBy": "attributes.sold"}, "order_by", "ORDER_NOT_SORTABLE"),
     ({"orderBy": "title"}, "order_by", "ORDER_UNKNOWN_FIELD"),
@@ -129,7 +129,25 @@ def test_a_wrong_value_of_a_count_is_told_with_its_place(
     assert door.refusal(SEARCH + "CountDocuments", request, key).fields == {field}
 
 
-_ODD = ("\0", "la\0mp", "\U0001f600", "\ufeff", "\u202e", "ﷺ", "a\u0301" * 60, "İSTANBUL", "\ud7ff\ue000", "\\", '"', "'", "*", "-", ":", "((((", "<script>")
+_ODD = (
+    "\0",
+    "la\0mp",
+    "\U0001f600",
+    "\ufeff",
+    "\u202e",
+    "ﷺ",
+    "a\u0301" * 60,
+    "İSTANBUL",
+    "\ud7ff\ue000",
+    "\\",
+    '"',
+    "'",
+    "*",
+    "-",
+    ":",
+    "((((",
+    "<script>",
+)
 
 
 @pytest.mark.parametrize("text", _ODD, ids=ascii)
@@ -154,13 +172,13 @@ def _post(made: Shelf, key: str, method: str, data: bytes) -> tuple[int, str]:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        return error.code, error.read().decode(errors="replace")
 
 
 _JSON = (
     b'{"query":"\\ud800"}', b'{"query":"\\udc00x"}', b'{"query":"\xff"}', b'{"query":5}', b'{"query":["a"]}', b'{"query":{}}',
-    b'{"pageSize":"many"}', b'{"pageSize":1.5}', b'{"pageSize":99999999999}', b'{"matching":"SOME"}', b'{"facets":{}}',
-    b'{"facets":["tags"]}', b'{"facets":[{"interval":"x"}]}', b'{"explain":"yes"}', b'{"readMask":5}', b'{"highlight":true}',
+    b'{"pageSize":"many"}', b'{"pageSize":1.5}', b'{"pageSize":99999999999}', b'{"matching":"SOME"}',
+    b'{"facets":["tags"]}', b'{"facets":[{"interval":"x"}]}', b'{"explain":"perhaps"}', b'{"readMask":5}', b'{"highlight":true}',
     b'{"ranking":{"freshness":{"field":"update_time","halfLife":"long"}}}', b'{"ranking":{"title":"much"}}', b"[]", b"{", b"5", b"nul",
 )  # fmt: skip
 
@@ -181,7 +199,9 @@ def test_other_tenants_names_are_refused_alike_wherever_they_stand(made: Shelf, 
             assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
             assert parent not in refusal.message
         token = other.search("lamp", page_size=1).next_page_token
-        request = SearchRequest(parent=f"tenants/-/collections/{COLLECTION}", query="lamp", page_size=1, page_token=token)
+        request = SearchRequest(
+            parent=f"tenants/-/collections/{COLLECTION}", query="lamp", page_size=1, page_token=token
+        )
         assert door.refusal(SEARCH + "Search", request, key).reason == "PAGE_TOKEN_MISMATCH"
 
 

@@ -25,7 +25,12 @@ def made(platform: Any) -> Iterator[Shelf]:
         f"d{number:02}": {"title": f"Lamp {number}", "attributes": {"price": number, "series": f"s{number % 4}"}}
         for number in range(COUNT)
     }
-    documents["chair"] = {"title": "Chair with a lamp", "body": "Oak.", "tags": ["oak"], "attributes": {"price": 500, "parts": ["a", "b"]}}
+    documents["chair"] = {
+        "title": "Chair with a lamp",
+        "body": "Oak.",
+        "tags": ["oak"],
+        "attributes": {"price": 500, "parts": ["a", "b"]},
+    }
     documents["bob"] = {"title": "Table", "readers": ["bob"]}
     attributes = ["price:number:sortable", "series:string", "parts:string"]
     with shelf(platform, "batch", documents, attributes=attributes) as lamps:
@@ -65,7 +70,14 @@ def test_each_search_of_a_batch_has_an_outcome_of_its_own(made: Shelf) -> None:
     ]
     outcomes = made.client.batch_search(searches, collection=COLLECTION)
     told = [one.reason if isinstance(one, PinakesError) else ids(one) for one in outcomes]
-    assert told[:6] == [["d00", "d01", "d02"], "FILTER_SYNTAX", ["chair"], "ORDER_UNKNOWN_FIELD", "QUERY_TOO_LONG", "COLLAPSE_MANY_VALUES"]
+    assert told[:6] == [
+        ["d00", "d01", "d02"],
+        "FILTER_SYNTAX",
+        ["chair"],
+        "ORDER_UNKNOWN_FIELD",
+        "QUERY_TOO_LONG",
+        "COLLAPSE_MANY_VALUES",
+    ]
     assert len(told[6]) == 5, "four series, and what has none"
     assert told[8:] == ["PAGE_TOKEN_MALFORMED", "INVALID_ARGUMENT", []]
     assert [violation.field for violation in outcomes[1].violations] == ["filter"]
@@ -78,7 +90,9 @@ def test_each_search_of_a_batch_has_an_outcome_of_its_own(made: Shelf) -> None:
 
 def test_a_batch_finds_what_single_searches_find_and_goes_on_by_their_tokens(made: Shelf) -> None:
     searches: list[dict[str, Any]] = [
-        {"query": f"lamp {number}", "page_size": 5, "order_by": order} for number in range(10) for order in ("", "id desc")
+        {"query": f"lamp {number}", "page_size": 5, "order_by": order}
+        for number in range(10)
+        for order in ("", "id desc")
     ]
     for search, outcome in zip(searches, made.client.batch_search(searches, collection=COLLECTION), strict=True):
         single = made.search(**search)
@@ -137,7 +151,12 @@ def test_what_is_counted_is_what_all_pages_have(made: Shelf) -> None:
 
 
 def test_the_place_of_each_result_is_its_place_among_equals_too(made: Shelf) -> None:
-    for options in ({}, {"order_by": "id desc"}, {"filter": "attributes.price < 20"}, {"collapse": "attributes.series"}):
+    for options in (
+        {},
+        {"order_by": "id desc"},
+        {"filter": "attributes.price < 20"},
+        {"collapse": "attributes.series"},
+    ):
         order = [name for page in pages(made, "lamp", page_size=50, **options) for name in page]
         for place in {1, 2, 7, len(order)} & set(range(1, len(order) + 1)):
             told = made.client.explain_document(order[place - 1], "lamp", collection=COLLECTION, **options)

@@ -84,7 +84,11 @@ def test_values_can_be_limited_ordered_and_searched_for(user: Client) -> None:
 
 
 def test_ranges_and_steps_of_numbers_and_times(user: Client) -> None:
-    ranges = [Facet.Range(to="20", label="cheap"), Facet.Range(**{"from": "20", "to": "40"}), Facet.Range(**{"from": "40"})]
+    ranges = [
+        Facet.Range(to="20", label="cheap"),
+        Facet.Range(**{"from": "20", "to": "40"}),
+        Facet.Range(**{"from": "40"}),
+    ]
     years = [Facet.Range(**{"from": "2020-01-01T00:00:00Z", "to": "2022-01-01T00:00:00Z"})]
     answer = user.search(
         "lamp", collection=COLLECTION,
@@ -105,7 +109,9 @@ def test_ranges_and_steps_of_numbers_and_times(user: Client) -> None:
     (months,) = counted(user, Facet(field="attributes.made", calendar=Facet.CALENDAR_MONTH))
     assert months[0] == ("0001-01-01T00:00:00Z", 1)
     assert months[1:3] == [("2020-01-01T00:00:00Z", 1), ("2021-02-01T00:00:00Z", 1)]
-    weeks = user.search("lamp", collection=COLLECTION, facets=[Facet(field="attributes.made", calendar=Facet.CALENDAR_WEEK, limit=2)])
+    weeks = user.search(
+        "lamp", collection=COLLECTION, facets=[Facet(field="attributes.made", calendar=Facet.CALENDAR_WEEK, limit=2)]
+    )
     assert [one.value for one in weeks.facets[0].buckets] == ["0001-01-01T00:00:00Z", "2020-01-13T00:00:00Z"]
     assert weeks.facets[0].more
     assert weeks.facets[0].other_count == 4

@@ -67,7 +67,11 @@ def test_one_query_is_read_in_several_languages(made: Shelf) -> None:
 
 
 def test_passages_are_marked_in_each_language(made: Shelf) -> None:
-    for query, name, marked in (("house", "en", "<mark>houses</mark>"), ("haus", "de", "<mark>Häuser</mark>"), ("家", "ja", "<mark>家</mark>")):
+    for query, name, marked in (
+        ("house", "en", "<mark>houses</mark>"),
+        ("haus", "de", "<mark>Häuser</mark>"),
+        ("家", "ja", "<mark>家</mark>"),
+    ):
         answer = made.search(query, highlight=["title"])
         assert [one.document.name.rpartition("/")[2] for one in answer.results] == [name]
         assert marked in answer.results[0].highlights[0].texts[0]
@@ -75,7 +79,13 @@ def test_passages_are_marked_in_each_language(made: Shelf) -> None:
 
 @pytest.mark.parametrize(
     ("languages", "field"),
-    [(["xx"], "languages[0]"), (["en", "en"], "languages"), (["EN"], "languages[0]"), (["en"] * 6, "languages"), (["en", "sv"], "languages[1]")],
+    [
+        (["xx"], "languages[0]"),
+        (["en", "en"], "languages"),
+        (["EN"], "languages[0]"),
+        (["en"] * 6, "languages"),
+        (["en", "sv"], "languages[1]"),
+    ],
 )
 def test_languages_that_the_collection_does_not_have_are_refused(made: Shelf, languages: list[str], field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:

@@ -195,6 +195,24 @@ async def _let_in(client: AsyncClient) -> None:
             return
 
 
+async def test_a_key_of_a_recreated_tenant_works_at_once_everywhere_and_the_old_one_never(platform: Platform) -> None:
+    name = f"again-{uuid.uuid4().hex[:8]}"
+    async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
+        secrets = []
+        for _ in range(2):
+            await admin.create_tenant(name)
+            secrets.append((await admin.create_key("service", tenant=name)).secret)
+            # Each server knows the tenant of that moment from here on.
+            async with AsyncClient(platform.endpoint, key=secrets[-1]) as mine:
+                await mine.put_document(document("a", title="apple"), mode="searchable")
+                assert (await mine.search("apple")).total_size == 1
+                assert (await mine.get_tenant()).name == f"tenants/{name}"
+            if len(secrets) == 1:
+                await admin.delete_tenant(name)
+        async with AsyncClient(platform.endpoint, key=secrets[0]) as old:
+            await refused(lambda: old.search("apple"), Unauthenticated, REVOKED_WITHIN)
+
+
 async def test_a_recreated_collection_starts_empty(platform: Platform, tenant: Tenant) -> None:
     async with AsyncClient(platform.endpoint, key=tenant.key) as client:
         first = await client.create_collection("more")

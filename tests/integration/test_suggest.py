@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from pinakes.core.engine.scope import TenantScope
+from pinakes.core.engine.client import Engine
+from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault
 from pinakes.search.queries import suggest
 from pinakes.v1 import suggest_pb2
-from tests.integration._search import Place, Searched, place
+from tests.integration._search import Place, Searched, ids, place
 
 __all__ = ["place"]
 
@@ -64,14 +65,35 @@ async def test_the_last_word_is_completed_the_most_frequent_first(books: Searche
     assert terms(await suggested(books, "asy", limit=1)) == [("asyncio", 3)]
 
 
-async def test_after_a_space_there_is_nothing_to_complete(books: Searched) -> None:
-    answer = await suggested(books, "asyncio ")
-    assert (terms(answer), set(titles(answer))) == ([], {"Asyncio", "Asyncio subprocess", "Gather asyncio tasks"})
+async def test_after_a_space_come_the_words_that_most_often_go_with_those_typed(place: Place) -> None:
+    searched = place.collection()
+    await searched.write(
+        {"id": "a", "title": "the event loop", "tags": ["asyncio"]},
+        {"id": "b", "title": "The loop of an event"},
+        {"id": "c", "title": "an event", "tags": ["asyncio", "loop"]},
+        {"id": "d", "title": "Loop unrolled"},
+        {"id": "e", "title": "secret event", "readers": ["ann"]},
+    )
+    bob = searched.as_reader("bob")
+    answer = await suggested(bob, "Event ")
+    assert terms(answer) == [("Event loop", 3), ("Event asyncio", 2)], "stop words are left out"
+    assert titles(answer) == ["an event", "the event loop", "The loop of an event"]
+    assert terms(await suggested(bob, "event  loop ", ["KIND_TERM"])) == [("event  loop asyncio", 2)]
+    assert terms(await suggested(bob, "event -asyncio ")) == [("event -asyncio loop", 1)]
+    assert terms(await suggested(bob, "evnet ")) == [("event loop", 3), ("event asyncio", 2)]
+    assert terms(await suggested(bob, "event ", limit=1)) == [("event loop", 3)]
+    for closed in ("event. ", "(event) "):
+        assert len(terms(await suggested(bob, closed))) == 2
+    for open_end in ("event.", '"event"', "event -loop"):
+        assert terms(await suggested(bob, open_end)) == [], "no space says that a word may follow"
 
 
-async def test_titles_that_begin_as_typed_come_first_then_shorter_ones(books: Searched) -> None:
+async def test_titles_that_begin_as_typed_come_first_in_order_then_the_others(books: Searched) -> None:
     answer = await suggested(books, "asyncio", ["KIND_TITLE"])
     assert titles(answer) == ["Asyncio", "Asyncio subprocess", "Gather asyncio tasks"]
+    assert titles(await suggested(books, "asy")) == [
+        "Asylum", "Asynchronous generators", "Asyncio", "Asyncio subprocess", "Gather asyncio tasks"
+    ]  # fmt: skip
     assert answer.titles[0].document == books.scope.owner.name("a")
     assert titles(await suggested(books, "asyncio sub")) == ["Asyncio subprocess"]
     assert titles(await suggested(books, "gath tasks")) == []
@@ -108,7 +130,7 @@ async def test_typing_errors_are_seen_to_where_nothing_is_found(books: Searched)
 
 async def test_the_corrected_query_tells_how_many_documents_it_finds(books: Searched) -> None:
     answer = await suggested(books, "Asyncoi gahter", ["KIND_CORRECTION"])
-    assert (answer.correction.query, answer.correction.total_size) == ("asyncio gather", 1)
+    assert (answer.correction.query, answer.correction.total_size) == ("asyncio gather", 4)
     assert (await suggested(books, "asyncoi", ["KIND_CORRECTION"])).correction.total_size == 4
     # The beginning of a word isn't an error.
     for fine in ("asyncio gath", "asynch", "asyncio ", "zzzzzz"):
@@ -145,20 +167,63 @@ async def test_scripts_without_spaces_are_completed_by_titles(place: Place) -> N
 async def test_one_engine_call_answers_all_kinds_where_nothing_is_misspelt(
     books: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = 0
-    search_many = TenantScope.search_many
+    calls: list[int] = []
+    run_all = Searches.run_all
 
-    async def counted(scope: TenantScope, bodies: Sequence[Any], seconds: float) -> Any:
-        nonlocal calls
-        calls += 1
-        return await search_many(scope, bodies, seconds)
+    async def counted(searches: Searches, asked: Sequence[Any], seconds: float) -> Any:
+        calls.append(len(asked))
+        return await run_all(searches, asked, seconds)
 
-    monkeypatch.setattr(TenantScope, "search_many", counted)
+    monkeypatch.setattr(Searches, "run_all", counted)
     answer = await suggested(books, "asyncio", ["KIND_TITLE", "KIND_TERM", "KIND_RELATED"])
     assert answer.titles
-    assert calls == 1
+    assert calls == [2]
+    # What usually is asked for is one search, which may share a call unless very many documents may fit.
+    await suggested(books, "as")
+    assert calls == [2, 1]
     await suggested(books, "asy")
-    assert calls == 2
+    assert calls == [2, 1]
+
+
+async def test_one_more_call_sees_to_one_error(books: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+    send = Engine.call
+
+    async def counted(engine: Engine, operation: str, *rest: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += operation == "search"
+        return await send(engine, operation, *rest, **more)
+
+    monkeypatch.setattr(Engine, "call", counted)
+    for typed, found in (
+        ("asynz", "asyncio"),
+        ("subporc", "subprocess"),
+        ("xgather", "gather"),
+        ("asyncio taks", "tasks"),
+    ):
+        calls = 0
+        assert terms(await suggested(books, typed, ["KIND_TERM"]))[0][0].endswith(found)
+        assert calls <= (2 if " " not in typed else 4)
+    calls = 0
+    await suggested(books, "asyncio", ["KIND_TITLE", "KIND_TERM"])
+    assert calls == 1
+
+
+async def test_titles_in_the_order_of_titles(place: Place) -> None:
+    searched = place.collection(languages=("en", "de"))
+    await searched.write(
+        {"id": "a", "title": "zebra"},
+        {"id": "b", "title": "Élan vital"},
+        {"id": "c", "title": "  elan"},
+        {"id": "d", "title": "", "body": "without a title"},
+        {"id": "e", "title": "Anfang", "language": "de"},
+        {"id": "f", "title": "zebra"},
+        {"id": "g", "title": "x" * 300},
+    )
+    for order, expected in (("title", "ecbgafd"), ("title desc", "afgbced"), ("title, id desc", "ecbgfad")):
+        for size in (1, 3, 50):
+            pages = await searched.pages(size, orderBy=order)
+            assert "".join(ids([result for page in pages for result in page])) == expected
 
 
 async def test_what_was_typed_and_the_filter_are_held_to_the_same_rules_as_in_a_search(books: Searched) -> None:

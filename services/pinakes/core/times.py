@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 
 
 def parse_time_ms(text: str) -> int:
@@ -28,6 +29,10 @@ def parse_time_ms(text: str) -> int:
 
 
 def format_time_ms(milliseconds: int) -> str:
-    """Return ms since 1970 as RFC 3339 in UTC, with a fraction only where there is one. For the years 1 to 9999."""
+    """Return ms since 1970 as RFC 3339 in UTC, with a fraction only where there is one.
+
+    What is before the year 1 or after 9999, which can't be written so, is told as the nearest time that can.
+    """
+    milliseconds = min(max(milliseconds, _FIRST), _LAST)
     when = _EPOCH + timedelta(milliseconds=milliseconds)
     return when.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds").replace("+00:00", "Z")

@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.engine.dictionary import FIELD, own_pattern, own_prefix
+from pinakes.core.engine.dictionary import FIELD, near_pattern, own_pattern, own_prefix
 from pinakes.core.engine.documents import Owner
 from pinakes.core.query.allowlist import SCOPE_BACKGROUND
-from pinakes.core.query.schema import language_field
 from pinakes.core.query.terms import pieces
 from pinakes.core.query.text import MOST_LEAVES, Term, counting_clause, parse_query
-from pinakes.core.query.words import LONGEST, folded, words_in
+from pinakes.core.query.words import LONGEST, folded, title_key, words_in
 
 if TYPE_CHECKING:
-    from pinakes.core.engine.scope import Hit, Page
+    from pinakes.core.engine.scope import Page
     from pinakes.core.query.options import Options
     from pinakes.core.query.schema import Schema
     from pinakes.core.settings import Limits
@@ -29,12 +28,14 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 SAMPLE, RELATED_SAMPLE = 200, 100
 """Documents whose words are looked at, at most; each related word is counted in the whole collection as well."""
-TITLE_LEAVES = 400
-"""Clauses that say which title fits best, at most: the engine takes 1,024 together with the words typed and a filter."""
-TITLES = 4
-"""Titles looked at for each that is suggested: which of them comes first is decided here."""
 _SEED = 1
-_SORT: list[Json] = [{"_score": "desc"}, {"update_time": "desc"}, {"id": "asc"}]
+_NARROW = 3
+_MANY = 200
+"""Words looked at that may be meant by one with two errors."""
+_USUAL = 20
+"""Words more than are suggested, of which some may be stop words."""
+_SORT: list[Json] = [{"title_key": "asc"}, {"id": "asc"}]
+_TITLE = ["id", "title_*"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,24 @@ class Typed:
     def empty(self) -> bool:
         """Whether there is no word in it."""
         return not self.words and not self.last
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is something to complete: a word that has begun, or one that may follow after a space."""
+        return bool(self.last) or self.text[-1:].isspace()
+
+    @property
+    def narrow(self) -> bool:
+        """Whether few documents can be expected to fit, so that looking them up makes nobody wait."""
+        return len(self.last) >= _NARROW or bool(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the last word is looked for: a condition on documents, and which of their words are counted."""
+
+    condition: Json | None
+    include: str | list[str]
 
 
 def read_typed(text: str, options: Options, limits: Limits) -> Typed:
@@ -95,26 +114,41 @@ class Completions:
         self._own = own_prefix(owner)
         self._titles = [f"title_{suffix}" for suffix in schema.text_languages(options.languages)]
 
-    def titles(self, typed: Typed, limit: int, instead: Sequence[str] = ()) -> Json:
-        """Return the body that finds documents by their titles; `instead` are words to find for the last one."""
-        body = self._body(typed, instead)
-        whole = [*typed.words, *instead] if instead else [*typed.words, typed.last]
-        text = " ".join(whole)
-        if pieces(text) * len(self._titles) <= TITLE_LEAVES:
-            body["query"]["bool"]["should"] = [{"match": {name: {"query": text}}} for name in self._titles]
-        fields = ["id", "language", "title_*"]
-        return body | {"size": max(10, limit * TITLES), "sort": _SORT, "_source": fields, "track_total_hits": False}
+    def found(self, typed: Typed, limit: int, ending: Ending, *, titles: bool = True, terms: bool = True) -> Json:
+        """Return the body that finds titles, words that the last one may become, or both.
 
-    def terms(self, typed: Typed, limit: int, instead: Sequence[str] = ()) -> Json:
-        """Return the body that completes the last word; `instead` are words to count in its place."""
-        include: Any = [self._own + word for word in instead] or own_pattern(self._owner, typed.last)
-        words = {"terms": {"field": FIELD, "size": limit, "include": include, "execution_hint": "map"}}
-        return _sampled(self._body(typed, instead), words, SAMPLE)
+        The documents found are those whose titles begin with what was typed, all in order. The sample holds the words,
+        and titles that have what was typed elsewhere.
+        """
+        looked_at: Json = {}
+        if terms:
+            words = {"field": FIELD, "size": self._size(typed, limit), "include": ending.include}
+            looked_at["words"] = {"terms": words | {"execution_hint": "map"}}
+        hits: Json = {"size": limit if titles else 0, "sort": _SORT, "_source": _TITLE}
+        if titles:
+            looked_at["titles"] = {"top_hits": hits}
+            hits = hits | {"post_filter": {"prefix": {"title_key": {"value": self._own + title_key(typed.text)}}}}
+        return _sampled(self._body(typed, ending), looked_at, SAMPLE) | hits
+
+    def as_typed(self, typed: Typed) -> Ending:
+        """Return the last word as it was typed, a beginning; without one, any word that goes with the others."""
+        condition = self._begins(typed.last) if typed.last else None
+        return Ending(condition, own_pattern(self._owner, typed.last))
+
+    def misspelt(self, typed: Typed) -> Ending:
+        """Return the last word with one typing error, or none, in what was typed of it."""
+        pattern = near_pattern(self._owner, typed.last)
+        return Ending({"regexp": {FIELD: {"value": pattern}}}, pattern)
+
+    def instead(self, words: Sequence[str]) -> Ending:
+        """Return other words in place of the last one."""
+        own = [self._own + word for word in words]
+        return Ending({"terms": {FIELD: own}}, own)
 
     def near(self, typed: Typed, beginning: str) -> Json:
         """Return the body that finds words with a shorter beginning than the one typed."""
-        shorter = Typed(typed.text, typed.start, typed.words, beginning, typed.barred)
-        return self.terms(shorter, 200)
+        shorter = replace(typed, last=beginning)
+        return self.found(shorter, _MANY, self.as_typed(shorter), titles=False)
 
     def related(self, typed: Typed, limit: int) -> Json:
         """Return the body that finds words that stand out in what the query finds."""
@@ -130,7 +164,7 @@ class Completions:
                 "background_filter": SCOPE_BACKGROUND, "execution_hint": "map",
             }
         }  # fmt: skip
-        return _sampled(body, words, RELATED_SAMPLE)
+        return _sampled(body, {"words": words}, RELATED_SAMPLE)
 
     def _compact(self, terms: Sequence[Term]) -> Sequence[Term]:
         """Return terms that aren't more clauses than the engine takes: as phrases if they have many words in them."""
@@ -139,13 +173,15 @@ class Completions:
             return terms
         return [replace(term, phrase=True) for term in terms if not term.prefix]
 
-    def _body(self, typed: Typed, instead: Sequence[str]) -> Json:
-        """Return a query for the documents whose own words are those typed, or begin as the last one does."""
+    def _size(self, typed: Typed, limit: int) -> int:
+        """Return how many words to ask for: those that aren't suggested after a space are left out of the answer."""
+        return limit if typed.last else limit + len(typed.words) + _USUAL
+
+    def _body(self, typed: Typed, ending: Ending) -> Json:
+        """Return a query for the documents whose own words are those typed and end so."""
         conditions: list[Json] = [self._word(word) for word in typed.words]
-        if instead:
-            conditions.append({"terms": {FIELD: [self._own + word for word in instead]}})
-        elif typed.last:
-            conditions.append(self._begins(typed.last))
+        if ending.condition is not None:
+            conditions.append(ending.condition)
         inner: Json = {"filter": conditions}
         if typed.barred:
             inner["must_not"] = [{"terms": {FIELD: [self._own + word for word in typed.barred]}}]
@@ -170,35 +206,39 @@ class Completions:
         return {} if self._condition is None else {"filter": self._condition}
 
 
-def _sampled(body: Json, words: Json, size: int) -> Json:
-    """Return a body that looks at the words of so many of the documents found."""
+def _sampled(body: Json, looked_at: Json, size: int) -> Json:
+    """Return a body that looks at so many of the documents found."""
     score = {"random_score": {"seed": _SEED, "field": "revision"}}
     query = {"function_score": {"query": body["query"], "functions": [score], "boost_mode": "replace"}}
-    sample = {"sampler": {"shard_size": size}, "aggs": {"words": words}}
+    sample = {"sampler": {"shard_size": size}, "aggs": looked_at}
     return body | {"query": query, "size": 0, "track_total_hits": False, "aggs": {"sample": sample}}
 
 
 def read_words(page: Page, owner: Owner) -> list[tuple[str, int]]:
-    """Return words with their counts out of a page of `terms`, `near` or `related`, in the engine's order."""
+    """Return words with their counts out of a page of `found`, `near` or `related`, in the engine's order."""
     own = own_prefix(owner)
-    buckets = page.aggregations.get("sample", {}).get("words", {}).get("buckets", [])
+    buckets = _sample(page).get("words", {}).get("buckets", [])
     return [
         (key.removeprefix(own), bucket["doc_count"]) for bucket in buckets if (key := bucket["key"]).startswith(own)
     ]
 
 
-def read_titles(page: Page, typed: Typed, limit: int) -> list[tuple[str, str]]:
-    """Return ids and titles: those first that begin with what was typed, then the engine's order, shorter ones first."""
-    text = " ".join(folded(typed.text).split())
-    found = [(hit.source["id"], _title(hit), hit.score) for hit in page.hits]
-
-    def rank(one: tuple[str, str, float]) -> tuple[bool, float, int, str]:
-        name, title, score = one
-        return not " ".join(folded(title).split()).startswith(text), -score, len(title), name
-
-    return [(name, title) for name, title, _ in sorted(found, key=rank)[:limit]]
+def read_titles(page: Page, limit: int) -> list[tuple[str, str]]:
+    """Return ids and titles: those that begin with what was typed first, then those that have it elsewhere."""
+    elsewhere = _sample(page).get("titles", {}).get("hits", {}).get("hits", [])
+    found: dict[str, str] = {}
+    for source in (*(hit.source for hit in page.hits), *(hit["_source"] for hit in elsewhere)):
+        if title := _title(source):
+            found.setdefault(source["id"], title)
+    return list(found.items())[:limit]
 
 
-def _title(hit: Hit) -> str:
-    title: str = hit.source.get(f"title_{language_field(hit.source.get('language', ''))}", "")
-    return title
+def _sample(page: Page) -> Json:
+    sample: Json = page.aggregations.get("sample", {})
+    return sample
+
+
+def _title(source: Json) -> str:
+    """Return the title out of the one field of a language that it is in."""
+    titles = (value for name, value in source.items() if name.startswith("title_") and name != "title_key")
+    return next(titles, "")

@@ -33,6 +33,12 @@ def test_a_field_that_is_several_in_the_engine_is_told_once() -> None:
     assert [reason.text for reason in told] == ['title has "x"']
 
 
+def test_a_beginning_that_own_words_alone_have_is_of_a_title() -> None:
+    beginning = Query((Term("runnin", prefix=True),), empty=False)
+    assert [reason.text for reason in reasons(beginning, ["0:words\x1f"])] == ['title has "runnin*"']
+    assert [reason.text for reason in reasons(beginning, ["0:words\x1f", "0:tags\x1ftags_text"])] == ['tags has "runnin*"']
+
+
 def test_what_was_typed_first_is_told_before_what_was_found_instead() -> None:
     told = reasons(Query((Term("car"),), empty=False), ["0:body:automobile", "0:title:a:b", "0:title"])
     assert [reason.text for reason in told] == [

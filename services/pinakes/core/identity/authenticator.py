@@ -73,8 +73,7 @@ class Authenticator:
             raise _refused("API_KEY_REVOKED", "the API key was revoked")
         if record.expire_ms and record.expire_ms <= now_ms():
             raise _refused("API_KEY_EXPIRED", "the API key has expired")
-        tenant = await self._directory.tenant(record.tenant_id, administration=administration)
-        if tenant is None or tenant.uid != record.tenant_uid:
+        if await self._directory.tenant_of(record, administration=administration) is None:
             raise _refused("API_KEY_UNKNOWN", "the API key isn't known")
         role = Role(record.role)
         readers = None if role in _SEES_ALL else record.readers

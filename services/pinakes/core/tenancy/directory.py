@@ -170,6 +170,17 @@ class Directory:
         found = await self.tenants.get(tenant_id, administration=administration)
         return found if found is not None and found.active else None
 
+    async def tenant_of(self, key: KeyRecord, *, administration: bool = False) -> TenantRecord | None:
+        """Return the active tenant that a key is of, or None if that is gone.
+
+        A tenant may have been deleted and created anew by another process just now: a key that is newer than the tenant
+        known here is a reason to look again.
+        """
+        known = await self.tenants.get(key.tenant_id, administration=administration)
+        if known is not None and known.uid != key.tenant_uid and known.create_ms <= key.create_ms:
+            known = await self.tenants.fresh(key.tenant_id)
+        return known if known is not None and known.active and known.uid == key.tenant_uid else None
+
     async def fresh_tenant(self, tenant_id: str) -> TenantRecord | None:
         """Return an active tenant by its record as it was last written, or None."""
         found = await self.tenants.fresh(tenant_id)

@@ -12,10 +12,11 @@ from pinakes.core.query.curation import applied
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.query.options import Options, options_of
+from pinakes.core.query.stopwords import stop_words
 from pinakes.core.query.text import Query, Term
 from pinakes.core.query.weights import NOTHING, Weights
 from pinakes.core.tenancy.models import now_ms
-from pinakes.search.completions import Completions, Typed, read_titles, read_typed, read_words
+from pinakes.search.completions import Completions, Ending, Typed, read_titles, read_typed, read_words
 from pinakes.search.queries.corrections import corrected, found_by
 from pinakes.search.typos import MOST, distance_to_beginning, edits_of, misspelt_word
 from pinakes.v1 import suggest_pb2
@@ -75,7 +76,7 @@ class _Suggestion:
 
     async def made(self) -> suggest_pb2.SuggestResponse:
         """Return the answer."""
-        bodies = self._bodies(self.typed)
+        bodies = self._bodies(self.typed, self.completions.as_typed(self.typed))
         if _RELATED in self.kinds:
             bodies["related"] = self.completions.related(self.typed, self.limit)
         if _CORRECTION in self.kinds:
@@ -83,30 +84,34 @@ class _Suggestion:
         else:
             pages, weights = await self._pages(bodies), NOTHING
         response = suggest_pb2.SuggestResponse()
-        self._read(response, pages, self.typed)
-        if self.options.typos and not response.titles and not response.terms and self.kinds & {_TITLE, _TERM}:
-            await self._in_spite_of_errors(response, completed=self._completed(pages))
+        found = pages.get("found")
+        if found is not None and self.kinds & {_TITLE, _TERM}:
+            self._read(response, found, self.typed)
+            if self.options.typos and not response.titles and not response.terms:
+                await self._in_spite_of_errors(response)
         if "related" in pages:
             self._read_related(response, pages["related"])
         if _CORRECTION in self.kinds:
-            await self._correct(response, weights, completed=self._completed(pages))
+            completed = found is not None and bool(read_words(found, self.scope.owner))
+            await self._correct(response, weights, completed=completed)
         return response
 
-    def _bodies(self, typed: Typed, instead: tuple[str, ...] = ()) -> dict[str, Json]:
-        """Return the bodies for titles and terms, if they are asked for."""
-        bodies: dict[str, Json] = {}
-        if _TITLE in self.kinds:
-            bodies["titles"] = self.completions.titles(typed, self.limit, instead)
+    def _bodies(self, typed: Typed, ending: Ending) -> dict[str, Json]:
+        """Return the body for titles and terms, if they are asked for."""
+        titles = _TITLE in self.kinds
         # Whether a beginning has completions says whether it is an error.
-        if typed.last and self.kinds & {_TERM, _CORRECTION}:
-            bodies["terms"] = self.completions.terms(typed, self.limit, instead)
-        return bodies
+        terms = (_TERM in self.kinds and typed.goes_on) or (_CORRECTION in self.kinds and bool(typed.last))
+        if not titles and not terms:
+            return {}
+        return {"found": self.completions.found(typed, self.limit, ending, titles=titles, terms=terms)}
 
     async def _pages(self, bodies: dict[str, Json]) -> dict[str, Page]:
         """Ask the engine once. Raises the fault of the first body that failed."""
         if not bodies:
             return {}
         seconds = self.parts.platform.settings.limits.search_seconds
+        if bodies.keys() == {"found"}:
+            return {"found": await self.scope.search(bodies["found"], seconds, cheap=self.typed.narrow, partial=True)}
         pages: dict[str, Page] = {}
         for name, page in zip(bodies, await self.scope.search_many(list(bodies.values()), seconds), strict=True):
             if isinstance(page, Fault):
@@ -114,18 +119,21 @@ class _Suggestion:
             pages[name] = page
         return pages
 
-    def _completed(self, pages: dict[str, Page]) -> bool:
-        """Tell whether any own word begins as the last one does."""
-        return "terms" in pages and bool(read_words(pages["terms"], self.scope.owner))
-
-    def _read(self, response: suggest_pb2.SuggestResponse, pages: dict[str, Page], typed: Typed) -> None:
+    def _read(self, response: suggest_pb2.SuggestResponse, page: Page, typed: Typed) -> None:
         """Add titles and terms."""
-        if "titles" in pages:
-            for name, title in read_titles(pages["titles"], typed, self.limit):
+        if _TITLE in self.kinds:
+            for name, title in read_titles(page, self.limit):
                 response.titles.add(document=self.scope.owner.name(name), title=title)
-        if "terms" in pages and _TERM in self.kinds:
-            for word, count in read_words(pages["terms"], self.scope.owner):
+        if _TERM in self.kinds:
+            for word, count in self._new(read_words(page, self.scope.owner), typed):
                 response.terms.add(text=typed.head + word, count=count)
+
+    def _new(self, words: list[tuple[str, int]], typed: Typed) -> list[tuple[str, int]]:
+        """Return what is suggested of words: after a space not those that were typed, and no stop words."""
+        if not typed.last:
+            known = stop_words(self.options.languages)
+            words = [one for one in words if one[0] not in typed.words and one[0] not in known]
+        return words[: self.limit]
 
     def _read_related(self, response: suggest_pb2.SuggestResponse, page: Page) -> None:
         """Add related words, without those that were typed."""
@@ -140,8 +148,8 @@ class _Suggestion:
         last = (Term(self.typed.text[self.typed.start :]),) if with_last and self.typed.last else ()
         return Query(tuple(dict.fromkeys(self.typed.asked + last)), empty=False)
 
-    async def _weights(self, *, with_last: bool = True) -> Weights:
-        query = self._query(with_last=with_last)
+    async def _weights(self) -> Weights:
+        query = self._query(with_last=True)
         return await self.parts.vocabulary.weights(self.scope, query, self.options, corrected=True)
 
     async def _correct(self, response: suggest_pb2.SuggestResponse, weights: Weights, *, completed: bool) -> None:
@@ -156,36 +164,53 @@ class _Suggestion:
             response.correction.query = text
             response.correction.total_size = total
 
-    async def _in_spite_of_errors(self, response: suggest_pb2.SuggestResponse, *, completed: bool) -> None:
-        """Add what is found with typing errors corrected: in the complete words, then in the beginning of the last."""
+    async def _in_spite_of_errors(self, response: suggest_pb2.SuggestResponse) -> None:
+        """Add what is found with typing errors corrected: in the complete words, and in the beginning of the last.
+
+        One error in the beginning is looked for in the same call as its correction, two after that.
+        """
         typed = await self._with_words_corrected()
-        instead = () if completed or not typed.last else await self._beginnings(typed)
-        if typed is self.typed and not instead:
+        edits = edits_of(typed.last)
+        tried: dict[str, Json] = {}
+        if typed is not self.typed:
+            tried |= self._bodies(typed, self.completions.as_typed(typed))
+        if edits:
+            near = self._bodies(typed, self.completions.misspelt(typed))
+            tried |= {"near": near["found"]} if tried else near
+        if not tried:
             return
-        self._read(response, await self._pages(self._bodies(typed, instead)), typed)
+        for page in (await self._pages(tried)).values():
+            self._read(response, page, typed)
+            if response.titles or response.terms:
+                return
+        if edits > 1 and (words := await self._beginnings(typed)):
+            pages = await self._pages(self._bodies(typed, self.completions.instead(words)))
+            self._read(response, pages["found"], typed)
 
     async def _with_words_corrected(self) -> Typed:
         """Return what was typed with the best correction of each misspelt complete word."""
         typed = self.typed
-        weights = await self._weights(with_last=False) if typed.asked else NOTHING
-        head = corrected(typed.head, self._query(with_last=False), weights)
+        suspects = tuple(term for term in typed.asked if misspelt_word(term))
+        if not suspects:
+            return typed
+        query = Query(suspects, empty=False)
+        weights = await self.parts.vocabulary.weights(self.scope, query, self.options, corrected=True)
+        head = corrected(typed.head, query, weights)
         if not head:
             return typed
-        better = {misspelt_word(t): found[0] for t in typed.asked if (found := weights.corrections.get(t.key))}
+        better = {misspelt_word(t): found[0] for t in suspects if (found := weights.corrections.get(t.key))}
         words = tuple(better.get(word, word) for word in typed.words)
         return replace(typed, text=head + typed.text[typed.start :], start=len(head), words=words)
 
     async def _beginnings(self, typed: Typed) -> tuple[str, ...]:
         """Return own words that begin nearly as the last word does, fewest errors first."""
         edits = edits_of(typed.last)
-        if not edits:
-            return ()
         seconds = self.parts.platform.settings.limits.search_seconds
-        pages, similar = await asyncio.gather(
-            self._pages({"near": self.completions.near(typed, typed.last[:_SHORTER])}),
+        page, similar = await asyncio.gather(
+            self.scope.search(self.completions.near(typed, typed.last[:_SHORTER]), seconds, partial=True),
             self.scope.similar_words([(typed.last, edits)], seconds),
         )
-        counts = dict(read_words(pages["near"], self.scope.owner))
+        counts = dict(read_words(page, self.scope.owner))
         ranked = sorted(
             (apart, -counts.get(word, 0), word)
             for word in {*counts, *similar[0]}

@@ -13,7 +13,7 @@ from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.query.schema import Schema
 from pinakes.core.settings import Limits
-from pinakes.core.times import parse_time_ms
+from pinakes.core.times import format_time_ms, parse_time_ms
 
 _zones = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _moments = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=_zones)
@@ -46,11 +46,17 @@ def test_times_are_read_to_the_millisecond(text: str, milliseconds: int) -> None
         "2026-01-31T24:00:00Z", "2026-01-31T12:00:60Z", "2026-01-31T12:00:00+25:00", "2026-01-31T12:00:00.Z",
         "2026-01-31T12:00:00.1234567890Z", "2026-1-31T12:00:00Z", " 2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z\n",
         "\u0662026-01-31T12:00:00Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-00:01",
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="2026-01-31T12:00:00Z"):
         parse_time_ms(text)
+
+
+def test_a_time_that_cannot_be_written_is_told_as_the_nearest_one_that_can() -> None:
+    assert format_time_ms(-62_135_596_800_001) == "0001-01-01T00:00:00Z"
+    assert format_time_ms(253_402_300_800_000) == "9999-12-31T23:59:59.999Z"
 
 
 @given(_moments)

@@ -184,6 +184,8 @@ def test_undeclared_attributes_are_compared_by_tokens(text: str, query: dict[str
         ('geo_distance(kind, 1, 2, "5km")', "FILTER_WRONG_TYPE", 14),
         ('geo_distance(attributes.place, 91, 2, "5km")', "FILTER_WRONG_TYPE", 32),
         ('geo_distance(attributes.place, 1, 2, "5 leagues")', "FILTER_WRONG_TYPE", 38),
+        ('geo_distance(attributes.place, 1, 2, "0.0km")', "FILTER_WRONG_TYPE", 38),
+        ('geo_distance(attributes.place, 1, 2, "1000000000km")', "FILTER_WRONG_TYPE", 38),
         ("geo_distance(attributes.place)", "FILTER_WRONG_TYPE", 1),
         ("now() = 1", "FILTER_WRONG_OPERATOR", 1),
         ("attributes.done > true", "FILTER_WRONG_OPERATOR", 1),

@@ -245,6 +245,9 @@ def test_a_beginning_is_looked_for_in_text_and_among_the_owner_s_own_words() -> 
     text = {("prefix", name, "uber") for name in ("title_en", "title_und", "tags_text", "body_en", "body_und")}
     assert found == text | {own}
     assert {field for _, field, _ in leaves(compiled("title:ab*", owner=OWNER))} == {"title_en", "title_und"}
+    # Own words are those of titles and tags: where one of them isn't searched, they say too much.
+    without = leaves(compiled("ab*", options(ranking={"tags": 0}), owner=OWNER))
+    assert {field for _, field, _ in without} == {"title_en", "title_und", "body_en", "body_und"}
 
 
 def test_a_beginning_of_several_pieces_wants_the_others_whole() -> None:
