@@ -56,7 +56,7 @@ def found(client: Client, query: str, **options: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("large files", {"files"}),
+        ("large files", {"files", "lines"}),
         ("parallel writing threads absent", {"lines"}),
         ('"large files"', {"files"}),
         ('"files large"', set()),

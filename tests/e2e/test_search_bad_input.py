@@ -60,7 +60,7 @@ _SEARCHES: list[tuple[dict[str, Any], str, str]] = [
     ({"filter": '"' + "a.b " * 100 + '"'}, "filter", "FILTER_TOO_MANY_TERMS"),
     ({"orderBy": "x" * 501}, "order_by", "INVALID_ARGUMENT"),
     ({"orderBy": "attributes.sold"}, "order_by", "ORDER_NOT_SORTABLE"),
-    ({"orderBy": "title"}, "order_by", "ORDER_UNKNOWN_FIELD"),
+    ({"orderBy": "body"}, "order_by", "ORDER_UNKNOWN_FIELD"),
     ({"pageSize": -5}, "page_size", "INVALID_ARGUMENT"),
     ({"pageToken": "x"}, "page_token", "PAGE_TOKEN_MALFORMED"),
     ({"pageToken": "AQ" + "A" * 100}, "page_token", "PAGE_TOKEN_MISMATCH"),

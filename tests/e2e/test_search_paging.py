@@ -45,6 +45,7 @@ def made(platform: Any) -> Iterator[Shelf]:
         ("papyrus", "attributes.name desc, relevance"),
         ("", "distance(attributes.place, 3, 0)"),
         ("", "create_time, attributes.group desc"),
+        ("papyrus", "title desc, id desc"),
     ],
 )
 def test_every_document_is_on_one_page_whatever_is_equal(made: Shelf, size: int, query: str, order: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +16,7 @@ from google.protobuf import json_format
 from pydantic import SecretStr
 
 from pinakes.core.engine.documents import compile_document
-from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS
+from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS, SLOTS
 from pinakes.core.engine.scope import Put, TenantScope
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
@@ -39,6 +40,9 @@ ATTRIBUTES = (
 )
 
 
+_numbers = itertools.count()
+
+
 def revision_now() -> int:
     """Return a revision of this moment."""
     return (time.time_ns() // 1000 - EPOCH_US) << SLOT_BITS
@@ -59,7 +63,8 @@ class Searched:
             given = dict(one)
             document_id, ms = given.pop("id"), given.pop("ms", None)
             message = json_format.ParseDict(given, resources_pb2.Document())
-            revision = revision_now() if ms is None else (ms * 1000 - EPOCH_US) << SLOT_BITS
+            # No two revisions are the same, as in a server, however many documents are of one moment.
+            revision = revision_now() if ms is None else (ms * 1000 - EPOCH_US) << SLOT_BITS | next(_numbers) % SLOTS
             body = compile_document(
                 message,
                 self.scope.owner,

@@ -3,20 +3,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 
+from pinakes.client import AsyncClient, document
 from pinakes.core.engine.client import Engine
+from pinakes.core.engine.documents import compile_document
+from pinakes.core.engine.scope import Put
 from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault
+from pinakes.local import Platform
 from pinakes.search.queries import suggest
-from pinakes.v1 import suggest_pb2
-from tests.integration._search import Place, Searched, ids, place
+from pinakes.v1 import resources_pb2, suggest_pb2
+from tests.integration._engine import Direct, direct
+from tests.integration._search import Place, Searched, ids, place, revision_now
+from tests.integration._servers import new_tenant
 
-__all__ = ["place"]
+__all__ = ["direct", "place"]
 
 ALL = ["KIND_TITLE", "KIND_TERM", "KIND_CORRECTION", "KIND_RELATED"]
 BOOKS: tuple[dict[str, Any], ...] = (
@@ -140,7 +147,7 @@ async def test_the_corrected_query_tells_how_many_documents_it_finds(books: Sear
 async def test_related_words_stand_out_in_what_the_query_finds(place: Place) -> None:
     searched = place.collection()
     await searched.write(
-        *({"id": f"a{n}", "title": f"kettle whistle number{n}", "body": "tea"} for n in range(6)),
+        *({"id": f"a{n}", "title": f"the kettle whistle number{n}", "body": "tea"} for n in range(6)),
         *({"id": f"b{n}", "title": f"number{n} common thing", "tags": ["other"]} for n in range(30)),
         {"id": "c", "title": "kettle secret", "readers": ["ann"]},
         {"id": "d", "title": "kettle secret", "readers": ["ann"]},
@@ -149,7 +156,9 @@ async def test_related_words_stand_out_in_what_the_query_finds(place: Place) -> 
     for query in ("tea", "tea ", "kettle"):
         related = [(one.text, one.count) for one in (await suggested(bob, query, ["KIND_RELATED"])).related]
         assert ("whistle", 6) in related
-        assert not {"kettle" if query == "kettle" else "", "tea", "secret", "common"} & {text for text, _ in related}
+        assert not {"kettle" if query == "kettle" else "", "tea", "secret", "common", "the"} & {
+            text for text, _ in related
+        }
 
 
 async def test_scripts_without_spaces_are_completed_by_titles(place: Place) -> None:
@@ -251,3 +260,35 @@ async def test_a_bound_is_what_the_contract_says(place: Place) -> None:
     assert (len(answer.titles), len(answer.terms)) == (5, 5)
     answer = await suggested(searched, "word", limit=20)
     assert (len(answer.titles), len(answer.terms)) == (20, 20)
+
+
+async def test_a_suggestion_is_kept_for_a_moment_and_never_past_a_searchable_write(
+    platform: Platform, direct: Direct
+) -> None:
+    tenant = await new_tenant(platform)
+    async with AsyncClient(platform.endpoint, key=tenant.key) as client:
+
+        async def found() -> list[str]:
+            return titles(await client.suggest("kept", limit=20))
+
+        await client.batch_write([document("kept-0", title="Kept 0")], mode="searchable")
+        assert await found() == ["Kept 0"]
+        for number in range(1, 6):
+            name = f"Kept {number}"
+            before = [f"Kept {n}" for n in range(number)]
+            await client.batch_write([document(f"kept-{number}", title=name)], mode="searchable")
+            assert await found() == [*before, name], "what was just written"
+        # Behind the server's back: nothing tells it.
+        scope = await direct.scope(tenant)
+        for _ in range(20):
+            kept = await found()
+            body = compile_document(resources_pb2.Document(title=f"Kept {len(kept)}x"), scope.owner, Direct.schema(),
+                                    f"back-{len(kept)}", revision_now(), 1)  # fmt: skip
+            await scope.bulk([Put(f"back-{len(kept)}", body)], searchable=False)
+            await scope.refresh()
+            if await found() == kept:
+                break
+        else:
+            pytest.fail("no answer was ever kept")
+        await asyncio.sleep(1.1)
+        assert len(await found()) == len(kept) + 1

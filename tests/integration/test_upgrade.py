@@ -168,6 +168,9 @@ async def test_documents_are_written_again_at_their_revisions(old: Deployment) -
     assert await old.find("talo", "title_und") == []
     assert await old.find("amour", "title_fr") == ["fr"]
     assert await old.find("Meanwhile", "title_en") == ["en"]
+    # Those written again have their place in the order of titles.
+    page = await old.scope.search({"sort": [{"title_key": "asc"}], "_source": ["id"]}, SECONDS)
+    assert [hit.source["id"] for hit in page.hits] == ["fr", "en", "fi"]
     assert await old.read("fi") == ("fi", "talossa")
     for name in ("fr", "fi", "gone"):
         after, seen = await old.scope.get(name), before[name]

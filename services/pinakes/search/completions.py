@@ -18,6 +18,7 @@ from pinakes.core.query.allowlist import SCOPE_BACKGROUND
 from pinakes.core.query.terms import pieces
 from pinakes.core.query.text import MOST_LEAVES, Term, counting_clause, parse_query
 from pinakes.core.query.words import LONGEST, folded, title_key, words_in
+from pinakes.search.typos import edits_of
 
 if TYPE_CHECKING:
     from pinakes.core.engine.scope import Page
@@ -30,12 +31,14 @@ SAMPLE, RELATED_SAMPLE = 200, 100
 """Documents whose words are looked at, at most; each related word is counted in the whole collection as well."""
 _SEED = 1
 _NARROW = 3
+"""Letters from which on a beginning isn't one of very many words."""
 _MANY = 200
 """Words looked at that may be meant by one with two errors."""
 _USUAL = 20
 """Words more than are suggested, of which some may be stop words."""
 _SORT: list[Json] = [{"title_key": "asc"}, {"id": "asc"}]
 _TITLE = ["id", "title_*"]
+_FITS = "fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,14 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the last word is looked for: a condition on documents, and which of their words are counted."""
+    """How the last word is looked for: a condition on documents, and which of their words are counted.
+
+    `nearly` is a wider one, which this is a part of, for where nothing fits this.
+    """
 
     condition: Json | None
     include: str | list[str]
+    nearly: Ending | None = None
 
 
 def read_typed(text: str, options: Options, limits: Limits) -> Typed:
@@ -118,22 +125,32 @@ class Completions:
         """Return the body that finds titles, words that the last one may become, or both.
 
         The documents found are those whose titles begin with what was typed, all in order. The sample holds the words,
-        and titles that have what was typed elsewhere.
+        and titles that have what was typed elsewhere; apart from these, the words and titles that nearly fit.
         """
-        looked_at: Json = {}
-        if terms:
-            words = {"field": FIELD, "size": self._size(typed, limit), "include": ending.include}
-            looked_at["words"] = {"terms": words | {"execution_hint": "map"}}
         hits: Json = {"size": limit if titles else 0, "sort": _SORT, "_source": _TITLE}
-        if titles:
-            looked_at["titles"] = {"top_hits": hits}
-            hits = hits | {"post_filter": {"prefix": {"title_key": {"value": self._own + title_key(typed.text)}}}}
-        return _sampled(self._body(typed, ending), looked_at, SAMPLE) | hits
 
-    def as_typed(self, typed: Typed) -> Ending:
-        """Return the last word as it was typed, a beginning; without one, any word that goes with the others."""
-        condition = self._begins(typed.last) if typed.last else None
-        return Ending(condition, own_pattern(self._owner, typed.last))
+        def looked_at(include: str | list[str]) -> Json:
+            words = {"field": FIELD, "size": self._size(typed, limit), "include": include, "execution_hint": "map"}
+            return ({"words": {"terms": words}} if terms else {}) | ({"titles": {"top_hits": hits}} if titles else {})
+
+        aggregations = looked_at(ending.include)
+        if ending.nearly is not None:
+            fits = {"filter": ending.condition, "aggs": aggregations}
+            aggregations = {_FITS: fits} | looked_at(ending.nearly.include)
+        body = _sampled(self._body(typed, ending), aggregations, SAMPLE) | hits
+        if titles:
+            body["post_filter"] = {"prefix": {"title_key": {"value": self._own + title_key(typed.text)}}}
+        return body
+
+    def as_typed(self, typed: Typed, *, typos: bool = False) -> Ending:
+        """Return the last word as it was typed, a beginning; without one, any word that goes with the others.
+
+        With `typos`, what fits but for the last letter typed is found as well: a word that goes on otherwise.
+        """
+        if not typed.last:
+            return Ending(None, own_pattern(self._owner))
+        nearly = self.as_typed(replace(typed, last=typed.last[:-1])) if typos and edits_of(typed.last) else None
+        return Ending(self._begins(typed.last), own_pattern(self._owner, typed.last), nearly)
 
     def misspelt(self, typed: Typed) -> Ending:
         """Return the last word with one typing error, or none, in what was typed of it."""
@@ -160,7 +177,7 @@ class Completions:
         own_words = len(typed.words) + 1
         words = {
             "significant_terms": {
-                "field": FIELD, "size": limit + 2 * own_words, "min_doc_count": 2, "include": own_pattern(self._owner),
+                "field": FIELD, "size": limit + 2 * own_words + _USUAL, "min_doc_count": 2, "include": own_pattern(self._owner),
                 "background_filter": SCOPE_BACKGROUND, "execution_hint": "map",
             }
         }  # fmt: skip
@@ -180,9 +197,13 @@ class Completions:
     def _body(self, typed: Typed, ending: Ending) -> Json:
         """Return a query for the documents whose own words are those typed and end so."""
         conditions: list[Json] = [self._word(word) for word in typed.words]
-        if ending.condition is not None:
-            conditions.append(ending.condition)
+        widest = ending.nearly or ending
+        if widest.condition is not None:
+            conditions.append(widest.condition)
         inner: Json = {"filter": conditions}
+        if ending.nearly is not None:
+            # The sample is made of what fits first.
+            inner["should"] = [{"constant_score": {"filter": ending.condition}}]
         if typed.barred:
             inner["must_not"] = [{"terms": {FIELD: [self._own + word for word in typed.barred]}}]
         return {"query": {"bool": inner}} | self._filter()
@@ -209,23 +230,26 @@ class Completions:
 def _sampled(body: Json, looked_at: Json, size: int) -> Json:
     """Return a body that looks at so many of the documents found."""
     score = {"random_score": {"seed": _SEED, "field": "revision"}}
-    query = {"function_score": {"query": body["query"], "functions": [score], "boost_mode": "replace"}}
+    query = {"function_score": {"query": body["query"], "functions": [score], "boost_mode": "sum"}}
     sample = {"sampler": {"shard_size": size}, "aggs": looked_at}
     return body | {"query": query, "size": 0, "track_total_hits": False, "aggs": {"sample": sample}}
 
 
-def read_words(page: Page, owner: Owner) -> list[tuple[str, int]]:
-    """Return words with their counts out of a page of `found`, `near` or `related`, in the engine's order."""
+def read_words(page: Page, owner: Owner, *, fitting: bool = False) -> list[tuple[str, int]]:
+    """Return words with their counts out of a page of `found`, `near` or `related`, in the engine's order.
+
+    Where nothing fits, they are those that nearly fit, unless only `fitting` ones are wanted.
+    """
     own = own_prefix(owner)
-    buckets = _sample(page).get("words", {}).get("buckets", [])
+    buckets = _looked_at(page, fitting=fitting).get("words", {}).get("buckets", [])
     return [
         (key.removeprefix(own), bucket["doc_count"]) for bucket in buckets if (key := bucket["key"]).startswith(own)
     ]
 
 
 def read_titles(page: Page, limit: int) -> list[tuple[str, str]]:
-    """Return ids and titles: those that begin with what was typed first, then those that have it elsewhere."""
-    elsewhere = _sample(page).get("titles", {}).get("hits", {}).get("hits", [])
+    """Return ids and titles: those that begin with what was typed first, then those that have it elsewhere, or nearly."""
+    elsewhere = _looked_at(page).get("titles", {}).get("hits", {}).get("hits", [])
     found: dict[str, str] = {}
     for source in (*(hit.source for hit in page.hits), *(hit["_source"] for hit in elsewhere)):
         if title := _title(source):
@@ -233,9 +257,11 @@ def read_titles(page: Page, limit: int) -> list[tuple[str, str]]:
     return list(found.items())[:limit]
 
 
-def _sample(page: Page) -> Json:
+def _looked_at(page: Page, *, fitting: bool = False) -> Json:
+    """Return what the sample holds of what fits, or else of what nearly does."""
     sample: Json = page.aggregations.get("sample", {})
-    return sample
+    fits: Json = sample.get(_FITS, sample)
+    return fits if fitting or fits.get("doc_count") else sample
 
 
 def _title(source: Json) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-Request = TypeVar("Request")
+Request = TypeVar("Request", bound="Message")
 Answer = TypeVar("Answer", bound="Message")
 Query = Callable[[Request, "TenantScope", "CollectionRecord", Parts], Awaitable[Answer]]
 
@@ -48,22 +48,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Find documents: the contract says what this means, `queries.search` how it is done."""
         del context
         started = time.perf_counter()
-        call = calls.current()
-        scope, collection = await open_scope(self._platform, call, names.parse(request.parent).collection)
-        generation = generation_key(call.tenant.uid, collection.uid)
-        version = version_key(call.tenant.uid, collection.uid)
-        cache = self._platform.cache
-        key = _key(call, collection, request)
-        found = await cache.get(key, generation, version)
-        if found.version > collection.version:
-            scope, collection = await reopen_scope(self._platform, call, collection.collection_id)
-            key = _key(call, collection, request)
-            found = await cache.get(key, generation, version)
-        answer, cached = found.value, found.value is not None
-        if answer is None:
-            message = await search.run(request, scope, collection, self._parts)
-            answer = message.SerializeToString()
-            cache.put_soon(key, generation, answer, found)
+        answer, collection, cached = await self._answered("Search", search.run, request, request.parent)
         # What is said anew on each hit is appended as serialised fields, so a hit never builds the message.
         seconds = time.perf_counter() - started
         return answer + _told(seconds, self._noted(request, collection, seconds, finds(answer)), cached=cached)
@@ -84,10 +69,15 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 outcome.response.search_id = search_id
         return answer
 
-    async def Suggest(self, request: suggest_pb2.SuggestRequest, context: Context) -> suggest_pb2.SuggestResponse:
+    async def Suggest(  # type: ignore[override]  # serialised, as an answer of Search is
+        self, request: suggest_pb2.SuggestRequest, context: Context
+    ) -> bytes:
         """Suggest titles, queries and corrections."""
         del context
-        return await self._timed(suggest.run, request, request.parent)
+        started = time.perf_counter()
+        answer, _, _ = await self._answered("Suggest", suggest.run, request, request.parent)
+        took = _duration(time.perf_counter() - started)
+        return answer + suggest_pb2.SuggestResponse(took=took).SerializeToString()
 
     async def CountDocuments(
         self, request: search_pb2.CountDocumentsRequest, context: Context
@@ -126,6 +116,27 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             self._parts.insight.searched(collection, query, seconds, found=found)
         return self._parts.search_ids.make(collection.tenant_uid, collection.uid, query.digest)
 
+    async def _answered(
+        self, method: str, query: Query[Request, Answer], request: Request, name: str
+    ) -> tuple[bytes, CollectionRecord, bool]:
+        """Answer a query out of the cache or by doing it: the serialised answer, whose it is, and whether it was there."""
+        call = calls.current()
+        scope, collection = await open_scope(self._platform, call, names.parse(name).collection)
+        generation = generation_key(call.tenant.uid, collection.uid)
+        version = version_key(call.tenant.uid, collection.uid)
+        cache = self._platform.cache
+        key = _key(call, collection, method, request)
+        found = await cache.get(key, generation, version)
+        if found.version > collection.version:
+            scope, collection = await reopen_scope(self._platform, call, collection.collection_id)
+            key = _key(call, collection, method, request)
+            found = await cache.get(key, generation, version)
+        if found.value is not None:
+            return found.value, collection, True
+        answer = (await query(request, scope, collection, self._parts)).SerializeToString()
+        cache.put_soon(key, generation, answer, found)
+        return answer, collection, False
+
     async def _scope(self, name: str) -> tuple[TenantScope, CollectionRecord]:
         """Return what a name means, by the collection's record as it was last changed."""
         call = calls.current()
@@ -143,16 +154,21 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         return answer
 
 
-def _key(call: calls.Call, collection: CollectionRecord, request: search_pb2.SearchRequest) -> bytes:
+def _key(call: calls.Call, collection: CollectionRecord, method: str, request: Message) -> bytes:
     """Return what an answer is kept under: everything that it depends on."""
     return cache_key(
         call.tenant.uid, collection.uid, collection.version, call.tenant.epoch, call.principal.readers or (),
         # Seeing everything and reading as nobody are not the same.
-        f"Search:{call.principal.readers is None}", request.SerializeToString(deterministic=True),
+        f"{method}:{call.principal.readers is None}", request.SerializeToString(deterministic=True),
     )  # fmt: skip
 
 
 def _told(seconds: float, search_id: str, *, cached: bool) -> bytes:
-    took = duration_pb2.Duration()
-    took.FromNanoseconds(round(seconds * 1e9))
-    return search_pb2.SearchResponse(took=took, cached=cached, search_id=search_id).SerializeToString()
+    told = search_pb2.SearchResponse(took=_duration(seconds), cached=cached, search_id=search_id)
+    return told.SerializeToString()
+
+
+def _duration(seconds: float) -> duration_pb2.Duration:
+    found = duration_pb2.Duration()
+    found.FromNanoseconds(round(seconds * 1e9))
+    return found

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Any
 
@@ -11,16 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinakes.core.engine.dictionary import own_pattern, own_prefix, read_similar, similar_body
+from pinakes.core.engine.dictionary import near_pattern, own_pattern, own_prefix, read_similar, similar_body
 from pinakes.core.engine.documents import Owner
+from pinakes.core.engine.scope import Hit, Page
 from pinakes.core.faults import Fault
 from pinakes.core.query import allowlist
 from pinakes.core.query.options import options_of
 from pinakes.core.query.schema import Schema
+from pinakes.core.query.words import LONGEST
 from pinakes.core.settings import Limits
 from pinakes.core.tenancy.models import CollectionRecord
-from pinakes.search.completions import Completions, Typed, read_typed
+from pinakes.search.completions import Completions, Typed, read_titles, read_typed, read_words
+from pinakes.search.typos import distance_to_beginning
 
+SEED = random.SystemRandom().randrange(1 << 32)
 OWNER = Owner("t1", "c1", "tenant", "default")
 OPTIONS = options_of(CollectionRecord(tenant_uid="t1", collection_id="default", uid="c1"))
 COMPLETIONS = Completions(OWNER, OPTIONS, Schema(), None)
@@ -68,8 +73,9 @@ def test_what_is_too_long_for_a_search_is_too_long_to_complete() -> None:
 def leaves(value: Any) -> list[str]:
     """Return every string that a body compares own words with."""
     if isinstance(value, dict):
-        found = [leaf for key, inner in value.items() if key == "words" for leaf in _strings(inner)]
-        return found + [leaf for key, inner in value.items() if key != "words" for leaf in leaves(inner)]
+        own = ("words", "title_key")
+        found = [leaf for key, inner in value.items() if key in own and inner != "asc" for leaf in _strings(inner)]
+        return found + [leaf for key, inner in value.items() if key not in own for leaf in leaves(inner)]
     return [leaf for inner in value for leaf in leaves(inner)] if isinstance(value, list) else []
 
 
@@ -93,12 +99,62 @@ def test_every_comparison_begins_with_the_owners_prefix_and_passes_the_list(text
         return
     if found.empty:
         return
-    bodies = [COMPLETIONS.titles(found, 5), COMPLETIONS.terms(found, 5), COMPLETIONS.related(found, 5)]
-    bodies += [COMPLETIONS.terms(found, 5, ("other",)), COMPLETIONS.titles(found, 5, ("other",))]
+    endings = [COMPLETIONS.as_typed(found), COMPLETIONS.as_typed(found, typos=True)]
+    endings += [COMPLETIONS.misspelt(found), COMPLETIONS.instead(("other",))]
+    bodies = [COMPLETIONS.found(found, 5, ending) for ending in endings] + [COMPLETIONS.related(found, 5)]
     for body in bodies:
         allowlist.check_body(body)
         orjson.dumps(body)
         assert all(leaf.startswith(own_prefix(OWNER)) for leaf in leaves(body))
+
+
+def test_titles_and_words_come_of_one_body_and_only_what_is_asked_for() -> None:
+    found = typed("event lo")
+    both = COMPLETIONS.found(found, 5, COMPLETIONS.as_typed(found))
+    assert both["aggs"]["sample"]["aggs"].keys() == {"words", "titles"}
+    assert (both["size"], both["post_filter"]["prefix"]["title_key"]["value"]) == (5, own_prefix(OWNER) + "event lo")
+    words = COMPLETIONS.found(found, 5, COMPLETIONS.as_typed(found), titles=False)
+    assert (words["size"], words["aggs"]["sample"]["aggs"].keys()) == (0, {"words"})
+    assert "post_filter" not in words
+    titles = COMPLETIONS.found(found, 5, COMPLETIONS.as_typed(found), terms=False)
+    assert titles["aggs"]["sample"]["aggs"].keys() == {"titles"}
+
+
+@pytest.mark.parametrize(("last", "wider"), [("loo", None), ("loop", "loo"), ("utf8", None)])
+def test_what_may_be_an_error_is_looked_for_without_its_last_letter_too(last: str, wider: str | None) -> None:
+    ending = COMPLETIONS.as_typed(typed(last), typos=True)
+    assert (ending.nearly and ending.nearly.include) == (wider and own_pattern(OWNER, wider))
+    assert COMPLETIONS.as_typed(typed(last)).nearly is None
+
+
+def page(sample: dict[str, Any], *hits: dict[str, str]) -> Page:
+    found = [Hit(hit, 0.0, [], {}, []) for hit in hits]
+    return Page(found, 0, False, {"sample": sample}, 1, 1, False)
+
+
+def looked_at(*names: str) -> dict[str, Any]:
+    """Return what a sample holds: a word and a title of each name."""
+    sources = [{"id": name, "title_en": name.title(), "title_key": "x"} for name in names]
+    return {
+        "doc_count": len(names),
+        "words": {"buckets": [{"key": own_prefix(OWNER) + name, "doc_count": 1} for name in names]},
+        "titles": {"hits": {"hits": [{"_source": source} for source in sources]}},
+    }
+
+
+def test_what_begins_as_typed_comes_first_and_once() -> None:
+    found = page(looked_at("a", "b", "c"), {"id": "c", "title_und": "C"}, {"id": "d", "title_en": ""})
+    assert read_titles(found, 5) == [("c", "C"), ("a", "A"), ("b", "B")]
+    assert read_titles(found, 2) == [("c", "C"), ("a", "A")]
+
+
+def test_what_nearly_fits_counts_where_nothing_fits() -> None:
+    nothing = page(looked_at("near") | {"fits": looked_at()})
+    assert (read_titles(nothing, 5), read_words(nothing, OWNER)) == ([("near", "Near")], [("near", 1)])
+    assert read_words(nothing, OWNER, fitting=True) == []
+    something = page(looked_at("near", "exact") | {"fits": looked_at("exact")})
+    assert (read_titles(something, 5), read_words(something, OWNER)) == ([("exact", "Exact")], [("exact", 1)])
+    assert read_words(page({}), OWNER) == []
 
 
 @given(st.text(min_size=1, max_size=20))
@@ -107,6 +163,25 @@ def test_a_pattern_takes_a_beginning_as_it_is(beginning: str) -> None:
     escaped = own_pattern(OWNER, beginning).removeprefix(own_prefix(OWNER)).removesuffix(".*")
     assert re.sub(r"\\(.)", r"\1", escaped, flags=re.DOTALL) == beginning
     assert not re.search(r"(?<!\\)(?:\\\\)*[.?+*|{}\[\]()\"#@&<>~^$-]", escaped)
+
+
+def test_a_pattern_of_one_error_finds_what_begins_so_and_nothing_else() -> None:
+    chance = random.Random(SEED)
+    found = 0
+    for _ in range(20_000):
+        beginning = "".join(chance.choices("abc", k=chance.randrange(4, 9)))
+        word = "".join(chance.choices("abc", k=chance.randrange(1, 10)))
+        matches = re.fullmatch(near_pattern(OWNER, beginning), own_prefix(OWNER) + word) is not None
+        assert matches == (distance_to_beginning(beginning, word) <= 1), (SEED, beginning, word)
+        found += matches
+    assert found > 100, SEED
+
+
+@pytest.mark.parametrize("letter", ["a", "_", "'", "\u0915\u094d", "\U00020000"])
+def test_a_pattern_of_one_error_is_no_longer_than_the_engine_takes(letter: str) -> None:
+    owner = Owner("f" * 32, "f" * 32, "t", "c")
+    pattern = near_pattern(owner, (letter * LONGEST)[:LONGEST])
+    assert len(pattern.encode("utf-16-le")) // 2 <= 1000
 
 
 def test_similar_words_are_asked_for_behind_the_owners_prefix_alone() -> None:

@@ -36,7 +36,9 @@ def test_a_field_that_is_several_in_the_engine_is_told_once() -> None:
 def test_a_beginning_that_own_words_alone_have_is_of_a_title() -> None:
     beginning = Query((Term("runnin", prefix=True),), empty=False)
     assert [reason.text for reason in reasons(beginning, ["0:words\x1f"])] == ['title has "runnin*"']
-    assert [reason.text for reason in reasons(beginning, ["0:words\x1f", "0:tags\x1ftags_text"])] == ['tags has "runnin*"']
+    assert [reason.text for reason in reasons(beginning, ["0:words\x1f", "0:tags\x1ftags_text"])] == [
+        'tags has "runnin*"'
+    ]
 
 
 def test_what_was_typed_first_is_told_before_what_was_found_instead() -> None:

@@ -76,7 +76,7 @@ class _Suggestion:
 
     async def made(self) -> suggest_pb2.SuggestResponse:
         """Return the answer."""
-        bodies = self._bodies(self.typed, self.completions.as_typed(self.typed))
+        bodies = self._bodies(self.typed, self._as_typed(self.typed))
         if _RELATED in self.kinds:
             bodies["related"] = self.completions.related(self.typed, self.limit)
         if _CORRECTION in self.kinds:
@@ -92,9 +92,12 @@ class _Suggestion:
         if "related" in pages:
             self._read_related(response, pages["related"])
         if _CORRECTION in self.kinds:
-            completed = found is not None and bool(read_words(found, self.scope.owner))
+            completed = found is not None and bool(read_words(found, self.scope.owner, fitting=True))
             await self._correct(response, weights, completed=completed)
         return response
+
+    def _as_typed(self, typed: Typed) -> Ending:
+        return self.completions.as_typed(typed, typos=self.options.typos and bool(self.kinds & {_TITLE, _TERM}))
 
     def _bodies(self, typed: Typed, ending: Ending) -> dict[str, Json]:
         """Return the body for titles and terms, if they are asked for."""
@@ -136,10 +139,10 @@ class _Suggestion:
         return words[: self.limit]
 
     def _read_related(self, response: suggest_pb2.SuggestResponse, page: Page) -> None:
-        """Add related words, without those that were typed."""
-        typed = self.typed
+        """Add related words, without those that were typed, and no stop words."""
+        typed, usual = self.typed, stop_words(self.options.languages)
         for word, count in read_words(page, self.scope.owner):
-            known = word in typed.words or (typed.last and word.startswith(typed.last))
+            known = word in usual or word in typed.words or (typed.last and word.startswith(typed.last))
             if not known and len(response.related) < self.limit:
                 response.related.add(text=word, count=count)
 
@@ -167,13 +170,13 @@ class _Suggestion:
     async def _in_spite_of_errors(self, response: suggest_pb2.SuggestResponse) -> None:
         """Add what is found with typing errors corrected: in the complete words, and in the beginning of the last.
 
-        One error in the beginning is looked for in the same call as its correction, two after that.
+        One error in the beginning is looked for in the call that looks for the corrected words, two after that.
         """
         typed = await self._with_words_corrected()
         edits = edits_of(typed.last)
         tried: dict[str, Json] = {}
         if typed is not self.typed:
-            tried |= self._bodies(typed, self.completions.as_typed(typed))
+            tried |= self._bodies(typed, self._as_typed(typed))
         if edits:
             near = self._bodies(typed, self.completions.misspelt(typed))
             tried |= {"near": near["found"]} if tried else near

@@ -145,7 +145,8 @@ def test_every_field_that_a_query_names_is_in_the_mapping() -> None:
 
 
 def test_every_field_that_an_order_names_is_in_the_mapping() -> None:
-    for name in ("id", "create_time", "update_time", *(a.name for a in EVERYTHING.attributes.values() if a.sortable)):
+    sortable = [a.name for a in EVERYTHING.attributes.values() if a.sortable]
+    for name in ("id", "title", "create_time", "update_time", *sortable):
         for entry in compile_order(name, EVERYTHING, False).sort:
             [field] = entry
             assert PROPERTIES[field]["type"] != "text"

@@ -86,6 +86,10 @@ def test_options_that_are_not_on_the_list_are_refused(query: Any) -> None:
         {"a": {"terms": {"script": "x"}}},
         {"a": {"scripted_metric": {}}},
         {"a": {"top_hits": {}}},
+        {"a": {"top_hits": {"size": 5, "sort": [{"id": "asc"}]}}},
+        {"a": {"top_hits": {"size": 5, "sort": [{"_script": {}}], "_source": ["id"]}}},
+        {"a": {"top_hits": {"size": 5, "sort": [{"id": "asc"}], "_source": ["id"], "explain": True}}},
+        {"a": {"top_hits": {"size": 5, "sort": [{"id": "asc"}], "_source": ["id"], "script_fields": {}}}},
         {"a": {"filter": {"wildcard": {"tags": "a*"}}}},
         {"a": {"terms": {"field": "tags"}, "aggs": {"b": {"global": {}}}}},
         {"a": {"significant_terms": {"field": "words", "background_filter": {"match_all": {}}}}},
@@ -164,6 +168,37 @@ def test_standing_out_is_measured_against_the_scope_wherever_it_stands() -> None
     assert scoped["s"]["aggs"]["w"]["significant_terms"]["background_filter"] == TERM
     assert scoped["t"] == aggregations["t"]
     assert words["background_filter"] == allowlist.SCOPE_BACKGROUND, "what was given stays as it was"
+
+
+def test_documents_of_a_sample_pass_with_what_is_to_be_told_of_them() -> None:
+    titles = {"top_hits": {"size": 5, "sort": [{"title_key": "asc"}, {"id": "asc"}], "_source": ["id", "title_*"]}}
+    allowlist.check_aggregations({"a": {"sampler": {"shard_size": 5}, "aggs": {"b": titles}}})
+
+
+@pytest.mark.parametrize(
+    ("query", "passes"),
+    [
+        ({"words": {"value": "t1\x1fc1\x1fa(b|.c).*"}}, True),
+        ({"words": {"value": "t1\x1fc1\x1fa\\(b\\|c"}}, True),
+        ({"words": {"value": "t1\x1fc1\x1fa|.*"}}, False),
+        ({"words": {"value": "t1\x1fc1\x1f(a)|(.*)"}}, False),
+        ({"words": {"value": 't1\x1fc1\x1f"("|.*'}}, False),
+        ({"words": {"value": "t1\x1fc1\x1f[(]|.*"}}, False),
+        ({"words": {"value": "t.\x1fc1\x1fa"}}, False),
+        ({"words": {"value": "t1\x1f.*\x1fa"}}, False),
+        ({"words": {"value": "t1|t2\x1fc1\x1fa"}}, False),
+        ({"words": {"value": ".*"}}, False),
+        ({"words": {"value": "t1\x1fc1\x1fa", "max_determinized_states": 1000000}}, False),
+        ({"title_en": {"value": "t1\x1fc1\x1fa"}}, False),
+        ({"words": "t1\x1fc1\x1fa"}, False),
+    ],
+)
+def test_a_pattern_is_of_one_collections_words_and_nothing_else(query: Any, *, passes: bool) -> None:
+    if passes:
+        allowlist.check({"regexp": query})
+    else:
+        with pytest.raises(ValueError, match="list of what may be sent"):
+            allowlist.check({"regexp": query})
 
 
 def test_a_sample_by_a_documents_own_value_passes() -> None:

@@ -54,6 +54,11 @@ def test_the_distance_to_a_point_is_nearest_first() -> None:
         ]
 
 
+def test_titles_are_ordered_by_what_is_kept_of_them_for_it() -> None:
+    by_title = {"title_key": {"order": "desc", "missing": "_last"}}
+    assert compile_order("title desc", SCHEMA, False).sort == [by_title, ID]
+
+
 def test_relevance_says_nothing_without_a_query() -> None:
     order = compile_order("relevance, price", SCHEMA, False)
     assert not order.by_score
@@ -79,6 +84,8 @@ def test_an_attribute_named_like_a_field_is_reached_by_its_full_name() -> None:
         ("prize", "ORDER_UNKNOWN_FIELD"),
         ("_score", "ORDER_UNKNOWN_FIELD"),
         ("num_00", "ORDER_UNKNOWN_FIELD"),
+        ("title_key", "ORDER_UNKNOWN_FIELD"),
+        ("title, title desc", "ORDER_SYNTAX"),
         ("tenant", "ORDER_UNKNOWN_FIELD"),
         ("_script", "ORDER_UNKNOWN_FIELD"),
         ("kind", "ORDER_NOT_SORTABLE"),

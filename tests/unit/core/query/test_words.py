@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinakes.core.query.words import LONGEST, MOST, folded, words_of
+from pinakes.core.query.words import KEY, LONGEST, MOST, folded, title_key, words_of
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,20 @@ from pinakes.core.query.words import LONGEST, MOST, folded, words_of
 )
 def test_words_are_lower_cased_and_without_accents(text: str, words: list[str]) -> None:
     assert words_of(text, []) == [unicodedata.normalize("NFC", word) for word in words]
+
+
+@pytest.mark.parametrize(
+    ("title", "key"),
+    [
+        ("  The  Élan\tvital ", "the elan vital"),
+        ("東京タワー", "東京タワー"),
+        ("x" * 300, "x" * KEY),
+        ("e\u0301" * KEY, "e" * KEY),
+        (" ", ""),
+    ],
+)
+def test_titles_are_ordered_folded_and_by_their_first_characters(title: str, key: str) -> None:
+    assert title_key(title) == key
 
 
 def test_title_comes_first_and_words_are_distinct() -> None:
