@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from prometheus_client import REGISTRY
 
+from pinakes.core.faults import Fault, Kind
 from pinakes.local import Platform
 from tests.integration._search import Place, ids, place
 
@@ -52,3 +54,14 @@ async def test_a_search_that_cannot_be_done_fails_alone(place: Place, engine: Pl
         else:
             assert not isinstance(outcome, BaseException)
             assert outcome.total == 1
+
+
+async def test_more_clauses_than_the_engine_takes_are_the_caller_s_fault(place: Place, engine: Platform) -> None:
+    del engine
+    here = place.collection()
+    await here.write({"id": "a", "title": "apple"})
+    words = [{"match": {"title_en": f"word{n}"}} for n in range(1100)]
+    for cheap in (True, False):
+        with pytest.raises(Fault, match="more clauses than the search engine takes") as caught:
+            await here.scope.search({"size": 1, "query": {"bool": {"should": words}}}, 5.0, cheap=cheap)
+        assert (caught.value.kind, caught.value.reason) == (Kind.INVALID, "QUERY_TOO_MANY_CLAUSES")

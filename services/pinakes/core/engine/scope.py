@@ -18,9 +18,9 @@ from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.dictionary import read_similar, similar_body
 from pinakes.core.engine.documents import Owner
 from pinakes.core.engine.journal import journal_line
-from pinakes.core.engine.searches import MANY_VALUES, Refused, Search
+from pinakes.core.engine.searches import MANY_CLAUSES, MANY_VALUES, Refused, Search
 from pinakes.core.engine.setup import pool_alias
-from pinakes.core.faults import Fault, Kind, Violation, unavailable
+from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.query import allowlist
@@ -241,6 +241,9 @@ class TenantScope:
         return Search(self._index, self.owner.tenant_uid, orjson.dumps(request), cheap)
 
     def _refused(self, refused: Refused) -> Fault:
+        if refused.error_type == MANY_CLAUSES:
+            text = "with the filter, comes to more clauses than the search engine takes; send fewer or shorter words"
+            return invalid("query", text, "QUERY_TOO_MANY_CLAUSES")
         if refused.error_type == MANY_VALUES:
             text = (
                 "a document found has several values in this field; only a field of single values can be collapsed by"

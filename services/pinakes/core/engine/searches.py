@@ -20,14 +20,18 @@ from pinakes.core.faults import Fault, unavailable
 from pinakes.core.resilience import deadline
 from pinakes.core.shared import SharedCalls
 from pinakes.core.telemetry import metrics
+from pinakes.core.telemetry.logs import logger
 
 Json = dict[str, Any]
+_log = logger("pinakes.searches")
 # A search waits only while so many shared calls are out.
 AT_ONCE = 2
 MEMBERS = 16
 # Time of a member of a shared call; the usual search takes a few milliseconds.
 SHARED_SECONDS = 0.25
 ALONE_AT_ONCE = 16
+MANY_CLAUSES = "many_clauses"
+"""Type of the refusal of a search that comes to more clauses than the engine takes."""
 MANY_VALUES = "many_values"
 """Type of the refusal to collapse by a field in which a document has several values."""
 
@@ -121,6 +125,10 @@ def _checked(response: Json) -> Json | Exception:
     if status >= 500 and "collapse field must be single valued" in str(error):
         # The engine calls it an error of its own; it is the documents' content.
         return Refused(400, MANY_VALUES, "collapse")
+    if "maxClauseCount" in str(error):
+        # So it calls what callers' words come to, after analysis: nobody can know that before.
+        return Refused(400, MANY_CLAUSES, "clauses")
     if status >= 500 or status == 429 or error.get("type") == CLOSED:
+        _log.warning("engine failed", operation="search", status=status, error=orjson.dumps(error).decode()[:500])
         return unavailable("the search engine")
     return Refused(status, str(error.get("type", "")), orjson.dumps(error).decode()[:500])
