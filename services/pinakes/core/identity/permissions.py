@@ -45,59 +45,75 @@ GRANTS: dict[Role, frozenset[Permission]] = {
 ADMINISTRATION = frozenset({Permission.TENANTS_ADMINISTER, Permission.KEYS_ADMINISTER})
 
 
+class Audit(StrEnum):
+    """What the audit log takes down of an RPC, beside refusals, which it always does.
+
+    `DATA` is nothing, unless an administrator of the platform does it in a tenant. `ACCESS` is that something was looked
+    at that only administrators may see. `CHANGE` is that something was changed: the answer waits until that is on disk.
+    """
+
+    DATA = "data"
+    ACCESS = "access"
+    CHANGE = "change"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an RPC needs, and the request's field (dotted) whose name says the tenant; none for RPCs over all tenants."""
+    """What an RPC needs, the request's field (dotted) whose name says the tenant, and what is audited of it.
+
+    There is no such field for RPCs over all tenants.
+    """
 
     permission: Permission
     name_field: str | None
+    audit: Audit
 
 
 _OPERATIONS = "/google.longrunning.Operations/"
 _SEARCH, _INDEX, _TENANT = "/pinakes.v1.SearchService/", "/pinakes.v1.IndexService/", "/pinakes.v1.TenantService/"
 RULES: dict[str, Rule] = {
-    _SEARCH + "Search": Rule(Permission.DOCUMENTS_READ, "parent"),
-    _SEARCH + "BatchSearch": Rule(Permission.DOCUMENTS_READ, "parent"),
-    _SEARCH + "Suggest": Rule(Permission.DOCUMENTS_READ, "parent"),
-    _SEARCH + "CountDocuments": Rule(Permission.DOCUMENTS_READ, "parent"),
-    _SEARCH + "ExplainDocument": Rule(Permission.DOCUMENTS_READ, "name"),
-    _SEARCH + "RecordEvent": Rule(Permission.DOCUMENTS_READ, "parent"),
+    _SEARCH + "Search": Rule(Permission.DOCUMENTS_READ, "parent", Audit.DATA),
+    _SEARCH + "BatchSearch": Rule(Permission.DOCUMENTS_READ, "parent", Audit.DATA),
+    _SEARCH + "Suggest": Rule(Permission.DOCUMENTS_READ, "parent", Audit.DATA),
+    _SEARCH + "CountDocuments": Rule(Permission.DOCUMENTS_READ, "parent", Audit.DATA),
+    _SEARCH + "ExplainDocument": Rule(Permission.DOCUMENTS_READ, "name", Audit.DATA),
+    _SEARCH + "RecordEvent": Rule(Permission.DOCUMENTS_READ, "parent", Audit.DATA),
     # Queries tell what others look for: they are for those who write.
-    _SEARCH + "GetSearchInsights": Rule(Permission.COLLECTIONS_WRITE, "parent"),
-    _INDEX + "CreateCollection": Rule(Permission.COLLECTIONS_WRITE, "parent"),
-    _INDEX + "GetCollection": Rule(Permission.COLLECTIONS_READ, "name"),
-    _INDEX + "ListCollections": Rule(Permission.COLLECTIONS_READ, "parent"),
-    _INDEX + "UpdateCollection": Rule(Permission.COLLECTIONS_WRITE, "collection.name"),
-    _INDEX + "DeleteCollection": Rule(Permission.COLLECTIONS_WRITE, "name"),
-    _INDEX + "CreateDocument": Rule(Permission.DOCUMENTS_WRITE, "parent"),
-    _INDEX + "GetDocument": Rule(Permission.DOCUMENTS_READ, "name"),
-    _INDEX + "UpdateDocument": Rule(Permission.DOCUMENTS_WRITE, "document.name"),
-    _INDEX + "DeleteDocument": Rule(Permission.DOCUMENTS_WRITE, "name"),
-    _INDEX + "UndeleteDocument": Rule(Permission.DOCUMENTS_WRITE, "name"),
-    _INDEX + "ListDocuments": Rule(Permission.DOCUMENTS_READ, "parent"),
-    _INDEX + "BatchGetDocuments": Rule(Permission.DOCUMENTS_READ, "parent"),
-    _INDEX + "BatchWriteDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
-    _INDEX + "StreamWriteDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _SEARCH + "GetSearchInsights": Rule(Permission.COLLECTIONS_WRITE, "parent", Audit.DATA),
+    _INDEX + "CreateCollection": Rule(Permission.COLLECTIONS_WRITE, "parent", Audit.CHANGE),
+    _INDEX + "GetCollection": Rule(Permission.COLLECTIONS_READ, "name", Audit.DATA),
+    _INDEX + "ListCollections": Rule(Permission.COLLECTIONS_READ, "parent", Audit.DATA),
+    _INDEX + "UpdateCollection": Rule(Permission.COLLECTIONS_WRITE, "collection.name", Audit.CHANGE),
+    _INDEX + "DeleteCollection": Rule(Permission.COLLECTIONS_WRITE, "name", Audit.CHANGE),
+    _INDEX + "CreateDocument": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.DATA),
+    _INDEX + "GetDocument": Rule(Permission.DOCUMENTS_READ, "name", Audit.DATA),
+    _INDEX + "UpdateDocument": Rule(Permission.DOCUMENTS_WRITE, "document.name", Audit.DATA),
+    _INDEX + "DeleteDocument": Rule(Permission.DOCUMENTS_WRITE, "name", Audit.DATA),
+    _INDEX + "UndeleteDocument": Rule(Permission.DOCUMENTS_WRITE, "name", Audit.DATA),
+    _INDEX + "ListDocuments": Rule(Permission.DOCUMENTS_READ, "parent", Audit.DATA),
+    _INDEX + "BatchGetDocuments": Rule(Permission.DOCUMENTS_READ, "parent", Audit.DATA),
+    _INDEX + "BatchWriteDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.DATA),
+    _INDEX + "StreamWriteDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.DATA),
     # Failed writes hold documents whoever may read them: they are for those who write.
-    _INDEX + "ListFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent"),
-    _INDEX + "RetryFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent"),
-    _INDEX + "DiscardFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent"),
-    _INDEX + "PurgeDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
-    _INDEX + "ImportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
+    _INDEX + "ListFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.DATA),
+    _INDEX + "RetryFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
+    _INDEX + "DiscardFailedWrites": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
+    _INDEX + "PurgeDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
+    _INDEX + "ImportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
     # It writes to the deployment's storage.
-    _INDEX + "ExportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent"),
-    _INDEX + "ReindexCollection": Rule(Permission.COLLECTIONS_WRITE, "name"),
-    _TENANT + "CreateTenant": Rule(Permission.TENANTS_ADMINISTER, None),
-    _TENANT + "GetTenant": Rule(Permission.TENANTS_READ, "name"),
-    _TENANT + "ListTenants": Rule(Permission.TENANTS_ADMINISTER, None),
-    _TENANT + "UpdateTenant": Rule(Permission.TENANTS_ADMINISTER, "tenant.name"),
-    _TENANT + "DeleteTenant": Rule(Permission.TENANTS_ADMINISTER, "name"),
-    _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent"),
-    _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent"),
-    _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name"),
-    _OPERATIONS + "ListOperations": Rule(Permission.OPERATIONS_READ, "name"),
-    _OPERATIONS + "GetOperation": Rule(Permission.OPERATIONS_READ, "name"),
-    _OPERATIONS + "WaitOperation": Rule(Permission.OPERATIONS_READ, "name"),
-    _OPERATIONS + "CancelOperation": Rule(Permission.OPERATIONS_WRITE, "name"),
-    _OPERATIONS + "DeleteOperation": Rule(Permission.OPERATIONS_WRITE, "name"),
+    _INDEX + "ExportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
+    _INDEX + "ReindexCollection": Rule(Permission.COLLECTIONS_WRITE, "name", Audit.CHANGE),
+    _TENANT + "CreateTenant": Rule(Permission.TENANTS_ADMINISTER, None, Audit.CHANGE),
+    _TENANT + "GetTenant": Rule(Permission.TENANTS_READ, "name", Audit.DATA),
+    _TENANT + "ListTenants": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
+    _TENANT + "UpdateTenant": Rule(Permission.TENANTS_ADMINISTER, "tenant.name", Audit.CHANGE),
+    _TENANT + "DeleteTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
+    _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.CHANGE),
+    _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.ACCESS),
+    _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
+    _OPERATIONS + "ListOperations": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
+    _OPERATIONS + "GetOperation": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
+    _OPERATIONS + "WaitOperation": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
+    _OPERATIONS + "CancelOperation": Rule(Permission.OPERATIONS_WRITE, "name", Audit.CHANGE),
+    _OPERATIONS + "DeleteOperation": Rule(Permission.OPERATIONS_WRITE, "name", Audit.CHANGE),
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 
-from pinakes.core.identity.permissions import RULES, Permission, Rule
+from pinakes.core.identity.permissions import RULES, Audit, Permission, Rule
 from pinakes.core.rpc.call import Call
 from pinakes.core.rpc.chain import ORDER, Chain, Link, Proceed
 from pinakes.core.rpc.server import FILES, check_rules
@@ -68,6 +68,6 @@ def test_an_rpc_that_streams_in_one_direction_stops_the_process(monkeypatch: pyt
     method.input_type = method.output_type = ".planted.Message"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)  # type: ignore[attr-defined]  # published without it
-    monkeypatch.setitem(RULES, "/planted.Planted/Watch", Rule(Permission.DOCUMENTS_READ, None))
+    monkeypatch.setitem(RULES, "/planted.Planted/Watch", Rule(Permission.DOCUMENTS_READ, None, Audit.DATA))
     with pytest.raises(SystemExit, match=r"Planted\.Watch streams in one direction"):
         check_rules(pool.FindServiceByName("planted.Planted"))
