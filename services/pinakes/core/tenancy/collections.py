@@ -111,7 +111,8 @@ def with_attributes(record: CollectionRecord, wanted: Sequence[tuple[str, Attrib
             violations.append(Violation(place, f"all {SLOTS[kinds]} places for attributes of this kind are taken"))
             continue
         taken.add(chosen)
-        attributes.append(SlotRecord(name=name, type=kind.value, slot=chosen, sortable=sortable))
+        record_of = before or SlotRecord(name=name, type=kind.value, slot=chosen)
+        attributes.append(replace(record_of, sortable=sortable))
     if violations:
         first = violations[0]
         raise Fault(Kind.INVALID, "SCHEMA_INVALID", f"{first.field}: {first.description}", tuple(violations))

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tenants, collections and API keys as the platform keeps them."""
+"""Tenants, collections and API keys as the platform keeps them.
+
+Processes of this version and the next run side by side, so a record may have fields that this one doesn't know. They are
+kept in `more`, because a record that is changed is written whole: what the next version has written mustn't be lost.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +23,21 @@ DEFAULT_LANGUAGES = ("en",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What every record has. `version` grows with each change; times are in ms since 1970; 0 means never."""
+    """What every record has. `version` grows with each change; times are in ms since 1970; 0 means never.
+
+    `more` are the fields of a newer version of the platform.
+    """
 
     version: int = 1
     state: str = ACTIVE
     create_ms: int = 0
     update_ms: int = 0
     delete_ms: int = 0
+    more: Json = field(default_factory=dict, repr=False, hash=False)
 
     def to_json(self) -> Json:
         """Return the record as it is stored."""
-        return dataclasses.asdict(self)
+        return _flat(dataclasses.asdict(self))
 
     @property
     def active(self) -> bool:
@@ -56,17 +64,18 @@ class TenantRecord(Record):
     @classmethod
     def from_json(cls, record: Json) -> TenantRecord:
         """Read a stored record."""
-        return cls(**record)
+        return cls(**_read(cls, record))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRecord:
-    """A declared attribute and the slot it was given."""
+    """A declared attribute and the slot it was given. `more` as in `Record`."""
 
     name: str
     type: str
     slot: str
     sortable: bool = False
+    more: Json = field(default_factory=dict, repr=False, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +94,11 @@ class CollectionRecord(Record):
     freed: tuple[str, ...] = ()
     search: str = ""
 
+    def to_json(self) -> Json:
+        """Return the record as it is stored."""
+        record = Record.to_json(self)
+        return record | {"attributes": [_flat(attribute) for attribute in record["attributes"]]}
+
     def __hash__(self) -> int:
         """Hash by what seldom agrees, so that what is compiled from a record can be looked up by it cheaply."""
         return hash((self.uid, self.version))
@@ -92,13 +106,13 @@ class CollectionRecord(Record):
     @classmethod
     def from_json(cls, record: Json) -> CollectionRecord:
         """Read a stored record."""
-        attributes = tuple(SlotRecord(**attribute) for attribute in record["attributes"])
+        attributes = tuple(SlotRecord(**_read(SlotRecord, attribute)) for attribute in record["attributes"])
         rest = {
             "languages": tuple(record["languages"]),
             "freed": tuple(record["freed"]),
             "attributes": attributes,
         }
-        return cls(**(record | rest))
+        return cls(**(_read(cls, record) | rest))
 
     def schema(self) -> Schema:
         """Return what the compilers of documents, queries and filters must know."""
@@ -122,7 +136,27 @@ class KeyRecord(Record):
     @classmethod
     def from_json(cls, record: Json) -> KeyRecord:
         """Read a stored record."""
-        return cls(**(record | {"readers": tuple(record["readers"])}))
+        return cls(**(_read(cls, record) | {"readers": tuple(record["readers"])}))
+
+
+def _flat(record: Json) -> Json:
+    """Put the fields of a newer version back beside the others."""
+    more: Json = record.pop("more")
+    return more | record
+
+
+def _read(kind: type, record: Json) -> Json:
+    """Return a stored record as what its class is made of."""
+    names = _names(kind)
+    known = {name: value for name, value in record.items() if name in names}
+    if len(known) < len(record):
+        known["more"] = {name: value for name, value in record.items() if name not in names}
+    return known
+
+
+@lru_cache(maxsize=16)
+def _names(kind: type) -> frozenset[str]:
+    return frozenset(one.name for one in dataclasses.fields(kind)) - {"more"}
 
 
 @lru_cache(maxsize=1024)
