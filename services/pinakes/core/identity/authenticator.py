@@ -64,7 +64,7 @@ class Authenticator:
         if parsed.key_id == keys.BOOTSTRAP:
             if self._bootstrap is None or not hmac.compare_digest(parsed.secret, self._bootstrap):
                 raise _refused("API_KEY_UNKNOWN", "the API key isn't known")
-            return Principal("bootstrap", Role.ADMIN, None, None)
+            return Principal("bootstrap", Role.ADMIN, None, None, credential="key:bootstrap")
         record = await self._directory.key(parsed.key_id, administration=administration)
         # The same refusal for an unknown key, a wrong secret and a deleted tenant: none of them tells what exists.
         if record is None or not keys.matches(parsed.secret, self._server_key, record.digest):
@@ -77,13 +77,14 @@ class Authenticator:
             raise _refused("API_KEY_UNKNOWN", "the API key isn't known")
         role = Role(record.role)
         readers = None if role in _SEES_ALL else record.readers
-        return Principal(f"key:{record.key_id}", role, (record.tenant_id,), readers, record.tenant_uid)
+        name = f"key:{record.key_id}"
+        return Principal(name, role, (record.tenant_id,), readers, record.tenant_uid, credential=name)
 
     def _by_claims(self, claims: Mapping[str, Any]) -> Principal:
         subject = str(claims.get("sub", ""))
         role = _role(claims.get(self._role_claim, Role.TENANT_USER))
         if role is Role.ADMIN:
-            return Principal(f"jwt:{subject}", role, None, None)
+            return Principal(f"jwt:{subject}", role, None, None, credential=f"jwt:{subject}")
         named = claims.get(self._tenant_claim)
         tenants = tuple(named) if isinstance(named, list | tuple) else (named,) if isinstance(named, str) else ()
         if not tenants or not all(isinstance(name, str) and name for name in tenants):
@@ -92,7 +93,8 @@ class Authenticator:
             raise _refused("TOKEN_WITH_TENANTS", "only a service's token may name several tenants")
         given = claims.get("readers", [])
         readers = tuple(str(name) for name in given) if isinstance(given, list) else ()
-        return Principal(f"jwt:{subject}", role, tenants, None if role in _SEES_ALL else readers)
+        seen = None if role in _SEES_ALL else readers
+        return Principal(f"jwt:{subject}", role, tenants, seen, credential=f"jwt:{subject}")
 
 
 def bootstrap_secret(text: str) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls, as it was verified."""
+"""Who calls, as it was verified, and how far its credential is narrowed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ class Principal:
 
     `tenants` are the ids it may name, None for all (administrators). `readers` are the names it reads documents as,
     None for every document. `tenant_uid` binds a key to the tenant it was made for, not to a later one of that name.
+
+    `credential` stands for what it authenticates with, for limits per credential: `key:ID`, `jwt:ISSUER:SUBJECT`,
+    `spiffe://…`. The scoped tokens of a key have the key's, and an id of their own in `token`; `rate` is the rate that
+    such a token allows itself, in requests a second, 0 for none. `collections` are the ids it is narrowed to, None for
+    all; `filter` is the AIP-160 filter that all it reads must match, empty for none.
     """
 
     subject: str
@@ -21,6 +26,11 @@ class Principal:
     tenants: tuple[str, ...] | None
     readers: tuple[str, ...] | None
     tenant_uid: str | None = None
+    credential: str = ""
+    token: str = ""
+    rate: float = 0.0
+    collections: tuple[str, ...] | None = None
+    filter: str = ""
 
     @property
     def home(self) -> str | None:
