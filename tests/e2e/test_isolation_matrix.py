@@ -13,7 +13,16 @@ import pytest
 from google.longrunning import operations_pb2
 from google.protobuf.message import Message
 
-from pinakes.v1 import failures_pb2, index_pb2, insights_pb2, resources_pb2, search_pb2, suggest_pb2, tenant_pb2
+from pinakes.v1 import (
+    failures_pb2,
+    index_pb2,
+    insights_pb2,
+    lifecycle_pb2,
+    resources_pb2,
+    search_pb2,
+    suggest_pb2,
+    tenant_pb2,
+)
 from pinakes.v1 import operations_pb2 as verbs_pb2
 from tests.wire import INDEX, METHODS, OPERATIONS, ROLES, SEARCH, TENANT, Door, Home, home, new_key, put
 
@@ -125,6 +134,9 @@ NAMED: dict[str, Build] = {
         tenant=resources_pb2.Tenant(name=n.tenant, display_name="taken")
     ),
     TENANT + "DeleteTenant": lambda n: tenant_pb2.DeleteTenantRequest(name=n.tenant),
+    TENANT + "SuspendTenant": lambda n: lifecycle_pb2.SuspendTenantRequest(name=n.tenant, reason="taken"),
+    TENANT + "ResumeTenant": lambda n: lifecycle_pb2.ResumeTenantRequest(name=n.tenant),
+    TENANT + "UndeleteTenant": lambda n: lifecycle_pb2.UndeleteTenantRequest(name=n.tenant),
     TENANT + "CreateApiKey": lambda n: tenant_pb2.CreateApiKeyRequest(
         parent=n.tenant, api_key=resources_pb2.ApiKey(role=ROLES.ROLE_SERVICE)
     ),

@@ -6,13 +6,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from pinakes.cli._session import Session, TenantOption, calling, usage
 from pinakes.client import _documents, _names
 from pinakes.v1.resources_pb2 import ApiKey, AttributeDefinition, Collection, Tenant
 from pinakes.v1.tenant_pb2 import CreateApiKeyResponse
 
-tenants = typer.Typer(no_args_is_help=True, help="Create, list, read and delete tenants (administrators' keys).")
+tenants = typer.Typer(
+    no_args_is_help=True, help="Create, list, read, suspend, delete and erase tenants (administrators' keys)."
+)
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke a tenant's API keys.")
 collections = typer.Typer(no_args_is_help=True, help="Create, list, read, change and delete collections.")
 
@@ -83,6 +86,42 @@ def delete_tenant(
     with session.client() as client:
         client.delete_tenant(tenant, etag=etag)
     session.done(f"deleted {_names.tenant(tenant)}", deleted=_names.tenant(tenant))
+
+
+@tenants.command("undelete")
+@calling
+def undelete_tenant(
+    session: Session, tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")], etag: Etag = ""
+) -> None:
+    """Undelete a tenant, with all that is its, until it is purged."""
+    with session.client() as client:
+        found = client.undelete_tenant(tenant, etag=etag)
+    session.show(found, _tenant_rows(found))
+
+
+@tenants.command("suspend")
+@calling
+def suspend_tenant(
+    session: Session,
+    tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for other administrators.")],
+    etag: Etag = "",
+) -> None:
+    """Suspend a tenant: its keys and tokens are refused everywhere within 5 s."""
+    with session.client() as client:
+        found = client.suspend_tenant(tenant, reason, etag=etag)
+    session.show(found, _tenant_rows(found))
+
+
+@tenants.command("resume")
+@calling
+def resume_tenant(
+    session: Session, tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")], etag: Etag = ""
+) -> None:
+    """Resume a suspended tenant: its keys and tokens work again within 5 s."""
+    with session.client() as client:
+        found = client.resume_tenant(tenant, etag=etag)
+    session.show(found, _tenant_rows(found))
 
 
 @keys.command("create")
@@ -256,6 +295,10 @@ def _tenant_rows(tenant: Tenant) -> list[tuple[str, str]]:
         ("labels", " ".join(f"{key}={value}" for key, value in sorted(tenant.labels.items()))),
         ("rate limit", f"{tenant.rate_limit:g}/s" if tenant.rate_limit else "the platform's default"),
         ("created", _time(tenant)),
+        ("suspended", _at(tenant.suspend_time) if tenant.HasField("suspend_time") else ""),
+        ("because", tenant.suspend_reason),
+        ("deleted", _at(tenant.delete_time) if tenant.HasField("delete_time") else ""),
+        ("goes for good", _at(tenant.purge_time) if tenant.HasField("purge_time") else ""),
         ("etag", tenant.etag),
     ]
 
@@ -303,4 +346,8 @@ def _tenant_state(tenant: Tenant) -> str:
 def _time(resource: Tenant | ApiKey | Collection) -> str:
     if not resource.HasField("create_time"):
         return ""
-    return resource.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")
+    return _at(resource.create_time)
+
+
+def _at(time: Timestamp) -> str:
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")

@@ -129,6 +129,9 @@ class Client:
     list_tenants = _iterating(AsyncClient.list_tenants)
     update_tenant = _blocking(AsyncClient.update_tenant)
     delete_tenant = _blocking(AsyncClient.delete_tenant)
+    undelete_tenant = _blocking(AsyncClient.undelete_tenant)
+    suspend_tenant = _blocking(AsyncClient.suspend_tenant)
+    resume_tenant = _blocking(AsyncClient.resume_tenant)
 
     create_key = _blocking(AsyncClient.create_key)
     list_keys = _iterating(AsyncClient.list_keys)

@@ -29,10 +29,11 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from pinakes.v1 import lifecycle_pb2 as pinakes_dot_v1_dot_lifecycle__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pinakes/v1/tenant.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1apinakes/v1/resources.proto\"\xad\x01\n\x13\x43reateTenantRequest\x12*\n\x06tenant\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.TenantR\x06tenant\x12\x45\n\ttenant_id\x18\x02 \x01(\tB(\xbaH%r#2!^([a-z][a-z0-9-]{1,38}[a-z0-9])?$R\x08tenantId\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0cvalidateOnly\"p\n\x10GetTenantRequest\x12\\\n\x04name\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x04name\"\x86\x01\n\x12ListTenantsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\tpageToken\x12!\n\x0cshow_deleted\x18\x03 \x01(\x08R\x0bshowDeleted\"k\n\x13ListTenantsResponse\x12,\n\x07tenants\x18\x01 \x03(\x0b\x32\x12.pinakes.v1.TenantR\x07tenants\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9c\x02\n\x13UpdateTenantRequest\x12\xa2\x01\n\x06tenant\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.TenantBv\xe2\x41\x01\x02\xbaHo\xba\x01i\n\x0btenant.name\x12\x1dname must be tenants/{tenant}\x1a;this.name.matches(\'^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$\')\xc8\x01\x01R\x06tenant\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0cvalidateOnly\"\x8d\x01\n\x13\x44\x65leteTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12\x1c\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\"\xb0\x01\n\x13\x43reateApiKeyRequest\x12`\n\x06parent\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x06parent\x12\x37\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61piKey\"[\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyR\x06\x61piKey\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"\xc5\x01\n\x12ListApiKeysRequest\x12`\n\x06parent\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x06parent\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\tpageToken\"l\n\x13ListApiKeysResponse\x12-\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x12.pinakes.v1.ApiKeyR\x07\x61piKeys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8a\x01\n\x13RevokeApiKeyRequest\x12s\n\x04name\x18\x01 \x01(\tB_\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/ApiKey\xbaHErC2A^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$R\x04name2\xdb\x07\n\rTenantService\x12s\n\x0c\x43reateTenant\x12\x1f.pinakes.v1.CreateTenantRequest\x1a\x12.pinakes.v1.Tenant\".\xda\x41\x10tenant,tenant_id\x82\xd3\xe4\x93\x02\x15\"\x0b/v1/tenants:\x06tenant\x12\x62\n\tGetTenant\x12\x1c.pinakes.v1.GetTenantRequest\x1a\x12.pinakes.v1.Tenant\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=tenants/*}\x12\x66\n\x0bListTenants\x12\x1e.pinakes.v1.ListTenantsRequest\x1a\x1f.pinakes.v1.ListTenantsResponse\"\x16\xda\x41\x00\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/tenants\x12\x85\x01\n\x0cUpdateTenant\x12\x1f.pinakes.v1.UpdateTenantRequest\x1a\x12.pinakes.v1.Tenant\"@\xda\x41\x12tenant,update_mask\x82\xd3\xe4\x93\x02%2\x1b/v1/{tenant.name=tenants/*}:\x06tenant\x12l\n\x0c\x44\x65leteTenant\x12\x1f.pinakes.v1.DeleteTenantRequest\x1a\x16.google.protobuf.Empty\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=tenants/*}\x12\x93\x01\n\x0c\x43reateApiKey\x12\x1f.pinakes.v1.CreateApiKeyRequest\x1a .pinakes.v1.CreateApiKeyResponse\"@\xda\x41\x0eparent,api_key\x82\xd3\xe4\x93\x02)\"\x1e/v1/{parent=tenants/*}/apiKeys:\x07\x61pi_key\x12\x7f\n\x0bListApiKeys\x12\x1e.pinakes.v1.ListApiKeysRequest\x1a\x1f.pinakes.v1.ListApiKeysResponse\"/\xda\x41\x06parent\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=tenants/*}/apiKeys\x12|\n\x0cRevokeApiKey\x12\x1f.pinakes.v1.RevokeApiKeyRequest\x1a\x12.pinakes.v1.ApiKey\"7\xda\x41\x04name\x82\xd3\xe4\x93\x02*\"%/v1/{name=tenants/*/apiKeys/*}:revoke:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pinakes/v1/tenant.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1apinakes/v1/lifecycle.proto\x1a\x1apinakes/v1/resources.proto\"\xad\x01\n\x13\x43reateTenantRequest\x12*\n\x06tenant\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.TenantR\x06tenant\x12\x45\n\ttenant_id\x18\x02 \x01(\tB(\xbaH%r#2!^([a-z][a-z0-9-]{1,38}[a-z0-9])?$R\x08tenantId\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0cvalidateOnly\"p\n\x10GetTenantRequest\x12\\\n\x04name\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x04name\"\x86\x01\n\x12ListTenantsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\tpageToken\x12!\n\x0cshow_deleted\x18\x03 \x01(\x08R\x0bshowDeleted\"k\n\x13ListTenantsResponse\x12,\n\x07tenants\x18\x01 \x03(\x0b\x32\x12.pinakes.v1.TenantR\x07tenants\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9c\x02\n\x13UpdateTenantRequest\x12\xa2\x01\n\x06tenant\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.TenantBv\xe2\x41\x01\x02\xbaHo\xba\x01i\n\x0btenant.name\x12\x1dname must be tenants/{tenant}\x1a;this.name.matches(\'^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$\')\xc8\x01\x01R\x06tenant\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0cvalidateOnly\"\x8d\x01\n\x13\x44\x65leteTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12\x1c\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\"\xb0\x01\n\x13\x43reateApiKeyRequest\x12`\n\x06parent\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x06parent\x12\x37\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61piKey\"[\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyR\x06\x61piKey\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"\xc5\x01\n\x12ListApiKeysRequest\x12`\n\x06parent\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x06parent\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\tpageToken\"l\n\x13ListApiKeysResponse\x12-\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x12.pinakes.v1.ApiKeyR\x07\x61piKeys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8a\x01\n\x13RevokeApiKeyRequest\x12s\n\x04name\x18\x01 \x01(\tB_\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/ApiKey\xbaHErC2A^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$R\x04name2\xc7\n\n\rTenantService\x12s\n\x0c\x43reateTenant\x12\x1f.pinakes.v1.CreateTenantRequest\x1a\x12.pinakes.v1.Tenant\".\xda\x41\x10tenant,tenant_id\x82\xd3\xe4\x93\x02\x15\"\x0b/v1/tenants:\x06tenant\x12\x62\n\tGetTenant\x12\x1c.pinakes.v1.GetTenantRequest\x1a\x12.pinakes.v1.Tenant\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=tenants/*}\x12\x66\n\x0bListTenants\x12\x1e.pinakes.v1.ListTenantsRequest\x1a\x1f.pinakes.v1.ListTenantsResponse\"\x16\xda\x41\x00\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/tenants\x12\x85\x01\n\x0cUpdateTenant\x12\x1f.pinakes.v1.UpdateTenantRequest\x1a\x12.pinakes.v1.Tenant\"@\xda\x41\x12tenant,update_mask\x82\xd3\xe4\x93\x02%2\x1b/v1/{tenant.name=tenants/*}:\x06tenant\x12l\n\x0c\x44\x65leteTenant\x12\x1f.pinakes.v1.DeleteTenantRequest\x1a\x16.google.protobuf.Empty\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=tenants/*}\x12|\n\rSuspendTenant\x12 .pinakes.v1.SuspendTenantRequest\x1a\x12.pinakes.v1.Tenant\"5\xda\x41\x0bname,reason\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=tenants/*}:suspend:\x01*\x12r\n\x0cResumeTenant\x12\x1f.pinakes.v1.ResumeTenantRequest\x1a\x12.pinakes.v1.Tenant\"-\xda\x41\x04name\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=tenants/*}:resume:\x01*\x12x\n\x0eUndeleteTenant\x12!.pinakes.v1.UndeleteTenantRequest\x1a\x12.pinakes.v1.Tenant\"/\xda\x41\x04name\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=tenants/*}:undelete:\x01*\x12\x93\x01\n\x0c\x43reateApiKey\x12\x1f.pinakes.v1.CreateApiKeyRequest\x1a .pinakes.v1.CreateApiKeyResponse\"@\xda\x41\x0eparent,api_key\x82\xd3\xe4\x93\x02)\"\x1e/v1/{parent=tenants/*}/apiKeys:\x07\x61pi_key\x12\x7f\n\x0bListApiKeys\x12\x1e.pinakes.v1.ListApiKeysRequest\x1a\x1f.pinakes.v1.ListApiKeysResponse\"/\xda\x41\x06parent\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=tenants/*}/apiKeys\x12|\n\x0cRevokeApiKey\x12\x1f.pinakes.v1.RevokeApiKeyRequest\x1a\x12.pinakes.v1.ApiKey\"7\xda\x41\x04name\x82\xd3\xe4\x93\x02*\"%/v1/{name=tenants/*/apiKeys/*}:revoke:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -75,34 +76,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['UpdateTenant']._serialized_options = b'\332A\022tenant,update_mask\202\323\344\223\002%2\033/v1/{tenant.name=tenants/*}:\006tenant'
   _globals['_TENANTSERVICE'].methods_by_name['DeleteTenant']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['DeleteTenant']._serialized_options = b'\332A\004name\202\323\344\223\002\026*\024/v1/{name=tenants/*}'
+  _globals['_TENANTSERVICE'].methods_by_name['SuspendTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['SuspendTenant']._serialized_options = b'\332A\013name,reason\202\323\344\223\002!\"\034/v1/{name=tenants/*}:suspend:\001*'
+  _globals['_TENANTSERVICE'].methods_by_name['ResumeTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['ResumeTenant']._serialized_options = b'\332A\004name\202\323\344\223\002 \"\033/v1/{name=tenants/*}:resume:\001*'
+  _globals['_TENANTSERVICE'].methods_by_name['UndeleteTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['UndeleteTenant']._serialized_options = b'\332A\004name\202\323\344\223\002\"\"\035/v1/{name=tenants/*}:undelete:\001*'
   _globals['_TENANTSERVICE'].methods_by_name['CreateApiKey']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['CreateApiKey']._serialized_options = b'\332A\016parent,api_key\202\323\344\223\002)\"\036/v1/{parent=tenants/*}/apiKeys:\007api_key'
   _globals['_TENANTSERVICE'].methods_by_name['ListApiKeys']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\332A\006parent\202\323\344\223\002 \022\036/v1/{parent=tenants/*}/apiKeys'
   _globals['_TENANTSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\332A\004name\202\323\344\223\002*\"%/v1/{name=tenants/*/apiKeys/*}:revoke:\001*'
-  _globals['_CREATETENANTREQUEST']._serialized_start=275
-  _globals['_CREATETENANTREQUEST']._serialized_end=448
-  _globals['_GETTENANTREQUEST']._serialized_start=450
-  _globals['_GETTENANTREQUEST']._serialized_end=562
-  _globals['_LISTTENANTSREQUEST']._serialized_start=565
-  _globals['_LISTTENANTSREQUEST']._serialized_end=699
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=701
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=808
-  _globals['_UPDATETENANTREQUEST']._serialized_start=811
-  _globals['_UPDATETENANTREQUEST']._serialized_end=1095
-  _globals['_DELETETENANTREQUEST']._serialized_start=1098
-  _globals['_DELETETENANTREQUEST']._serialized_end=1239
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1242
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1418
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1420
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1511
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1514
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1711
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1713
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1821
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1824
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1962
-  _globals['_TENANTSERVICE']._serialized_start=1965
-  _globals['_TENANTSERVICE']._serialized_end=2952
+  _globals['_CREATETENANTREQUEST']._serialized_start=303
+  _globals['_CREATETENANTREQUEST']._serialized_end=476
+  _globals['_GETTENANTREQUEST']._serialized_start=478
+  _globals['_GETTENANTREQUEST']._serialized_end=590
+  _globals['_LISTTENANTSREQUEST']._serialized_start=593
+  _globals['_LISTTENANTSREQUEST']._serialized_end=727
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=729
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=836
+  _globals['_UPDATETENANTREQUEST']._serialized_start=839
+  _globals['_UPDATETENANTREQUEST']._serialized_end=1123
+  _globals['_DELETETENANTREQUEST']._serialized_start=1126
+  _globals['_DELETETENANTREQUEST']._serialized_end=1267
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1270
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1446
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1448
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1539
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1542
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1739
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1741
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1849
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1852
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1990
+  _globals['_TENANTSERVICE']._serialized_start=1993
+  _globals['_TENANTSERVICE']._serialized_end=3344
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from pinakes.v1 import lifecycle_pb2 as pinakes_dot_v1_dot_lifecycle__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 from pinakes.v1 import tenant_pb2 as pinakes_dot_v1_dot_tenant__pb2
 
@@ -62,6 +63,21 @@ class TenantServiceStub:
                 request_serializer=pinakes_dot_v1_dot_tenant__pb2.DeleteTenantRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.SuspendTenant = channel.unary_unary(
+                '/pinakes.v1.TenantService/SuspendTenant',
+                request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.SuspendTenantRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
+                _registered_method=True)
+        self.ResumeTenant = channel.unary_unary(
+                '/pinakes.v1.TenantService/ResumeTenant',
+                request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.ResumeTenantRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
+                _registered_method=True)
+        self.UndeleteTenant = channel.unary_unary(
+                '/pinakes.v1.TenantService/UndeleteTenant',
+                request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.UndeleteTenantRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
+                _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/pinakes.v1.TenantService/CreateApiKey',
                 request_serializer=pinakes_dot_v1_dot_tenant__pb2.CreateApiKeyRequest.SerializeToString,
@@ -86,8 +102,8 @@ class TenantServiceServicer:
     def CreateTenant(self, request, context):
         """Creates a tenant with its collection `default`. Administrators only.
 
-        ALREADY_EXISTS if an active tenant has the id. The id of a deleted tenant may be taken again: the new tenant
-        has another uid and starts empty.
+        ALREADY_EXISTS if an active or suspended tenant has the id. The id of a deleted or erased tenant may be taken
+        again: the new tenant has another uid and starts empty, and the deleted one can't be undeleted any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +132,32 @@ class TenantServiceServicer:
 
     def DeleteTenant(self, request, context):
         """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+        Until `purge_time` it can be undeleted; then all that is its is removed for good. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuspendTenant(self, request, context):
+        """Suspends a tenant: within 5 s every process refuses what its keys, scoped tokens and JWTs ask for, with
+        PERMISSION_DENIED and the reason TENANT_SUSPENDED. Its operations are paused; writes accepted before are applied.
+        Suspending a suspended tenant changes the reason. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTenant(self, request, context):
+        """Resumes a suspended tenant: everything works as before within 5 s. An active tenant stays as it is.
         Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteTenant(self, request, context):
+        """Undeletes a tenant that was deleted and whose `purge_time` isn't over: with its keys, collections and documents; what
+        was still queued when it was deleted is lost. One that was suspended is suspended again. Administrators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,6 +211,21 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.DeleteTenant,
                     request_deserializer=pinakes_dot_v1_dot_tenant__pb2.DeleteTenantRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'SuspendTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendTenant,
+                    request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.SuspendTenantRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_resources__pb2.Tenant.SerializeToString,
+            ),
+            'ResumeTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTenant,
+                    request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.ResumeTenantRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_resources__pb2.Tenant.SerializeToString,
+            ),
+            'UndeleteTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteTenant,
+                    request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.UndeleteTenantRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_resources__pb2.Tenant.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -323,6 +379,87 @@ class TenantService:
             '/pinakes.v1.TenantService/DeleteTenant',
             pinakes_dot_v1_dot_tenant__pb2.DeleteTenantRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/SuspendTenant',
+            pinakes_dot_v1_dot_lifecycle__pb2.SuspendTenantRequest.SerializeToString,
+            pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/ResumeTenant',
+            pinakes_dot_v1_dot_lifecycle__pb2.ResumeTenantRequest.SerializeToString,
+            pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/UndeleteTenant',
+            pinakes_dot_v1_dot_lifecycle__pb2.UndeleteTenantRequest.SerializeToString,
+            pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ TenantService: tenants and their API keys."""
 from collections import abc as _abc
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
+from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
 from pinakes.v1 import tenant_pb2 as _tenant_pb2
 import abc as _abc_1
@@ -38,8 +39,8 @@ class TenantServiceStub:
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.CreateTenantRequest, _resources_pb2.Tenant]
     """Creates a tenant with its collection `default`. Administrators only.
 
-    ALREADY_EXISTS if an active tenant has the id. The id of a deleted tenant may be taken again: the new tenant
-    has another uid and starts empty.
+    ALREADY_EXISTS if an active or suspended tenant has the id. The id of a deleted or erased tenant may be taken
+    again: the new tenant has another uid and starts empty, and the deleted one can't be undeleted any more.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.GetTenantRequest, _resources_pb2.Tenant]
     """Reads a tenant. A tenant's own keys read their tenant (`tenants/-`), administrators any."""
@@ -49,7 +50,20 @@ class TenantServiceStub:
     """Changes a tenant's display name, labels or rate limit. Administrators only."""
     DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]
     """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+    Until `purge_time` it can be undeleted; then all that is its is removed for good. Administrators only.
+    """
+    SuspendTenant: _grpc.UnaryUnaryMultiCallable[_lifecycle_pb2.SuspendTenantRequest, _resources_pb2.Tenant]
+    """Suspends a tenant: within 5 s every process refuses what its keys, scoped tokens and JWTs ask for, with
+    PERMISSION_DENIED and the reason TENANT_SUSPENDED. Its operations are paused; writes accepted before are applied.
+    Suspending a suspended tenant changes the reason. Administrators only.
+    """
+    ResumeTenant: _grpc.UnaryUnaryMultiCallable[_lifecycle_pb2.ResumeTenantRequest, _resources_pb2.Tenant]
+    """Resumes a suspended tenant: everything works as before within 5 s. An active tenant stays as it is.
     Administrators only.
+    """
+    UndeleteTenant: _grpc.UnaryUnaryMultiCallable[_lifecycle_pb2.UndeleteTenantRequest, _resources_pb2.Tenant]
+    """Undeletes a tenant that was deleted and whose `purge_time` isn't over: with its keys, collections and documents; what
+    was still queued when it was deleted is lost. One that was suspended is suspended again. Administrators only.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]
     """Creates a key. The answer holds the secret, which can't be read again."""
@@ -66,8 +80,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.CreateTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
     """Creates a tenant with its collection `default`. Administrators only.
 
-    ALREADY_EXISTS if an active tenant has the id. The id of a deleted tenant may be taken again: the new tenant
-    has another uid and starts empty.
+    ALREADY_EXISTS if an active or suspended tenant has the id. The id of a deleted or erased tenant may be taken
+    again: the new tenant has another uid and starts empty, and the deleted one can't be undeleted any more.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.GetTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
     """Reads a tenant. A tenant's own keys read their tenant (`tenants/-`), administrators any."""
@@ -77,7 +91,20 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Changes a tenant's display name, labels or rate limit. Administrators only."""
     DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+    Until `purge_time` it can be undeleted; then all that is its is removed for good. Administrators only.
+    """
+    SuspendTenant: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.SuspendTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
+    """Suspends a tenant: within 5 s every process refuses what its keys, scoped tokens and JWTs ask for, with
+    PERMISSION_DENIED and the reason TENANT_SUSPENDED. Its operations are paused; writes accepted before are applied.
+    Suspending a suspended tenant changes the reason. Administrators only.
+    """
+    ResumeTenant: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.ResumeTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
+    """Resumes a suspended tenant: everything works as before within 5 s. An active tenant stays as it is.
     Administrators only.
+    """
+    UndeleteTenant: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.UndeleteTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
+    """Undeletes a tenant that was deleted and whose `purge_time` isn't over: with its keys, collections and documents; what
+    was still queued when it was deleted is lost. One that was suspended is suspended again. Administrators only.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Creates a key. The answer holds the secret, which can't be read again."""
@@ -97,8 +124,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_resources_pb2.Tenant, _abc.Awaitable[_resources_pb2.Tenant]]:
         """Creates a tenant with its collection `default`. Administrators only.
 
-        ALREADY_EXISTS if an active tenant has the id. The id of a deleted tenant may be taken again: the new tenant
-        has another uid and starts empty.
+        ALREADY_EXISTS if an active or suspended tenant has the id. The id of a deleted or erased tenant may be taken
+        again: the new tenant has another uid and starts empty, and the deleted one can't be undeleted any more.
         """
 
     @_abc_1.abstractmethod
@@ -132,7 +159,38 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
+        Until `purge_time` it can be undeleted; then all that is its is removed for good. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def SuspendTenant(
+        self,
+        request: _lifecycle_pb2.SuspendTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_pb2.Tenant, _abc.Awaitable[_resources_pb2.Tenant]]:
+        """Suspends a tenant: within 5 s every process refuses what its keys, scoped tokens and JWTs ask for, with
+        PERMISSION_DENIED and the reason TENANT_SUSPENDED. Its operations are paused; writes accepted before are applied.
+        Suspending a suspended tenant changes the reason. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeTenant(
+        self,
+        request: _lifecycle_pb2.ResumeTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_pb2.Tenant, _abc.Awaitable[_resources_pb2.Tenant]]:
+        """Resumes a suspended tenant: everything works as before within 5 s. An active tenant stays as it is.
         Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteTenant(
+        self,
+        request: _lifecycle_pb2.UndeleteTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_pb2.Tenant, _abc.Awaitable[_resources_pb2.Tenant]]:
+        """Undeletes a tenant that was deleted and whose `purge_time` isn't over: with its keys, collections and documents; what
+        was still queued when it was deleted is lost. One that was suspended is suspended again. Administrators only.
         """
 
     @_abc_1.abstractmethod

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     operation_lease_seconds: float = Field(
         15.0, ge=1, le=600, description="Time after which the operations of a silent worker are taken over."
     )
+    undelete_days: float = Field(
+        30.0, gt=0, description="Days in which a deleted tenant can be undeleted; then all that is its is removed."
+    )
     journal_days: float = Field(
         400.0, ge=1, description="Days for which deletions can be replayed; longer than the oldest snapshot is kept."
     )

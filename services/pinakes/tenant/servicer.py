@@ -11,7 +11,7 @@ from pinakes.core.rpc import call as calls
 from pinakes.core.tenancy import messages
 from pinakes.tenant.commands import keys, tenants
 from pinakes.tenant.queries import lists
-from pinakes.v1 import resources_pb2, tenant_pb2, tenant_pb2_grpc
+from pinakes.v1 import lifecycle_pb2, resources_pb2, tenant_pb2, tenant_pb2_grpc
 
 if TYPE_CHECKING:
     import grpc
@@ -50,6 +50,22 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
         """Delete a tenant."""
         await tenants.delete(request, self._platform)
         return empty_pb2.Empty()
+
+    async def UndeleteTenant(
+        self, request: lifecycle_pb2.UndeleteTenantRequest, context: Context
+    ) -> resources_pb2.Tenant:
+        """Undelete a tenant."""
+        return messages.tenant(await tenants.undelete(request, self._platform), self._platform.etags)
+
+    async def SuspendTenant(
+        self, request: lifecycle_pb2.SuspendTenantRequest, context: Context
+    ) -> resources_pb2.Tenant:
+        """Suspend a tenant."""
+        return messages.tenant(await tenants.suspend(request, self._platform), self._platform.etags)
+
+    async def ResumeTenant(self, request: lifecycle_pb2.ResumeTenantRequest, context: Context) -> resources_pb2.Tenant:
+        """Resume a tenant."""
+        return messages.tenant(await tenants.resume(request, self._platform), self._platform.etags)
 
     async def CreateApiKey(
         self, request: tenant_pb2.CreateApiKeyRequest, context: Context

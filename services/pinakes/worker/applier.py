@@ -125,12 +125,10 @@ class Applier:
     async def _scope(self, entry: entry_pb2.Entry) -> tuple[TenantScope, CollectionRecord] | None:
         """Return the scope and the collection that an entry names, or None if its tenant or collection has been deleted."""
         directory = self._platform.directory
-        tenant = await directory.tenant(entry.tenant_id)
-        if tenant is None or tenant.uid != entry.tenant_uid:
-            # Another server may know a newer record than this process's cache: what is given up is gone for good.
-            tenant = await directory.fresh_tenant(entry.tenant_id)
-            if tenant is None or tenant.uid != entry.tenant_uid:
-                return None
+        # A suspended tenant's, too: they were accepted before, and its neighbours in the partition don't wait for them.
+        tenant = await directory.whole_tenant(entry.tenant_id, entry.tenant_uid)
+        if tenant is None:
+            return None
         collection = await directory.collection(tenant, entry.collection_id)
         if collection is None or collection.uid != entry.collection_uid:
             collection = await directory.fresh_collection(tenant, entry.collection_id)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, WHOLE
+
 
 class Role(StrEnum):
     """What a caller is (design §7)."""
@@ -108,6 +110,9 @@ RULES: dict[str, Rule] = {
     _TENANT + "ListTenants": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
     _TENANT + "UpdateTenant": Rule(Permission.TENANTS_ADMINISTER, "tenant.name", Audit.CHANGE),
     _TENANT + "DeleteTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
+    _TENANT + "SuspendTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
+    _TENANT + "ResumeTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
+    _TENANT + "UndeleteTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.CHANGE),
     _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.ACCESS),
     _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
@@ -117,3 +122,29 @@ RULES: dict[str, Rule] = {
     _OPERATIONS + "CancelOperation": Rule(Permission.OPERATIONS_WRITE, "name", Audit.CHANGE),
     _OPERATIONS + "DeleteOperation": Rule(Permission.OPERATIONS_WRITE, "name", Audit.CHANGE),
 }
+
+# In which states of a tenant administrators may call what names it; a tenant's own credentials, and all that isn't here,
+# only reach an active one.
+_ACTIVE = frozenset({ACTIVE})
+_ANY = WHOLE | {DELETED, ERASED}
+STATES: dict[str, frozenset[str]] = {
+    _TENANT + "GetTenant": _ANY,
+    _TENANT + "UpdateTenant": WHOLE,
+    _TENANT + "DeleteTenant": WHOLE,
+    _TENANT + "SuspendTenant": WHOLE,
+    _TENANT + "ResumeTenant": WHOLE,
+    _TENANT + "UndeleteTenant": _ANY,
+    _TENANT + "CreateApiKey": WHOLE,
+    _TENANT + "ListApiKeys": WHOLE,
+    _TENANT + "RevokeApiKey": WHOLE,
+    _OPERATIONS + "ListOperations": _ANY,
+    _OPERATIONS + "GetOperation": _ANY,
+    _OPERATIONS + "WaitOperation": _ANY,
+    _OPERATIONS + "CancelOperation": _ANY,
+    _OPERATIONS + "DeleteOperation": _ANY,
+}
+
+
+def states_of(method: str, *, administrator: bool) -> frozenset[str]:
+    """Return the states in which a tenant may be that a call of a method is about."""
+    return STATES.get(method, _ACTIVE) if administrator else _ACTIVE

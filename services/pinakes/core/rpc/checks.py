@@ -9,15 +9,17 @@ import protovalidate
 from google.protobuf.message import DecodeError
 
 from pinakes.core.faults import Fault, Kind, Violation, invalid, not_found
-from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, Rule
+from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, Rule, states_of
 from pinakes.core.rpc import foreign, names
 from pinakes.core.rpc.plain import without_plain
+from pinakes.core.tenancy.models import SUSPENDED
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pinakes.core.rpc.call import Call
     from pinakes.core.tenancy.directory import Directory
+    from pinakes.core.tenancy.models import TenantRecord
 
 # Repeated fields whose items have outcomes of their own: their violations refuse the item, not the request.
 ITEMS = {
@@ -99,14 +101,29 @@ async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
     if principal.tenants is not None and tenant_id not in principal.tenants:
         raise _denied("the resource isn't the caller's, or doesn't exist")
     administration = rule.permission in ADMINISTRATION
-    tenant = await directory.tenant(tenant_id, administration=administration)
+    tenant = await directory.known_tenant(tenant_id, administration=administration)
     if tenant is not None and principal.tenant_uid not in {None, tenant.uid}:
         tenant = None
+    if tenant is not None and not tenant.active:
+        tenant = _inactive(tenant, states_of(call.method, administrator=principal.tenants is None))
     if tenant is None:
         if principal.tenants is None:
             raise not_found("pinakes/Tenant", names.tenant(tenant_id))
         raise _denied("the resource isn't the caller's, or doesn't exist")
     call.target = tenant
+
+
+def _inactive(tenant: TenantRecord, states: frozenset[str]) -> TenantRecord | None:
+    """Return a tenant that isn't active if the call may be about one, or None. A suspended one says so: to its own alone.
+
+    Nobody else comes here: a foreign name has been refused before anything was looked up.
+    """
+    if tenant.state in states:
+        return tenant
+    if tenant.state == SUSPENDED:
+        text = "the tenant is suspended: nothing of it can be read or written; ask the platform's operators"
+        raise Fault(Kind.DENIED, "TENANT_SUSPENDED", text)
+    return None
 
 
 def _name_in(call: Call, name_field: str) -> str:

@@ -18,7 +18,7 @@ from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.faults import Fault, concurrent_change
 from pinakes.core.telemetry.logs import logger
-from pinakes.core.tenancy.models import CollectionRecord, KeyRecord, Record, TenantRecord, now_ms
+from pinakes.core.tenancy.models import DELETED, ERASED, CollectionRecord, KeyRecord, Record, TenantRecord, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,10 +81,10 @@ class CachedRecords(Generic[R]):
                 await self.store.create(rid, parent, record.state, record.to_json())
             else:
                 before = self._read(old.record)
-                if before.active:
+                if before.state not in {DELETED, ERASED}:
                     raise exists
                 with suppress(Conflict):  # another call has just kept it
-                    await self.store.create(f"{rid}@{old.record['uid']}", parent, REPLACED, old.record)
+                    await self.store.create(former_rid(rid, old.record["uid"]), parent, REPLACED, old.record)
                 record = dataclasses.replace(record, version=before.version + 1)
                 await self.store.replace(old, parent, record.state, record.to_json())
         except Conflict:
@@ -167,11 +167,15 @@ class Directory:
 
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         """Return an active tenant, or None."""
-        found = await self.tenants.get(tenant_id, administration=administration)
+        found = await self.known_tenant(tenant_id, administration=administration)
         return found if found is not None and found.active else None
 
+    async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
+        """Return the tenant that has an id, in whatever state, or None."""
+        return await self.tenants.get(tenant_id, administration=administration)
+
     async def tenant_of(self, key: KeyRecord, *, administration: bool = False) -> TenantRecord | None:
-        """Return the active tenant that a key is of, or None if that is gone.
+        """Return the tenant that a key is of, suspended ones too, or None if that is gone.
 
         A tenant may have been deleted and created anew by another process just now: a key that is newer than the tenant
         known here is a reason to look again.
@@ -179,7 +183,24 @@ class Directory:
         known = await self.tenants.get(key.tenant_id, administration=administration)
         if known is not None and known.uid != key.tenant_uid and known.create_ms <= key.create_ms:
             known = await self.tenants.fresh(key.tenant_id)
-        return known if known is not None and known.active and known.uid == key.tenant_uid else None
+        return known if known is not None and known.whole and known.uid == key.tenant_uid else None
+
+    async def whole_tenant(self, tenant_id: str, tenant_uid: str) -> TenantRecord | None:
+        """Return the tenant of this uid if it is active or suspended, or None; that by its record as it was last written."""
+        for found in (self.tenants.get, self.tenants.fresh):
+            # What is given up for a tenant that is gone is gone for good, so the cache alone doesn't say so.
+            record = await found(tenant_id)
+            if record is not None and record.whole and record.uid == tenant_uid:
+                return record
+        return None
+
+    async def any_tenant(self, tenant_id: str, tenant_uid: str) -> TenantRecord | None:
+        """Return the tenant of this uid in whatever state, as it was last written; also if another has its id by now."""
+        for rid in (tenant_id, former_rid(tenant_id, tenant_uid)):
+            stored = await self.tenants.store.get(rid)
+            if stored is not None and stored.record["uid"] == tenant_uid:
+                return TenantRecord.from_json(stored.record)
+        return None
 
     async def fresh_tenant(self, tenant_id: str) -> TenantRecord | None:
         """Return an active tenant by its record as it was last written, or None."""
@@ -210,6 +231,11 @@ class Directory:
             except Exception:
                 _log.exception("polling records failed")
             await asyncio.sleep(POLL_SECONDS)
+
+
+def former_rid(rid: str, uid: str) -> str:
+    """Return the id of the record of what had an id before another took it."""
+    return f"{rid}@{uid}"
 
 
 def collection_rid(tenant_uid: str, collection_id: str) -> str:

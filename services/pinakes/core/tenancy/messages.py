@@ -12,6 +12,7 @@ from pinakes.core.identity.permissions import Role
 from pinakes.core.query.options import search_settings
 from pinakes.core.query.schema import AttributeType
 from pinakes.core.rpc import names
+from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED
 from pinakes.v1 import resources_pb2
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ ROLES = {
     resources_pb2.ApiKey.ROLE_TENANT_USER: Role.TENANT_USER,
     resources_pb2.ApiKey.ROLE_SERVICE: Role.SERVICE,
 }
+STATES = {
+    ACTIVE: resources_pb2.Tenant.STATE_ACTIVE,
+    SUSPENDED: resources_pb2.Tenant.STATE_SUSPENDED,
+    DELETED: resources_pb2.Tenant.STATE_DELETED,
+    ERASED: resources_pb2.Tenant.STATE_ERASED,
+}
 _ROLE_OF = {role.value: number for number, role in ROLES.items()}
 
 
@@ -41,9 +48,13 @@ def tenant(record: TenantRecord, etags: Etags) -> resources_pb2.Tenant:
     message = resources_pb2.Tenant(
         name=names.tenant(record.tenant_id), uid=record.uid, display_name=record.display_name, labels=record.labels,
         rate_limit=record.rate_limit, etag=etags.make(record.uid, record.version),
-        state=resources_pb2.Tenant.STATE_ACTIVE if record.active else resources_pb2.Tenant.STATE_DELETED,
+        state=STATES[record.state], suspend_reason=record.suspend_reason,
     )  # fmt: skip
     _times(message, record)
+    if record.suspend_ms:
+        message.suspend_time.FromMilliseconds(record.suspend_ms)
+    if record.purge_ms:
+        message.purge_time.FromMilliseconds(record.purge_ms)
     return message
 
 
@@ -82,7 +93,7 @@ def api_key(record: KeyRecord) -> resources_pb2.ApiKey:
 def _times(message: resources_pb2.Tenant | resources_pb2.Collection, record: Record) -> None:
     message.create_time.FromMilliseconds(record.create_ms)
     message.update_time.FromMilliseconds(record.update_ms)
-    if not record.active:
+    if record.delete_ms:
         message.delete_time.FromMilliseconds(record.delete_ms)
 
 

@@ -17,7 +17,11 @@ from pinakes.core.query.schema import Attribute, AttributeType, Schema
 
 Json = dict[str, Any]
 ACTIVE, DELETED = "active", "deleted"
+# States of tenants alone. A suspended one is whole, and refuses; of an erased one only the record is left.
+SUSPENDED, ERASED = "suspended", "erased"
+WHOLE = frozenset({ACTIVE, SUSPENDED})
 DEFAULT_COLLECTION = "default"
+DAY_MS = 86_400_000
 DEFAULT_LANGUAGES = ("en",)
 
 
@@ -51,7 +55,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantRecord(Record):
-    """A tenant. `pool` and `epoch` are its placement: which pool holds its documents, and how often that changed."""
+    """A tenant. `pool` and `epoch` are its placement: which pool holds its documents, and how often that changed.
+
+    `suspend_ms` stays set while a suspended tenant is deleted, so that it comes back as it was. `purge_ms` is when a deleted
+    one goes for good; `erase_ms` is since when that is asked for or under way, and there is no way back.
+    """
 
     tenant_id: str
     uid: str
@@ -60,6 +68,19 @@ class TenantRecord(Record):
     rate_limit: float = 0.0
     pool: int = 0
     epoch: int = 1
+    suspend_ms: int = 0
+    suspend_reason: str = ""
+    purge_ms: int = 0
+    erase_ms: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that is its is there, though it may be suspended."""
+        return self.state in WHOLE
+
+    def goes_ms(self, days: float) -> int:
+        """Return when a deleted tenant goes for good, `days` after it was deleted; an earlier version didn't write it down."""
+        return self.erase_ms or self.purge_ms or self.delete_ms + round(days * DAY_MS)
 
     @classmethod
     def from_json(cls, record: Json) -> TenantRecord:

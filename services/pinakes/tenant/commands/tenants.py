@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What creating, changing and deleting a tenant means."""
+"""What creating, changing, deleting and undeleting, suspending and resuming a tenant means."""
 
 from __future__ import annotations
 
@@ -12,13 +12,23 @@ from pinakes.core.faults import Fault, Kind, etag_mismatch, not_found
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import collections
-from pinakes.core.tenancy.models import DEFAULT_COLLECTION, DELETED, TenantRecord, now_ms
+from pinakes.core.tenancy.models import (
+    ACTIVE,
+    DAY_MS,
+    DEFAULT_COLLECTION,
+    DELETED,
+    ERASED,
+    SUSPENDED,
+    WHOLE,
+    TenantRecord,
+    now_ms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pinakes.core.platform import Platform
-    from pinakes.v1 import resources_pb2, tenant_pb2
+    from pinakes.v1 import lifecycle_pb2, resources_pb2, tenant_pb2
 
 CHANGEABLE = frozenset({"display_name", "labels", "rate_limit"})
 
@@ -33,7 +43,8 @@ async def create(request: tenant_pb2.CreateTenantRequest, platform: Platform) ->
         Kind.EXISTS, "TENANT_EXISTS", f"{names.tenant(tenant_id)} exists",
         resource=("pinakes/Tenant", names.tenant(tenant_id)),
     )  # fmt: skip
-    if await platform.directory.tenant(tenant_id, administration=True) is not None:
+    known = await platform.directory.known_tenant(tenant_id, administration=True)
+    if known is not None and known.whole:
         raise exists
     if request.validate_only:
         return record
@@ -58,20 +69,73 @@ async def delete(request: tenant_pb2.DeleteTenantRequest, platform: Platform) ->
 
     def decide(old: TenantRecord) -> TenantRecord:
         _check_etag(platform, old, request.etag)
-        return old.changed(state=DELETED, delete_ms=now_ms())
+        now = now_ms()
+        return old.changed(state=DELETED, delete_ms=now, purge_ms=now + round(platform.settings.undelete_days * DAY_MS))
 
     await _change(platform, names.parse(request.name).tenant, decide)
 
 
+async def undelete(request: lifecycle_pb2.UndeleteTenantRequest, platform: Platform) -> TenantRecord:
+    """Undelete a tenant, to the state in which it was deleted, as long as nothing of it has been removed."""
+    name = request.name
+
+    def decide(old: TenantRecord) -> TenantRecord:
+        _check_etag(platform, old, request.etag)
+        if old.whole:
+            raise _precondition("TENANT_NOT_DELETED", f"{name} isn't deleted", name)
+        if old.state == ERASED or old.erase_ms:
+            raise _precondition("TENANT_ERASED", f"{name} is erased, or being erased; there is no way back", name)
+        if old.goes_ms(platform.settings.undelete_days) <= now_ms():
+            days = f"{platform.settings.undelete_days:g} days"
+            text = f"{name} was deleted more than {days} ago; what was its is being removed"
+            raise _precondition("UNDELETE_WINDOW_OVER", text, name)
+        state = SUSPENDED if old.suspend_ms else ACTIVE
+        return old.changed(state=state, delete_ms=0, purge_ms=0)
+
+    return await _change(platform, names.parse(name).tenant, decide, states=WHOLE | {DELETED, ERASED})
+
+
+async def suspend(request: lifecycle_pb2.SuspendTenantRequest, platform: Platform) -> TenantRecord:
+    """Suspend a tenant; one that is suspended gets the new reason, and stays so since when it was."""
+
+    def decide(old: TenantRecord) -> TenantRecord:
+        _check_etag(platform, old, request.etag)
+        since = old.suspend_ms or now_ms()
+        return old.changed(state=SUSPENDED, suspend_ms=since, suspend_reason=request.reason)
+
+    return await _change(platform, names.parse(request.name).tenant, decide)
+
+
+async def resume(request: lifecycle_pb2.ResumeTenantRequest, platform: Platform) -> TenantRecord:
+    """Resume a tenant; an active one stays as it is."""
+
+    def decide(old: TenantRecord) -> TenantRecord:
+        _check_etag(platform, old, request.etag)
+        return old if old.active else old.changed(state=ACTIVE, suspend_ms=0, suspend_reason="")
+
+    return await _change(platform, names.parse(request.name).tenant, decide)
+
+
 async def _change(
-    platform: Platform, tenant_id: str, decide: Callable[[TenantRecord], TenantRecord], *, write: bool = True
+    platform: Platform,
+    tenant_id: str,
+    decide: Callable[[TenantRecord], TenantRecord],
+    *,
+    states: frozenset[str] = WHOLE,
+    write: bool = True,
 ) -> TenantRecord:
-    def of_active(old: TenantRecord | None) -> TenantRecord:
-        if old is None or not old.active:
+    """Change a tenant in one of these states."""
+
+    def of_known(old: TenantRecord | None) -> TenantRecord:
+        if old is None or old.state not in states:
             raise not_found("pinakes/Tenant", names.tenant(tenant_id))
         return decide(old)
 
-    return await platform.directory.tenants.change(tenant_id, "", "tenant", of_active, write=write)
+    return await platform.directory.tenants.change(tenant_id, "", "tenant", of_known, write=write)
+
+
+def _precondition(reason: str, text: str, name: str) -> Fault:
+    return Fault(Kind.PRECONDITION, reason, text, resource=("pinakes/Tenant", name))
 
 
 def _merged(record: TenantRecord, given: resources_pb2.Tenant, paths: frozenset[str]) -> TenantRecord:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pinakes.core.query.pages import page_size
 from pinakes.core.tenancy import messages
-from pinakes.core.tenancy.models import ACTIVE, DELETED, KeyRecord, TenantRecord
+from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED, KeyRecord, TenantRecord
 from pinakes.v1 import tenant_pb2
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def list_tenants(request: tenant_pb2.ListTenantsRequest, platform: Platform) -> tenant_pb2.ListTenantsResponse:
     """List tenants in the order of their ids."""
     size = page_size(request.page_size, platform.settings.limits)
-    states = (ACTIVE, DELETED) if request.show_deleted else (ACTIVE,)
+    states = (ACTIVE, SUSPENDED, DELETED, ERASED) if request.show_deleted else (ACTIVE, SUSPENDED)
     after = platform.page_tokens.read(request, "")
     found = await platform.directory.tenants.store.page(None, states, after[0] if after else None, size + 1)
     records = [TenantRecord.from_json(record) for record in found]

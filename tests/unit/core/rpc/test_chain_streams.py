@@ -78,6 +78,8 @@ class OneTenant:
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         return self.record if tenant_id == "acme" else None
 
+    known_tenant = tenant
+
 
 def built(rate: float = 1000.0, **settings: Any) -> tuple[Chain, OneTenant]:
     """Return the chain that servers have, for one tenant with a rate of this process alone."""
