@@ -120,7 +120,7 @@ async def test_of_many_workers_one_sweeps_and_another_when_it_is_silent(platform
     quick = await Parts.open(settings_of(platform, index_prefix="sweeping", sweep_seconds=0.3))
     try:
         await quick.prepared.wait()
-        first, second = Turn(quick), Turn(quick)
+        first, second = Turn(quick, "sweeper", 0.3), Turn(quick, "sweeper", 0.3)
         assert sorted(await asyncio.gather(first.taken(), second.taken())) == [False, True]
         holder, other = (first, second) if await first.taken() else (second, first)
         assert await holder.taken()

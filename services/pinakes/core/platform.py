@@ -22,6 +22,7 @@ from pinakes.core.storage.objects import Storage
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import Directory
 from pinakes.core.tenancy.etags import Etags
+from pinakes.core.usage.ledger import Usage
 from pinakes.core.writing.failures import FailedWrites
 from pinakes.core.writing.outcomes import Outcomes
 from pinakes.core.writing.requests import Requests
@@ -63,6 +64,7 @@ class Platform:
     failures: FailedWrites
     page_tokens: PageTokens
     storage: Storage
+    usage: Usage
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
     drain: Drain = field(default_factory=Drain)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -77,6 +79,8 @@ class Platform:
         revisions = RevisionSource(engine, settings.max_clock_skew_seconds)
         etags = Etags(secret)
         queue = Producer(settings)
+        usage = Usage(engine, settings.usage_flush_seconds)
+        engine.written = usage.wrote
         platform = cls(
             settings=settings,
             engine=engine,
@@ -92,6 +96,7 @@ class Platform:
             failures=FailedWrites(engine, settings.tombstone_days),
             page_tokens=PageTokens(secret),
             storage=Storage(settings),
+            usage=usage,
         )
         platform._preparing = asyncio.create_task(platform._prepare(), name="prepare")
         return platform
@@ -121,6 +126,7 @@ class Platform:
                 await self._preparing
         for close in self.closing:
             await close()
+        await self.usage.close()
         await self.directory.close()
         await self.revisions.close()
         await self.authenticator.close()

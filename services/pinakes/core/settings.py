@@ -138,6 +138,17 @@ class Settings(BaseSettings):
         10.0, gt=0, le=20, description="Time for which insights are gathered before they are written."
     )
 
+    usage_days: float = Field(400.0, ge=31, description="Days for which usage is kept; a month longer at most.")
+    usage_flush_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=60,
+        description="Time for which usage is gathered before it is written; lost if a process is killed.",
+    )
+    usage_count_seconds: float = Field(
+        300.0, ge=1, le=86_400, description="Time between two counts of every tenant's documents and bytes by a worker."
+    )
+
     import_folder: Path | None = Field(
         None, description="Folder that `file:///name` of imports is in, below the tenant's id; unset for none."
     )

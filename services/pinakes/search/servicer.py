@@ -49,6 +49,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         started = time.perf_counter()
         answer, collection, cached = await self._answered("Search", search.run, request, request.parent)
+        self._searched()
         # What is said anew on each hit is appended as serialised fields, so a hit never builds the message.
         seconds = time.perf_counter() - started
         return answer + _told(seconds, self._noted(request, collection, seconds, finds(answer)), cached=cached)
@@ -61,6 +62,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         started = time.perf_counter()
         scope, collection = await self._scope(request.parent)
         answer = await batch.run(request, scope, collection, self._parts)
+        self._searched(sum(outcome.HasField("response") for outcome in answer.outcomes))
         seconds = time.perf_counter() - started
         answer.took.FromNanoseconds(round(seconds * 1e9))
         for one, outcome in zip(request.requests, answer.outcomes, strict=True):
@@ -76,6 +78,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         started = time.perf_counter()
         answer, _, _ = await self._answered("Suggest", suggest.run, request, request.parent)
+        self._searched()
         took = _duration(time.perf_counter() - started)
         return answer + suggest_pb2.SuggestResponse(took=took).SerializeToString()
 
@@ -84,14 +87,18 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> search_pb2.CountDocumentsResponse:
         """Count what a search finds."""
         del context
-        return await self._timed(count.run, request, request.parent)
+        answer = await self._timed(count.run, request, request.parent)
+        self._searched()
+        return answer
 
     async def ExplainDocument(
         self, request: search_pb2.ExplainDocumentRequest, context: Context
     ) -> search_pb2.ExplainDocumentResponse:
         """Say why a document is (not) in a result."""
         del context
-        return await explain.run(request, *await self._scope(request.name), self._parts)
+        answer = await explain.run(request, *await self._scope(request.name), self._parts)
+        self._searched()
+        return answer
 
     async def RecordEvent(
         self, request: insights_pb2.RecordEventRequest, context: Context
@@ -106,6 +113,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Tell what is looked for."""
         del context
         return await insights.read(request, *await self._scope(request.parent), self._parts)
+
+    def _searched(self, searches: int = 1) -> None:
+        """Count searches that were answered as their tenant's use."""
+        self._platform.usage.add(calls.current().tenant.uid, searches=searches)
 
     def _noted(
         self, request: search_pb2.SearchRequest, collection: CollectionRecord, seconds: float, found: bool

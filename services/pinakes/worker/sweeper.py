@@ -20,6 +20,7 @@ from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.maintenance import Maintenance
 from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.engine.upgrade import rewrite_documents
+from pinakes.core.engine.usage import UsageStore
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import ACTIVE, now_ms
@@ -34,23 +35,24 @@ _log = logger("pinakes.sweeper")
 
 
 class Turn:
-    """Whose turn it is to sweep. A worker that says nothing for three sweeps has lost it."""
+    """Whose turn it is to do something that one worker does. One that says nothing for three times has lost it."""
 
-    def __init__(self, platform: Platform) -> None:
-        """Begin without it."""
+    def __init__(self, platform: Platform, what: str, seconds: float) -> None:
+        """Begin without it. `seconds` is the time between two times."""
         self._store = RecordStore(platform.engine, "leases")
         self._holder = secrets.token_hex(8)
-        self._ms = round(platform.settings.sweep_seconds * 3000)
+        self._what = what
+        self._ms = round(seconds * 3000)
 
     async def taken(self) -> bool:
         """Take or keep the turn; False if it is another's."""
-        stored = await self._store.get(_TURN)
+        stored = await self._store.get(self._what)
         if stored is not None and stored.record["holder"] != self._holder and stored.record["until"] > now_ms():
             return False
         record = {"holder": self._holder, "until": now_ms() + self._ms}
         try:
             if stored is None:
-                await self._store.create(_TURN, "", ACTIVE, record)
+                await self._store.create(self._what, "", ACTIVE, record)
             else:
                 await self._store.replace(stored, "", ACTIVE, record)
         except Conflict:
@@ -60,7 +62,7 @@ class Turn:
 
 async def run(platform: Platform, stop: asyncio.Event) -> None:
     """Sweep every `sweep_seconds` until `stop` is set."""
-    settings, mine = platform.settings, Turn(platform)
+    settings, mine = platform.settings, Turn(platform, _TURN, platform.settings.sweep_seconds)
     await platform.prepared_or(stop)
     while not stop.is_set():
         try:
@@ -90,6 +92,7 @@ async def sweep(platform: Platform) -> dict[str, int]:
         "journal": await DeletionJournal(platform.engine).forget(settings.journal_days),
         "failures": await platform.failures.expire(),
         "insights": await InsightStore(platform.engine).expire(settings.insight_days),
+        "usage": await UsageStore(platform.engine).expire(settings.usage_days),
         "rewritten": await rewrite_documents(platform.engine),
     }
     if any(done.values()):

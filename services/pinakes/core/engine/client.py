@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pinakes.core.settings import Settings
 
 Json = dict[str, Any]
+Written = Callable[[str, int, int, int], None]
 _log = logger("pinakes.engine")
 
 
@@ -80,6 +82,8 @@ class Engine:
             http_compress=False,
         )
         self._guard = Guard("the search engine", classify, settings.engine_timeout_seconds)
+        self.written: Written = _uncounted
+        """Told of the documents that were written for a tenant: uid, how many, by how many documents and bytes it has grown."""
         self.bulk = BulkWriter(self._send_bulk)
         self.searches = Searches(self._send_searches)
 
@@ -138,6 +142,10 @@ class Engine:
         await self.bulk.close()
         await self.searches.close()
         await self._client.close()
+
+
+def _uncounted(tenant_uid: str, writes: int, documents: int, size: int) -> None:
+    """Count nothing."""
 
 
 def _refusal(error: TransportError, operation: str) -> Exception:

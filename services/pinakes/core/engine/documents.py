@@ -198,7 +198,18 @@ def compile_document(  # what a body is made of
         body["attrs"] = base64.b64encode(document.attributes.SerializeToString()).decode()
         if undeclared := tokens_of(attributes, schema.attributes):
             body["kv"] = undeclared
+    body["bytes"] = content_bytes(body)
     return body
+
+
+def content_bytes(body: Mapping[str, Any]) -> int:
+    """Return the size of what a body keeps of its document: its texts in UTF-8, and its attributes as the contract has them."""
+    field = language_field(body.get("language", ""))
+    texts = [body.get(f"{name}_{field}", body.get(f"{name}_{OTHER_LANGUAGE}", "")) for name in ("title", "body")]
+    texts += [*body.get("tags", ()), *body.get("readers", ()), body.get("source_uri", "")]
+    attributes: str = body.get("attrs", "")
+    size = len(attributes) // 4 * 3 - attributes[-2:].count("=")
+    return size + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
 def tombstone(owner: Owner, document_id: str, revision: int, old: Mapping[str, Any] | None = None) -> Json:

@@ -10,7 +10,10 @@ from pinakes.core.query.schema import LANGUAGES, OTHER_LANGUAGE
 
 Json = dict[str, Any]
 
-FORMAT = 2
+FORMAT = 3
+ANALYSIS_FORMAT = 2
+"""The format that changed the analysis last: an index of an earlier one must be closed to be brought up."""
+
 SLOTS = {"kw": 32, "num": 16, "time": 8, "text": 8, "geo": 2}
 SEARCHED_LENGTH = {"title": 4, "tags": 4, "body": 400, "slot": 20}
 
@@ -47,6 +50,7 @@ def document_mapping() -> Json:
         "readers": keyword,
         "source_uri": stored,
         "hash": stored,
+        "bytes": {"type": "integer", "index": False},
         "create_time": date,
         "update_time": date,
         "expire_time": date,

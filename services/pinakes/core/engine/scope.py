@@ -312,6 +312,11 @@ class TenantScope:
                 items[place] = journalled
         return items[: len(puts)]
 
+    def wrote(self, writes: int, documents: int = 0, size: int = 0) -> None:
+        """Count documents that were written or deleted for the tenant, and what it has grown by."""
+        if writes:
+            self._engine.written(self.owner.tenant_uid, writes, documents, size)
+
     def _journal_line(self, put: Put | PackedPut) -> Line:
         engine_id, routing = self.owner.engine_id(put.document_id), self.owner.tenant_uid
         return journal_line(self._engine.prefix, self._index, engine_id, routing, put.tombstone or {})
@@ -349,6 +354,9 @@ class TenantScope:
             (journalled,) = await self._engine.bulk.write([self._journal_line(put)], searchable=False)
             if journalled.status >= 300 and journalled.status != 409:
                 raise unavailable("the search engine")
+        before = seen.source if seen is not None and not seen.source.get("deleted") else None
+        grown = (put.tombstone is None) - (before is not None)
+        self.wrote(1, grown, put.body.get("bytes", 0) - (before or {}).get("bytes", 0))
         return True
 
     async def _call(

@@ -58,12 +58,14 @@ async def prepare(engine: Engine, settings: Settings) -> None:
     await _put_template(engine, f"{prefix}-pool", pool)
     await engine.call("template", "PUT", f"/_index_template/{prefix}-sys", body=records)
     await _put_template(engine, f"{prefix}-sys-{insights.KIND}", insights.template(prefix, settings))
+    # Late, because they import records, or what has its name from here.
+    from pinakes.core.engine import usage
+    from pinakes.core.engine.upgrade import upgrade_indices
+
+    await _put_template(engine, f"{prefix}-sys-{usage.KIND}", usage.template(prefix, settings))
     await _create(engine, pool_alias(prefix))
     for kind in RECORDS:
         await _create(engine, record_index(prefix, kind))
-    # Late, because it imports records, which have their names from here.
-    from pinakes.core.engine.upgrade import upgrade_indices
-
     await upgrade_indices(engine)
 
 

@@ -17,7 +17,7 @@ import orjson
 from pinakes.core.engine import mapping
 from pinakes.core.engine.bulk import Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
-from pinakes.core.engine.documents import prefix_of
+from pinakes.core.engine.documents import content_bytes, prefix_of
 from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.faults import unavailable
 from pinakes.core.query.schema import OTHER_LANGUAGE, language_field
@@ -69,6 +69,17 @@ async def _metas(engine: Engine) -> dict[str, Json]:
 async def _upgrade(engine: Engine, index: str, old: int) -> None:
     """Upgrade one index. Every step may be done again, by whoever comes after a process that died in the middle."""
     _log.info("upgrading", index=index, format=mapping.FORMAT)
+    if old < mapping.ANALYSIS_FORMAT:
+        await _change_analysis(engine, index)
+    # Last, because it says that all is done.
+    fields = mapping.document_mapping()
+    fields["_meta"] = {**fields["_meta"], "documents": old}
+    await engine.call("mapping", "PUT", f"/{index}/_mapping", body=fields)
+    _log.info("upgraded", index=index, format=mapping.FORMAT)
+
+
+async def _change_analysis(engine: Engine, index: str) -> None:
+    """Give an index the present analysis, closed for as long as that takes."""
     present = mapping.pool_settings(1, 0)["index"]
     settings = {name: present[name] for name in ("analysis", "similarity")}
     await engine.call("close", "POST", f"/{index}/_close")
@@ -76,11 +87,6 @@ async def _upgrade(engine: Engine, index: str, old: int) -> None:
         await engine.call("analysis", "PUT", f"/{index}/_settings", body={"index": settings})
     finally:
         await engine.call("open", "POST", f"/{index}/_open", params={"wait_for_active_shards": "1", "timeout": "5s"})
-    # Last, because it says that all is done.
-    fields = mapping.document_mapping()
-    fields["_meta"] = {**fields["_meta"], "documents": old}
-    await engine.call("mapping", "PUT", f"/{index}/_mapping", body=fields)
-    _log.info("upgraded", index=index, format=mapping.FORMAT)
 
 
 async def _taken(leases: RecordStore, holder: str) -> bool:
@@ -156,6 +162,7 @@ def _again(index: str, hit: Json) -> Line:
             source[f"{name}_{field}"] = source.pop(f"{name}_{OTHER_LANGUAGE}")
     if key := title_key(source.get(f"title_{field}", "")):
         source["title_key"] = prefix_of(source["tenant"], source["collection"]) + key
+    source["bytes"] = content_bytes(source)
     action = {
         "_index": index, "_id": hit["_id"], "routing": hit["_routing"],
         "version": source["revision"], "version_type": "external_gte",

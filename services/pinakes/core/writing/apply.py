@@ -23,7 +23,7 @@ Json = dict[str, Any]
 Outcome = index_pb2.WriteResult
 _NAMES = {number: name.removeprefix("OUTCOME_") for name, number in Outcome.Outcome.items()}
 # What a write must know of the document it replaces; a deletion needs all of it, to keep for an undelete.
-_SEEN = ("hash", "create_time", "update_time")
+_SEEN = ("hash", "create_time", "update_time", "bytes")
 # A document older than this has been refreshed: searches see it.
 REFRESHED_MS = 5000
 _log = logger("pinakes.writing")
@@ -80,12 +80,23 @@ async def apply(
             puts.append((len(results), Put(change.document_id, body)))
         results.append(result)
     items = await scope.bulk([put for _, put in puts], searchable=searchable)
+    written = documents = size = 0
     for (place, _), item in zip(puts, items, strict=True):
         if item.status == 409:
             results[place].outcome = Outcome.OUTCOME_SUPERSEDED
         elif item.status >= 300:
             results[place] = _failed(item.busy, item.error, item.detail)
+        else:
+            grown = _grown(changes[place], seen[place])
+            written, documents, size = written + 1, documents + grown[0], size + grown[1]
+    scope.wrote(written, documents, size)
     return results
+
+
+def _grown(change: Change, there: Found | None) -> tuple[int, int]:
+    """Return by how many documents and bytes a tenant has grown by a change of what was there."""
+    before = there.source if there is not None and not there.source.get("deleted") else None
+    return (not change.deletion) - (before is not None), change.size - (before or {}).get("bytes", 0)
 
 
 async def _look(scope: TenantScope, changes: Sequence[Change]) -> list[Found | None]:

@@ -26,7 +26,8 @@ _DIGITS = slice(len(_CREATED), len(_CREATED) + 13)
 class Change:
     """One write: `data` is the compiled body, empty for a deletion. `retries` counts those after it had failed.
 
-    `over` is the body that a deletion overtook in its batch: it was accepted, and is what an undelete brings back.
+    `over` is the body that a deletion overtook in its batch: it was accepted, and is what an undelete brings back. `size`
+    is that of the content, 0 where it isn't known, as of what comes out of the queue.
     """
 
     document_id: str
@@ -35,6 +36,7 @@ class Change:
     content_hash: str = ""
     retries: int = 0
     over: bytes = b""
+    size: int = 0
 
     @property
     def deletion(self) -> bool:
@@ -56,7 +58,7 @@ def put(  # what a body is made of
 
 def of_body(body: Json) -> Change:
     """Return the change that writes a compiled body."""
-    return Change(body["id"], body["revision"], orjson.dumps(body), body["hash"])
+    return Change(body["id"], body["revision"], orjson.dumps(body), body["hash"], size=body["bytes"])
 
 
 def recompiled(change: Change, owner: Owner, schema: Schema) -> Change:

@@ -41,7 +41,9 @@ async def run(context: Context) -> Message:
         before = context.progress.done
         async for page in pages(scope, source_fields(KEPT), condition, seconds):
             puts = [Put(one["id"], tombstone(scope.owner, one["id"], revision, one)) for one in page]
-            done = context.progress.done + await write(scope, puts)
+            written = await write(scope, puts)
+            scope.wrote(written)
+            done = context.progress.done + written
             # A checkpoint that differs is progress; there is nothing to go on from.
             await context.advance({**context.checkpoint, "done": done}, done=done)
         # A page whose documents all have newer revisions by now changes nothing, and nothing is left of it.
