@@ -79,9 +79,10 @@ def _world(name: str, documents: Sequence[Document], tenants: int) -> Iterator[_
     platform = Platform(home=home.absolute(), profile="bench")
     platform.up()
     try:
-        metadata = (("authorization", f"Bearer {platform.admin_key}"),)
+        reason = "measuring many tenants"
+        metadata = (("authorization", f"Bearer {platform.admin_key}"), ("x-pinakes-admin-reason", reason))
         done = home / f"filled-{len(documents)}"
-        with Client(platform.endpoint, key=platform.admin_key, timeout=60.0) as admin:
+        with Client(platform.endpoint, key=platform.admin_key, timeout=60.0, admin_reason=reason) as admin:
             if not done.exists():
                 _fill(admin, documents, tenants)
                 done.touch()

@@ -75,7 +75,7 @@ def shelf(
     """Make a tenant whose collection has these documents, and delete it afterwards."""
     tenant = f"{label}-{secrets.token_hex(4)}"
     settings = ParseDict(dict(search), SearchSettings()) if search else None
-    with Client(platform.endpoint, key=platform.admin_key) as admin:
+    with Client(platform.endpoint, key=platform.admin_key, admin_reason="preparing a test") as admin:
         admin.create_tenant(tenant)
         try:
             admin.create_collection(

@@ -24,7 +24,7 @@ SETTINGS = {
 def client(platform: Any) -> Iterator[Client]:
     """Give a client of a tenant with a collection of a few documents."""
     tenant = f"query-{secrets.token_hex(4)}"
-    with Client(platform.endpoint, key=platform.admin_key) as admin:
+    with Client(platform.endpoint, key=platform.admin_key, admin_reason="preparing a test") as admin:
         admin.create_tenant(tenant)
         key = admin.create_key("service", tenant=tenant, display_name="writer").secret
         admin.create_collection(

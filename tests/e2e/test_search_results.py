@@ -21,7 +21,7 @@ def client(platform: Any) -> Iterator[Client]:
     """Give a client of a tenant with a collection of a few documents."""
     tenant = f"results-{secrets.token_hex(4)}"
     attributes = ["kind:string:sortable", "price:number:sortable", "made:time", "place:geo"]
-    with Client(platform.endpoint, key=platform.admin_key) as admin:
+    with Client(platform.endpoint, key=platform.admin_key, admin_reason="preparing a test") as admin:
         admin.create_tenant(tenant)
         key = admin.create_key("service", tenant=tenant, display_name="writer").secret
         admin.create_collection(COLLECTION, tenant=tenant, attributes=attributes)

@@ -49,7 +49,11 @@ async def refused(attempt: Callable[[], Awaitable[object]], kind: type[PinakesEr
 async def test_the_bootstrap_key_administers_everything(platform: Platform, tenant: Tenant) -> None:
     async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
         assert (await admin.get_tenant(tenant.tenant_id)).name == tenant.name
-        await admin.put_document(document("a", title="x"), tenant=tenant.tenant_id)
+        with pytest.raises(PermissionDenied) as silent:
+            await admin.put_document(document("a", title="x"), tenant=tenant.tenant_id)
+        assert silent.value.reason == "ADMIN_REASON_REQUIRED"
+        speaking = admin.with_admin_reason("a document is missing")
+        await speaking.put_document(document("a", title="x"), tenant=tenant.tenant_id)
         with pytest.raises(NotFound):
             await admin.get_tenant("no-such-tenant")
         with pytest.raises(PinakesError) as caught:
@@ -176,7 +180,7 @@ async def test_a_deleted_tenant_is_gone_for_every_process_soon_and_a_new_one_of_
 
 
 async def _ask(address: str, tenant_id: str, key: str) -> None:
-    async with AsyncClient(address, key=key) as client:
+    async with AsyncClient(address, key=key, admin_reason="is the tenant gone") as client:
         await client.search("x", tenant=tenant_id)
 
 
@@ -288,7 +292,8 @@ async def test_a_token_of_the_issuer_opens_the_tenant_that_it_names_and_no_other
                 request = index_pb2.CreateDocumentRequest(
                     parent=parent, document_id=f"d-{uuid.uuid4().hex}", document=resources_pb2.Document(title="x")
                 )
-                return await index.CreateDocument(request, metadata=bearer(token), timeout=10)
+                metadata = bearer(token, x_pinakes_admin_reason="administrators say why")
+                return await index.CreateDocument(request, metadata=metadata, timeout=10)
 
             async def code(token: str, parent: str = tenant.collection) -> grpc.StatusCode:
                 with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -45,6 +45,19 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[float, typer.Option("--timeout", help="Seconds each call has.", min=0.001, rich_help_panel=_PANEL)],
         10.0,
     ),
+    "reason": (
+        Annotated[
+            str,
+            typer.Option(
+                "--reason",
+                help="Why an administrator acts in a tenant's data; it is audited.",
+                metavar="TEXT",
+                envvar="PINAKES_ADMIN_REASON",
+                rich_help_panel=_PANEL,
+            ),
+        ],
+        "",
+    ),
     "as_json": (
         Annotated[bool, typer.Option("--json", help="Print JSON, for machines.", rich_help_panel=_PANEL)],
         False,
@@ -61,6 +74,7 @@ class Session:
     profile: str
     endpoint: str
     seconds: float
+    reason: str
     as_json: bool
 
     @property
@@ -71,12 +85,16 @@ class Session:
     def client(self) -> Client:
         """Make the blocking client of the chosen profile."""
         where = resolve(self.profile, self.endpoint)
-        return Client(where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds)
+        return Client(
+            where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds, admin_reason=self.reason
+        )
 
     def async_client(self) -> AsyncClient:
         """Make the asynchronous client of the chosen profile."""
         where = resolve(self.profile, self.endpoint)
-        return AsyncClient(where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds)
+        return AsyncClient(
+            where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds, admin_reason=self.reason
+        )
 
     def show(self, message: Message, rows: Iterable[tuple[str, str]]) -> None:
         """Print one resource: a message as JSON, or its rows for people."""

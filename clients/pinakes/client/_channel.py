@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Answers of 50 whole documents are larger than the 4 MiB that gRPC accepts unless told otherwise.
 MAX_MESSAGE_BYTES = 64 << 20
+ADMIN_REASON = "x-pinakes-admin-reason"
 
 Answer = TypeVar("Answer", bound="Message")
 
@@ -83,22 +85,30 @@ def service_config() -> str:
 class Channel:
     """A connection that is opened by the first call and kept; belongs to the event loop that calls."""
 
-    def __init__(self, endpoint: str, *, key: str | None, tls: bool | Tls | None, timeout: float) -> None:
+    def __init__(
+        self, endpoint: str, *, key: str | None, tls: bool | Tls | None, timeout: float, admin_reason: str = ""
+    ) -> None:
         """Read the address and the TLS files; nothing is sent yet. `timeout` is in seconds, for each call."""
         where = address(endpoint)
         if tls is None:
             tls = where.tls if where.tls is not None else not is_local(where.host)
         self.endpoint = endpoint
         self.timeout = timeout
-        self._target = where.target
-        self._tls: Tls | None = tls if isinstance(tls, Tls) else (Tls() if tls else None)
-        self._credentials = _credentials(self._tls) if self._tls else None
+        self._connection = _Connection(where.target, tls if isinstance(tls, Tls) else (Tls() if tls else None))
         self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {key}"),) if key else ()
-        self._channel: grpc.aio.Channel | None = None
+        if admin_reason:
+            self._metadata += ((ADMIN_REASON, _reason(admin_reason)),)
+
+    def with_admin_reason(self, reason: str) -> Self:
+        """Return a channel on the same connection that gives this reason with each call."""
+        made = copy.copy(self)
+        others = tuple(pair for pair in self._metadata if pair[0] != ADMIN_REASON)
+        made._metadata = (*others, (ADMIN_REASON, _reason(reason)))  # noqa: SLF001  # of this class
+        return made
 
     async def call(self, method: str, request: Message, answer: type[Answer], timeout: float | None = None) -> Answer:
         """Call `Service/Method` of `pinakes.v1` (or `/package.Service/Method`); raise the exception of its status if it fails."""
-        stub = self._opened().unary_unary(
+        stub = self._connection.opened().unary_unary(
             method if method.startswith("/") else f"/pinakes.v1.{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
@@ -113,7 +123,7 @@ class Channel:
 
     def stream(self, method: str, request: type[Message], answer: type[Answer]) -> grpc.aio.StreamStreamCall[Any, Any]:
         """Open a stream in both directions; it ends when either side ends it."""
-        stub: Any = self._opened().stream_stream(
+        stub: Any = self._connection.opened().stream_stream(
             f"/pinakes.v1.{method}",
             request_serializer=request.SerializeToString,
             response_deserializer=answer.FromString,
@@ -123,14 +133,28 @@ class Channel:
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled. A later call opens a new one."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        await self._connection.close()
 
-    def _opened(self) -> grpc.aio.Channel:
+
+class _Connection:
+    """What channels of one client share."""
+
+    def __init__(self, target: str, tls: Tls | None) -> None:
+        self._target, self._tls = target, tls
+        self._credentials = _credentials(tls) if tls else None
+        self._channel: grpc.aio.Channel | None = None
+
+    def opened(self) -> grpc.aio.Channel:
+        """Return the channel of gRPC, opened if there is none."""
         if self._channel is None:
             self._channel = self._open()
         return self._channel
+
+    async def close(self) -> None:
+        """Close it."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
 
     def _open(self) -> grpc.aio.Channel:
         options: list[tuple[str, str | int]] = [
@@ -145,6 +169,15 @@ class Channel:
         if self._credentials is not None:
             return grpc.aio.secure_channel(self._target, self._credentials, options=options)
         return grpc.aio.insecure_channel(self._target, options=options)
+
+
+def _reason(text: str) -> str:
+    """Check an administrator's reason, which travels as a header."""
+    text = text.strip()
+    if not (10 <= len(text) <= 200 and text.isascii() and text.isprintable()):
+        message = "an administrator's reason has 10 to 200 printable characters of ASCII"
+        raise ValueError(message)
+    return text
 
 
 def _credentials(tls: Tls) -> grpc.ChannelCredentials:

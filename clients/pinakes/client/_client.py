@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import TracebackType
 from typing import Self
 
@@ -32,7 +33,13 @@ class AsyncClient(
     """
 
     def __init__(
-        self, endpoint: str, *, key: str | None = None, tls: bool | Tls | None = None, timeout: float = 10.0
+        self,
+        endpoint: str,
+        *,
+        key: str | None = None,
+        tls: bool | Tls | None = None,
+        timeout: float = 10.0,
+        admin_reason: str = "",
     ) -> None:
         """Make a client; the first call connects.
 
@@ -42,12 +49,23 @@ class AsyncClient(
             tls: whether and how to speak TLS. None: not to this machine, and to any other, so that a key never travels
                 openly unless False says so.
             timeout: seconds each call has, if it doesn't say otherwise.
+            admin_reason: why an administrator's key acts in a tenant's data, 10 to 200 printable characters of ASCII;
+                it is audited. Keys of a tenant need none, and gain nothing by it.
 
         Raises:
-            ValueError: an endpoint that can't be read.
+            ValueError: an endpoint that can't be read, or a reason that isn't one.
             OSError: a TLS file that can't be read.
         """
-        self._channel = Channel(endpoint, key=key, tls=tls, timeout=timeout)
+        self._channel = Channel(endpoint, key=key, tls=tls, timeout=timeout, admin_reason=admin_reason)
+
+    def with_admin_reason(self, reason: str) -> Self:
+        """Return a client whose calls give this reason, on the same connection: `admin.with_admin_reason("…").search("x")`.
+
+        Raises ValueError for what isn't a reason.
+        """
+        made = copy.copy(self)
+        made._channel = self._channel.with_admin_reason(reason)  # noqa: SLF001  # of this class
+        return made
 
     @property
     def endpoint(self) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import os
 import threading
@@ -102,10 +103,22 @@ class Client:
     """
 
     def __init__(
-        self, endpoint: str, *, key: str | None = None, tls: bool | Tls | None = None, timeout: float = 10.0
+        self,
+        endpoint: str,
+        *,
+        key: str | None = None,
+        tls: bool | Tls | None = None,
+        timeout: float = 10.0,
+        admin_reason: str = "",
     ) -> None:
         """Make a client; arguments and errors are those of `AsyncClient`."""
-        self._client = AsyncClient(endpoint, key=key, tls=tls, timeout=timeout)
+        self._client = AsyncClient(endpoint, key=key, tls=tls, timeout=timeout, admin_reason=admin_reason)
+
+    def with_admin_reason(self, reason: str) -> Self:
+        """Return a client whose calls give this reason, on the same connection. Raises ValueError for what isn't one."""
+        made = copy.copy(self)
+        made._client = self._client.with_admin_reason(reason)  # noqa: SLF001  # of this class
+        return made
 
     @property
     def endpoint(self) -> str:

@@ -26,7 +26,7 @@ OPERATIONS = "google.longrunning.Operations"
 STREAMS = {"/pinakes.v1.IndexService/StreamWriteDocuments": "index"}
 
 LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
-ALLOWED_HEADERS = "authorization,content-type,grpc-timeout,x-grpc-web,x-request-id,x-user-agent"
+ALLOWED_HEADERS = "authorization,content-type,grpc-timeout,x-grpc-web,x-pinakes-admin-reason,x-request-id,x-user-agent"
 EXPOSED_HEADERS = (
     "grpc-message,grpc-status,grpc-status-details-bin,x-pinakes-revision,x-pinakes-write-mode,x-pinakes-write-outcome,"
     "x-request-id"

@@ -100,6 +100,24 @@ async def test_an_error_carries_reason_violations_and_request_id(scripted: Scrip
     assert scripted.metadata[0]["authorization"] == "Bearer pk_x"
 
 
+async def test_an_administrators_reason_goes_with_the_calls_of_the_client_that_has_it(scripted: Scripted) -> None:
+    scripted.answers["SearchService/Search"] = lambda _, __: search_pb2.SearchResponse()
+    async with AsyncClient(scripted.endpoint, key="pk_x") as admin:
+        await admin.search("q")
+        await admin.with_admin_reason("  a document is missing ").search("q")
+        await admin.search("q")
+    async with AsyncClient(scripted.endpoint, key="pk_x", admin_reason="asked by Ann") as admin:
+        await admin.search("q")
+    given = [metadata.get("x-pinakes-admin-reason") for metadata in scripted.metadata]
+    assert given == [None, "a document is missing", None, "asked by Ann"]
+
+
+@pytest.mark.parametrize("reason", ["too short", "x" * 201, "two\nlines of it", "a reason in Ελλάδα"])
+async def test_what_is_no_reason_is_refused_before_it_is_sent(reason: str) -> None:
+    with pytest.raises(ValueError, match="10 to 200"):
+        AsyncClient("localhost:1", admin_reason=reason)
+
+
 async def test_a_status_without_details_has_its_code_as_reason(scripted: Scripted) -> None:
     async with AsyncClient(scripted.endpoint) as client:
         with pytest.raises(PinakesError) as caught:

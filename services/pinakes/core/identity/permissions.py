@@ -43,6 +43,11 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.SERVICE: frozenset(_WRITE),
     Role.TENANT_USER: frozenset(_READ),
 }
+# What a tenant's own data are: an administrator who touches them says why, in the metadata `x-pinakes-admin-reason`.
+TENANT_DATA = frozenset({
+    Permission.COLLECTIONS_READ, Permission.COLLECTIONS_WRITE, Permission.DOCUMENTS_READ, Permission.DOCUMENTS_WRITE,
+    Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
+})  # fmt: skip
 # Changes of who may do what: known identities serve these for 60 s at most when the engine can't be asked.
 ADMINISTRATION = frozenset({Permission.TENANTS_ADMINISTER, Permission.KEYS_ADMINISTER})
 

@@ -30,7 +30,8 @@ class Call:
 
     Of a stream, `raw`, `request` and `item_violations` are those of the message that was read last, `number` counts
     them from 1, and `name` is what the first one says the stream is about. `on_backoff` is told of every pause that the
-    stream makes because its caller is over a limit.
+    stream makes because its caller is over a limit. `admin_reason` is why an administrator acts in a tenant; nobody
+    else's call has one.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Call:
     caller: Principal | None = None
     authenticated: float = 0.0
     target: TenantRecord | None = None
+    admin_reason: str = ""
     number: int = 0
     name: str = ""
     on_backoff: Callable[[Fault], None] | None = None

@@ -9,7 +9,7 @@ import protovalidate
 from google.protobuf.message import DecodeError
 
 from pinakes.core.faults import Fault, Kind, Violation, invalid, not_found
-from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, Rule, states_of
+from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, TENANT_DATA, Role, Rule, states_of
 from pinakes.core.rpc import foreign, names
 from pinakes.core.rpc.plain import without_plain
 from pinakes.core.tenancy.models import SUSPENDED
@@ -26,6 +26,8 @@ ITEMS = {
     "/pinakes.v1.IndexService/BatchWriteDocuments": "writes",
     "/pinakes.v1.IndexService/StreamWriteDocuments": "writes",
 }
+ADMIN_REASON = "x-pinakes-admin-reason"
+REASON_CHARS = (10, 200)
 
 
 async def decode(call: Call) -> None:
@@ -84,10 +86,12 @@ def field_path(elements: Any) -> str:
 
 
 async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
-    """Check role and tenant. A foreign name is the same refusal whether it exists or not."""
+    """Check role, reason and tenant. A foreign name is the same refusal whether it exists or not."""
     principal = call.principal
     if rule.permission not in GRANTS[principal.role]:
         raise _denied(f"the role {principal.role} doesn't have the permission {rule.permission}")
+    if principal.role is Role.ADMIN:
+        call.admin_reason = _admin_reason(call)
     if rule.name_field is None:
         return
     tenant_id = names.parse(_name_in(call, rule.name_field)).tenant
@@ -100,6 +104,8 @@ async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
         tenant_id = principal.home
     if principal.tenants is not None and tenant_id not in principal.tenants:
         raise _denied("the resource isn't the caller's, or doesn't exist")
+    if principal.role is Role.ADMIN and rule.permission in TENANT_DATA and not call.admin_reason:
+        raise _reason_required("an administrator who acts in a tenant's data has to say why")
     administration = rule.permission in ADMINISTRATION
     tenant = await directory.known_tenant(tenant_id, administration=administration)
     if tenant is not None and principal.tenant_uid not in {None, tenant.uid}:
@@ -124,6 +130,22 @@ def _inactive(tenant: TenantRecord, states: frozenset[str]) -> TenantRecord | No
         text = "the tenant is suspended: nothing of it can be read or written; ask the platform's operators"
         raise Fault(Kind.DENIED, "TENANT_SUSPENDED", text)
     return None
+
+
+def _admin_reason(call: Call) -> str:
+    """Return why an administrator acts, empty if it isn't said. Raises a fault for what can't be kept as a reason."""
+    given = call.metadata.get(ADMIN_REASON, "")
+    reason = given.strip() if isinstance(given, str) else ""
+    fewest, most = REASON_CHARS
+    if given and not (fewest <= len(reason) <= most and reason.isprintable()):
+        raise _reason_required("the administrator's reason can't be kept")
+    return reason
+
+
+def _reason_required(what: str) -> Fault:
+    fewest, most = REASON_CHARS
+    text = f"{what}: send the metadata {ADMIN_REASON} with {fewest} to {most} printable characters, or use a key of the tenant"
+    return Fault(Kind.DENIED, "ADMIN_REASON_REQUIRED", text, metadata={"metadata": ADMIN_REASON})
 
 
 def _name_in(call: Call, name_field: str) -> str:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may call what: role, tenant, and an administrator's reason, judged before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.identity.permissions import GRANTS, RULES, TENANT_DATA, Permission, Role
+from pinakes.core.identity.principal import Principal
+from pinakes.core.rpc import checks
+from pinakes.core.rpc.call import Call
+from pinakes.core.tenancy.models import TenantRecord
+from pinakes.v1 import index_pb2, search_pb2, tenant_pb2
+
+SEARCH = "/pinakes.v1.SearchService/Search"
+REASON = "x-pinakes-admin-reason"
+ADMIN = Principal("bootstrap", Role.ADMIN, None, None)
+
+
+class Context:
+    """The transport's side of a call, of which only the metadata count here."""
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self.metadata = metadata
+
+    def invocation_metadata(self) -> tuple[tuple[str, Any], ...]:
+        return tuple(self.metadata.items())
+
+
+class Tenants:
+    """A directory with two tenants."""
+
+    async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
+        if tenant_id not in {"acme", "other"}:
+            return None
+        return TenantRecord(tenant_id=tenant_id, uid=f"u-{tenant_id}", state="active", create_ms=1, update_ms=1)
+
+
+def of_tenant(role: Role, *tenants: str, uid: str | None = None) -> Principal:
+    return Principal("key:k", role, tenants or ("acme",), (), uid)
+
+
+async def authorized(
+    principal: Principal, method: str, request: Any, metadata: Mapping[str, Any] | None = None
+) -> Call:
+    """Return a call after the link `authorize`. Raises what the link raises."""
+    context: Any = Context(metadata or {})
+    call = Call(method, context, type(request), request=request, caller=principal)
+    directory: Any = Tenants()
+    await checks.authorize(call, RULES[method], directory)
+    return call
+
+
+async def refusal(principal: Principal, method: str, request: Any, metadata: Mapping[str, Any] | None = None) -> Fault:
+    with pytest.raises(Fault) as caught:
+        await authorized(principal, method, request, metadata)
+    return caught.value
+
+
+def search(tenant: str = "acme") -> search_pb2.SearchRequest:
+    return search_pb2.SearchRequest(parent=f"tenants/{tenant}/collections/default")
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
+@pytest.mark.parametrize("tenant", ["acme", "-"])
+async def test_a_credential_of_a_tenant_acts_in_it_by_its_name_or_as_its_own(role: Role, tenant: str) -> None:
+    call = await authorized(of_tenant(role), SEARCH, search(tenant))
+    assert call.tenant.tenant_id == "acme"
+
+
+async def test_a_foreign_tenant_is_refused_alike_whether_it_exists_or_not() -> None:
+    there, absent = [await refusal(of_tenant(Role.SERVICE), SEARCH, search(name)) for name in ("other", "nowhere")]
+    assert (there.kind, there.reason, there.message) == (absent.kind, absent.reason, absent.message)
+    assert there.kind is Kind.DENIED
+
+
+async def test_a_deleted_tenant_of_ones_own_is_refused_like_a_foreign_one() -> None:
+    gone = await refusal(of_tenant(Role.SERVICE, "nowhere"), SEARCH, search("nowhere"))
+    foreign = await refusal(of_tenant(Role.SERVICE), SEARCH, search("other"))
+    assert (gone.kind, gone.reason, gone.message) == (foreign.kind, foreign.reason, foreign.message)
+
+
+async def test_a_key_of_a_tenant_opens_no_later_one_of_its_name() -> None:
+    assert (await authorized(of_tenant(Role.SERVICE, uid="u-acme"), SEARCH, search())).tenant.uid == "u-acme"
+    assert (await refusal(of_tenant(Role.SERVICE, uid="u-before"), SEARCH, search())).kind is Kind.DENIED
+
+
+async def test_who_has_several_tenants_names_one() -> None:
+    fault = await refusal(of_tenant(Role.SERVICE, "acme", "other"), SEARCH, search("-"))
+    assert (fault.kind, fault.reason, fault.violations[0].field) == (Kind.INVALID, "TENANT_AMBIGUOUS", "parent")
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("permission", list(Permission))
+async def test_what_a_role_does_not_have_is_refused_before_a_name_is_looked_at(
+    role: Role, permission: Permission
+) -> None:
+    if permission in GRANTS[role]:
+        return
+    methods = [method for method, rule in RULES.items() if rule.permission is permission]
+    for method in methods:
+        fault = await refusal(of_tenant(role), method, object())
+        assert (fault.kind, fault.reason) == (Kind.DENIED, "PERMISSION_DENIED")
+        assert permission in fault.message
+
+
+@pytest.mark.parametrize(
+    "given", ["", "too short", " " * 30, "nine char ", "x" * 201, "a line\nand another", b"a reason as bytes"]
+)
+async def test_an_administrator_says_why_before_touching_a_tenants_data(given: str | bytes) -> None:
+    fault = await refusal(ADMIN, SEARCH, search(), {REASON: given} if given else {})
+    assert (fault.kind, fault.reason) == (Kind.DENIED, "ADMIN_REASON_REQUIRED")
+    assert REASON in fault.message
+    assert "10 to 200" in fault.message
+
+
+@pytest.mark.parametrize("given", ["ten chars.", "x" * 200, "  a document is missing  "])
+async def test_with_a_reason_the_administrator_acts_and_the_call_keeps_it(given: str) -> None:
+    call = await authorized(ADMIN, SEARCH, search(), {REASON: given})
+    assert call.tenant.tenant_id == "acme"
+    assert call.admin_reason == given.strip()
+
+
+async def test_administration_needs_no_reason_but_keeps_one() -> None:
+    request, method = tenant_pb2.ListApiKeysRequest(parent="tenants/acme"), "/pinakes.v1.TenantService/ListApiKeys"
+    assert (await authorized(ADMIN, method, request)).admin_reason == ""
+    assert (await authorized(ADMIN, method, request, {REASON: "asked by Ann"})).admin_reason == "asked by Ann"
+    over_all = "/pinakes.v1.TenantService/ListTenants"
+    call = await authorized(ADMIN, over_all, tenant_pb2.ListTenantsRequest(), {REASON: "asked by Ann"})
+    assert call.admin_reason == "asked by Ann"
+    # What can't be kept is told, not dropped.
+    assert (await refusal(ADMIN, method, request, {REASON: "short"})).reason == "ADMIN_REASON_REQUIRED"
+
+
+async def test_nobody_but_an_administrator_gains_anything_by_a_reason() -> None:
+    metadata = {REASON: "let me in, please"}
+    call = await authorized(of_tenant(Role.TENANT_ADMIN), SEARCH, search(), metadata)
+    assert call.admin_reason == ""
+    foreign = await refusal(of_tenant(Role.TENANT_ADMIN), SEARCH, search("other"), metadata)
+    silent = await refusal(of_tenant(Role.TENANT_ADMIN), SEARCH, search("other"))
+    assert (foreign.kind, foreign.message) == (silent.kind, silent.message)
+    write = index_pb2.DeleteDocumentRequest(name="tenants/acme/collections/default/documents/a")
+    fault = await refusal(of_tenant(Role.TENANT_USER), "/pinakes.v1.IndexService/DeleteDocument", write, metadata)
+    assert fault.kind is Kind.DENIED
+
+
+async def test_to_an_administrator_an_absent_tenant_is_not_found() -> None:
+    fault = await refusal(ADMIN, SEARCH, search("nowhere"), {REASON: "looking for it"})
+    assert (fault.kind, fault.reason) == (Kind.NOT_FOUND, "TENANT_NOT_FOUND")
+
+
+def test_every_rpc_on_documents_collections_or_operations_is_on_a_tenants_data() -> None:
+    for method, rule in RULES.items():
+        named = rule.permission.partition(".")[0]
+        assert (named in {"documents", "collections", "operations"}) == (rule.permission in TENANT_DATA), method
+        assert rule.permission not in TENANT_DATA or rule.name_field
