@@ -47,7 +47,7 @@ class TenantServiceStub:
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.ListTenantsRequest, _tenant_pb2.ListTenantsResponse]
     """Lists tenants in the order of their ids. Administrators only."""
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.UpdateTenantRequest, _resources_pb2.Tenant]
-    """Changes a tenant's display name, labels or rate limit. Administrators only."""
+    """Changes a tenant's display name, labels or limits. Administrators only."""
     DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]
     """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
     Until `purge_time` it can be undeleted; then all that is its is removed for good. Administrators only.
@@ -88,7 +88,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_pb2.ListTenantsRequest, _tenant_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """Lists tenants in the order of their ids. Administrators only."""
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.UpdateTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
-    """Changes a tenant's display name, labels or rate limit. Administrators only."""
+    """Changes a tenant's display name, labels or limits. Administrators only."""
     DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a tenant: its keys, collections and documents are unreachable at once here, and everywhere within 5 s.
     Until `purge_time` it can be undeleted; then all that is its is removed for good. Administrators only.
@@ -150,7 +150,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_pb2.UpdateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resources_pb2.Tenant, _abc.Awaitable[_resources_pb2.Tenant]]:
-        """Changes a tenant's display name, labels or rate limit. Administrators only."""
+        """Changes a tenant's display name, labels or limits. Administrators only."""
 
     @_abc_1.abstractmethod
     def DeleteTenant(

@@ -14,7 +14,7 @@ from pinakes.core.engine.revisions import RevisionSource
 from pinakes.core.engine.setup import prepare
 from pinakes.core.faults import Fault
 from pinakes.core.identity.authenticator import Authenticator
-from pinakes.core.limits.rate import TenantLimiter
+from pinakes.core.limits.limiter import Limiter
 from pinakes.core.queue.producer import Producer
 from pinakes.core.rpc.paging import PageTokens
 from pinakes.core.settings import Settings
@@ -54,7 +54,7 @@ class Platform:
     engine: Engine
     directory: Directory
     authenticator: Authenticator
-    limiter: TenantLimiter
+    limiter: Limiter
     cache: ResponseCache
     revisions: RevisionSource
     etags: Etags
@@ -86,7 +86,7 @@ class Platform:
             engine=engine,
             directory=directory,
             authenticator=Authenticator(settings, directory),
-            limiter=TenantLimiter.open(settings.cache_url, settings.rate_limit),
+            limiter=Limiter.open(settings),
             cache=ResponseCache.open(settings.cache_url, settings.cache_seconds),
             revisions=revisions,
             etags=etags,

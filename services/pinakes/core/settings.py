@@ -179,6 +179,35 @@ class Settings(BaseSettings):
     )
 
     rate_limit: float = Field(1000.0, gt=0, description="Requests a second of a tenant that has no limit of its own.")
+    rate_burst: float = Field(
+        0.0, ge=0, description="Requests that such a tenant may save up and send at once; 0 for those of a second."
+    )
+    concurrent_requests: int = Field(
+        0, ge=0, description="Requests of a tenant under way at once, unless it has a limit of its own; 0 for no limit."
+    )
+    search_cost_per_second: float = Field(
+        0.0, ge=0, description="Cost of a tenant's searches a second, unless it has a limit of its own; 0 for no limit."
+    )
+    documents_per_second: float = Field(
+        0.0,
+        ge=0,
+        description="Documents a second that a tenant may send, unless it has a limit of its own; 0 for none.",
+    )
+    bytes_per_second: float = Field(
+        0.0, ge=0, description="Bytes of documents a second, unless a tenant has a limit of its own; 0 for no limit."
+    )
+    tenant_documents: int = Field(
+        0, ge=0, description="Documents a tenant may hold, unless it has a limit of its own; 0 for no limit."
+    )
+    tenant_bytes: int = Field(
+        0, ge=0, description="Bytes of documents a tenant may hold, unless it has a limit of its own; 0 for no limit."
+    )
+    tenant_keys: int = Field(
+        1000, ge=1, description="API keys of a tenant that has no limit of its own; revoked ones don't count."
+    )
+    limits_dry_run: bool = Field(
+        False, description="Whether tenants beyond a limit are only counted and logged, unless theirs says otherwise."
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     tracing_endpoint: str = Field(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import grpc
 
     from pinakes.core.platform import Platform
+    from pinakes.core.tenancy.models import TenantRecord
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,11 +31,11 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def CreateTenant(self, request: tenant_pb2.CreateTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Create a tenant."""
-        return messages.tenant(await tenants.create(request, self._platform), self._platform.etags)
+        return self._tenant(await tenants.create(request, self._platform))
 
     async def GetTenant(self, request: tenant_pb2.GetTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Read a tenant."""
-        return messages.tenant(calls.current().tenant, self._platform.etags)
+        return self._tenant(calls.current().tenant)
 
     async def ListTenants(
         self, request: tenant_pb2.ListTenantsRequest, context: Context
@@ -44,7 +45,7 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def UpdateTenant(self, request: tenant_pb2.UpdateTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Change a tenant."""
-        return messages.tenant(await tenants.update(request, self._platform), self._platform.etags)
+        return self._tenant(await tenants.update(request, self._platform))
 
     async def DeleteTenant(self, request: tenant_pb2.DeleteTenantRequest, context: Context) -> empty_pb2.Empty:
         """Delete a tenant."""
@@ -55,17 +56,17 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
         self, request: lifecycle_pb2.UndeleteTenantRequest, context: Context
     ) -> resources_pb2.Tenant:
         """Undelete a tenant."""
-        return messages.tenant(await tenants.undelete(request, self._platform), self._platform.etags)
+        return self._tenant(await tenants.undelete(request, self._platform))
 
     async def SuspendTenant(
         self, request: lifecycle_pb2.SuspendTenantRequest, context: Context
     ) -> resources_pb2.Tenant:
         """Suspend a tenant."""
-        return messages.tenant(await tenants.suspend(request, self._platform), self._platform.etags)
+        return self._tenant(await tenants.suspend(request, self._platform))
 
     async def ResumeTenant(self, request: lifecycle_pb2.ResumeTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Resume a tenant."""
-        return messages.tenant(await tenants.resume(request, self._platform), self._platform.etags)
+        return self._tenant(await tenants.resume(request, self._platform))
 
     async def CreateApiKey(
         self, request: tenant_pb2.CreateApiKeyRequest, context: Context
@@ -83,3 +84,6 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
     async def RevokeApiKey(self, request: tenant_pb2.RevokeApiKeyRequest, context: Context) -> resources_pb2.ApiKey:
         """Revoke a key."""
         return messages.api_key(await keys.revoke(request, calls.current().tenant, self._platform))
+
+    def _tenant(self, record: TenantRecord) -> resources_pb2.Tenant:
+        return messages.tenant(record, self._platform.etags, self._platform.limiter.defaults)

@@ -77,8 +77,8 @@ class Authenticator:
             raise _refused("API_KEY_UNKNOWN", "the API key isn't known")
         role = Role(record.role)
         readers = None if role in _SEES_ALL else record.readers
-        name = f"key:{record.key_id}"
-        return Principal(name, role, (record.tenant_id,), readers, record.tenant_uid, credential=name)
+        name, limits = f"key:{record.key_id}", record.limits
+        return Principal(name, role, (record.tenant_id,), readers, record.tenant_uid, credential=name, limits=limits)
 
     def _by_claims(self, claims: Mapping[str, Any]) -> Principal:
         subject = str(claims.get("sub", ""))

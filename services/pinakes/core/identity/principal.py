@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pinakes.core.identity.permissions import Role
+from pinakes.core.limits.figures import KeyLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Principal:
     `credential` stands for what it authenticates with, for limits per credential: `key:ID`, `jwt:ISSUER:SUBJECT`,
     `spiffe://…`. The scoped tokens of a key have the key's, and an id of their own in `token`; `rate` is the rate that
     such a token allows itself, in requests a second, 0 for none. `collections` are the ids it is narrowed to, None for
-    all; `filter` is the AIP-160 filter that all it reads must match, empty for none.
+    all; `filter` is the AIP-160 filter that all it reads must match, empty for none. `limits` are those of the API key, if
+    it has any.
     """
 
     subject: str
@@ -31,6 +33,7 @@ class Principal:
     rate: float = 0.0
     collections: tuple[str, ...] | None = None
     filter: str = ""
+    limits: KeyLimits | None = None
 
     @property
     def home(self) -> str | None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests a tenant may make, shared by all processes."""
+"""What tenants and keys may use in a time and hold, over all processes."""

@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token bucket of one process."""
+"""A token bucket: the arithmetic that Redis does for all processes (`ledger.py`), here for one."""
 
 from __future__ import annotations
 
+FULL = 1e-9
+"""What rounding may take from a whole token."""
+
 
 class Bucket:
-    """Fills with `rate` tokens a second and holds one second of them, at least one."""
+    """Fills with `rate` tokens a second up to `burst`. What is charged may leave it in debt, which fills up first."""
 
-    __slots__ = ("_at", "_burst", "_tokens", "rate")
+    __slots__ = ("_at", "burst", "rate", "tokens")
 
-    def __init__(self, rate: float, now: float) -> None:
-        """Begin full at `now`, in seconds of a monotonic clock."""
-        self.rate = rate
-        self._burst = max(1.0, rate)
-        self._tokens = self._burst
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        """Begin full at `now`, in seconds of a clock that doesn't go back."""
+        self.rate, self.burst = rate, burst
+        self.tokens = burst
         self._at = now
 
-    def take(self, now: float) -> float:
-        """Take one token and return 0, or return the seconds until there is one."""
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self.rate)
+    def take(self, now: float, wanted: float, debt: float = 0.0, *, whole: bool = False) -> tuple[float, float]:
+        """Charge a debt, then take up to `wanted` tokens, or whole ones only.
+
+        Returns the tokens taken and, if none was, the seconds until there is one (or, without `whole`, something).
+        """
+        self.tokens = min(self.burst, self.tokens + max(0.0, now - self._at) * self.rate) - debt
         self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
-            return 0.0
-        return (1 - self._tokens) / self.rate
+        granted = max(0.0, min(wanted, self.tokens))
+        if whole:
+            granted = float(int(granted + FULL))
+        if granted > 0 or wanted <= 0:
+            self.tokens -= granted
+            return granted, 0.0
+        return 0.0, ((1.0 if whole else 0.0) - self.tokens) / self.rate

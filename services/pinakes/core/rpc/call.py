@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pinakes.core.identity.principal import Principal
+    from pinakes.core.limits.budget import Budget
     from pinakes.core.tenancy.models import TenantRecord
 
 
@@ -54,6 +55,8 @@ class Call:
     name: str = ""
     on_backoff: Callable[[Fault], None] | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    told: tuple[tuple[str, str], ...] = ()
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         """Read the metadata once."""
@@ -64,11 +67,15 @@ class Call:
 
         Headers of their own cost a call a message more, so only those get them who see no trailers.
         """
-        told = tuple((name.replace("_", "-"), value) for name, value in more.items())
+        self.add(tuple((name.replace("_", "-"), value) for name, value in more.items()))
+
+    def add(self, more: tuple[tuple[str, str], ...]) -> None:
+        """Say something beside the answer, and beside an error too."""
+        self.told += more
         if _TRANSCODED in self.metadata:
-            self.headers = told
+            self.headers = self.told
         else:
-            self.context.set_trailing_metadata((("x-request-id", self.request_id), *told))
+            self.context.set_trailing_metadata((("x-request-id", self.request_id), *self.told))
 
     @property
     def service(self) -> str:

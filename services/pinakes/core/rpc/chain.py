@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
 
     from pinakes.core.identity.authenticator import Authenticator
-    from pinakes.core.limits.rate import TenantLimiter
+    from pinakes.core.limits.limiter import Limiter
     from pinakes.core.settings import Settings
     from pinakes.core.tenancy.directory import Directory
 
@@ -239,7 +239,7 @@ def _through(call: Call, arounds: tuple[Around, ...], serve: Proceed) -> Awaitab
     return arounds[0](call, lambda: _through(call, arounds[1:], serve))
 
 
-def build(settings: Settings, authenticator: Authenticator, directory: Directory, limiter: TenantLimiter) -> Chain:
+def build(settings: Settings, authenticator: Authenticator, directory: Directory, limiter: Limiter) -> Chain:
     """Make the chain of a server."""
 
     async def limit_by_time(call: Call, proceed: Proceed) -> bytes:
@@ -270,7 +270,15 @@ def build(settings: Settings, authenticator: Authenticator, directory: Directory
     async def take(call: Call) -> None:
         home = call.principal.home
         tenant = await directory.tenant(home) if home else None
-        await limiter.take(tenant.uid if tenant else call.principal.subject, tenant.rate_limit if tenant else 0)
+        call.budget = budget = limiter.budget(call.principal, tenant, call.method)
+        opening = call.number == 0  # later messages of a stream have its place, and no metadata go with them
+        try:
+            await budget.take(enter=opening)
+        finally:
+            if opening:
+                call.add(budget.told())
+        if opening and budget.rooms:
+            call.context.add_done_callback(lambda _: budget.leave())  # type: ignore[arg-type]  # as above
 
     async def wait_and_take(call: Call) -> None:
         while True:
@@ -354,6 +362,7 @@ async def errors(call: Call, proceed: Proceed) -> bytes:
         trailing = (
             ("x-request-id", call.request_id),
             ("grpc-status-details-bin", status.SerializeToString()),
+            *call.told,
         )
         await call.context.abort(call.code, status.message, trailing)
         raise

@@ -28,9 +28,13 @@ CACHE_REQUESTS = Counter(
     "pinakes_cache_requests", "Look-ups of the response cache: hit, miss, error or off.", ("result",)
 )
 CACHE_WRITES = Counter("pinakes_cache_writes", "Answers for the response cache: stored or error.", ("result",))
-RATE_LIMITED = Counter("pinakes_rate_limited", "Calls refused by a tenant's rate limit.")
+LIMITED = Counter(
+    "pinakes_limited", "What was beyond a limit, by its name and outcome: refused, or dry_run.", ("limit", "outcome")
+)
 RATE_SOURCE = Counter(
-    "pinakes_rate_grants", "Asks for a share of a tenant's rate: shared (Redis) or local (Redis is down).", ("source",)
+    "pinakes_rate_grants",
+    "Asks for a share of a tenant's limits: shared (Redis) or local (Redis is down).",
+    ("source",),
 )
 BREAKER_STATE = Gauge(
     "pinakes_breaker_state",

@@ -9,6 +9,8 @@ from google.protobuf import timestamp_pb2
 
 from pinakes.core.identity import keys
 from pinakes.core.identity.permissions import Role
+from pinakes.core.limits import messages as limits
+from pinakes.core.limits.figures import NO_KEY_LIMITS
 from pinakes.core.query.options import search_settings
 from pinakes.core.query.schema import AttributeType
 from pinakes.core.rpc import names
@@ -16,6 +18,7 @@ from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED
 from pinakes.v1 import resources_pb2
 
 if TYPE_CHECKING:
+    from pinakes.core.limits.figures import InForce
     from pinakes.core.tenancy.etags import Etags
     from pinakes.core.tenancy.models import CollectionRecord, KeyRecord, Record, TenantRecord
 
@@ -43,12 +46,13 @@ STATES = {
 _ROLE_OF = {role.value: number for number, role in ROLES.items()}
 
 
-def tenant(record: TenantRecord, etags: Etags) -> resources_pb2.Tenant:
-    """Return the tenant's message."""
+def tenant(record: TenantRecord, etags: Etags, defaults: InForce) -> resources_pb2.Tenant:
+    """Return the tenant's message; `defaults` are the limits that hold where it has none."""
     message = resources_pb2.Tenant(
         name=names.tenant(record.tenant_id), uid=record.uid, display_name=record.display_name, labels=record.labels,
         rate_limit=record.rate_limit, etag=etags.make(record.uid, record.version),
         state=STATES[record.state], suspend_reason=record.suspend_reason,
+        limits=limits.of_tenant(record, defaults),
     )  # fmt: skip
     _times(message, record)
     if record.suspend_ms:
@@ -87,6 +91,8 @@ def api_key(record: KeyRecord) -> resources_pb2.ApiKey:
         message.expire_time.FromMilliseconds(record.expire_ms)
     if not record.active:
         message.revoke_time.FromMilliseconds(record.delete_ms)
+    if record.limits != NO_KEY_LIMITS:
+        message.limits.CopyFrom(limits.of_key(record))
     return message
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
 
+from pinakes.core.limits.figures import NO_KEY_LIMITS, NO_TENANT_LIMITS, KeyLimits, TenantLimits
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
 
 Json = dict[str, Any]
@@ -68,6 +69,7 @@ class TenantRecord(Record):
     rate_limit: float = 0.0
     pool: int = 0
     epoch: int = 1
+    limits: TenantLimits = NO_TENANT_LIMITS
     suspend_ms: int = 0
     suspend_reason: str = ""
     purge_ms: int = 0
@@ -85,7 +87,11 @@ class TenantRecord(Record):
     @classmethod
     def from_json(cls, record: Json) -> TenantRecord:
         """Read a stored record."""
-        return cls(**_read(cls, record))
+        return cls(**(_read(cls, record) | {"limits": TenantLimits.from_json(record.get("limits"))}))
+
+    def to_json(self) -> Json:
+        """Return the record as it is stored."""
+        return Record.to_json(self) | {"limits": self.limits.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +159,17 @@ class KeyRecord(Record):
     display_name: str = ""
     readers: tuple[str, ...] = ()
     expire_ms: int = 0
+    limits: KeyLimits = NO_KEY_LIMITS
 
     @classmethod
     def from_json(cls, record: Json) -> KeyRecord:
         """Read a stored record."""
-        return cls(**(_read(cls, record) | {"readers": tuple(record["readers"])}))
+        limits = KeyLimits.from_json(record.get("limits"))
+        return cls(**(_read(cls, record) | {"readers": tuple(record["readers"]), "limits": limits}))
+
+    def to_json(self) -> Json:
+        """Return the record as it is stored."""
+        return Record.to_json(self) | {"limits": self.limits.to_json()}
 
 
 def _flat(record: Json) -> Json:

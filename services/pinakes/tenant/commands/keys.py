@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pinakes.core.faults import invalid, not_found
 from pinakes.core.identity import keys
 from pinakes.core.identity.permissions import Role
+from pinakes.core.limits import messages as limits
 from pinakes.core.rpc import names
 from pinakes.core.tenancy.messages import ROLES, milliseconds
 from pinakes.core.tenancy.models import ACTIVE, DELETED, KeyRecord, TenantRecord, now_ms
@@ -35,6 +36,7 @@ async def create(
         key_id=new.key_id, tenant_id=tenant.tenant_id, tenant_uid=tenant.uid, role=role.value,
         digest=keys.digest(new.secret, server_key), public_key=keys.public_half(new.secret),
         display_name=given.display_name, readers=tuple(given.readers), expire_ms=expire_ms, create_ms=now, update_ms=now,
+        limits=limits.key_limits(given.limits),
     )  # fmt: skip
     await platform.directory.keys.store.create(new.key_id, tenant.uid, ACTIVE, record.to_json())
     platform.directory.keys.remember(new.key_id, record)

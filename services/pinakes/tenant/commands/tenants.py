@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.faults import Fault, Kind, etag_mismatch, not_found
+from pinakes.core.limits import messages as limits
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import collections
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pinakes.core.platform import Platform
     from pinakes.v1 import lifecycle_pb2, resources_pb2, tenant_pb2
 
-CHANGEABLE = frozenset({"display_name", "labels", "rate_limit"})
+CHANGEABLE = frozenset({"display_name", "labels", "rate_limit"}) | limits.PATHS
 
 
 async def create(request: tenant_pb2.CreateTenantRequest, platform: Platform) -> TenantRecord:
@@ -145,6 +146,8 @@ def _merged(record: TenantRecord, given: resources_pb2.Tenant, paths: frozenset[
         record = replace(record, labels=dict(given.labels))
     if "rate_limit" in paths:
         record = replace(record, rate_limit=given.rate_limit)
+    if limited := paths & limits.PATHS:
+        record = replace(record, limits=limits.merged(record.limits, given.limits, limited))
     return record
 
 

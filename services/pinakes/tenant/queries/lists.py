@@ -21,7 +21,9 @@ async def list_tenants(request: tenant_pb2.ListTenantsRequest, platform: Platfor
     after = platform.page_tokens.read(request, "")
     found = await platform.directory.tenants.store.page(None, states, after[0] if after else None, size + 1)
     records = [TenantRecord.from_json(record) for record in found]
-    answer = tenant_pb2.ListTenantsResponse(tenants=[messages.tenant(r, platform.etags) for r in records[:size]])
+    defaults = platform.limiter.defaults
+    tenants = [messages.tenant(record, platform.etags, defaults) for record in records[:size]]
+    answer = tenant_pb2.ListTenantsResponse(tenants=tenants)
     if len(records) > size:
         answer.next_page_token = platform.page_tokens.make(request, "", [records[size - 1].tenant_id])
     return answer

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
-from pinakes.core.limits.rate import TenantLimiter
+from pinakes.core.limits.figures import InForce
+from pinakes.core.limits.limiter import Limiter
 from pinakes.core.resilience import deadline
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import chain
@@ -85,7 +86,7 @@ def built(rate: float = 1000.0, **settings: Any) -> tuple[Chain, OneTenant]:
     """Return the chain that servers have, for one tenant with a rate of this process alone."""
     world: Any = OneTenant()
     given = Settings(secret_key=SecretStr("s" * 32), **settings)
-    return chain.build(given, world, world, TenantLimiter(None, rate)), world
+    return chain.build(given, world, world, Limiter(None, InForce(requests_per_second=rate, burst=0))), world
 
 
 async def stream(

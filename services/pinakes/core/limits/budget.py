@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one caller may use by one kind of call: the way of a request through its limits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pinakes.core.limits.kinds import Limit
+from pinakes.core.limits.refusals import exceeded, would_refuse
+
+if TYPE_CHECKING:
+    from pinakes.core.identity.principal import Principal
+    from pinakes.core.limits.holdings import Holding, Home, Places, Share
+    from pinakes.core.limits.limiter import Limiter
+    from pinakes.core.tenancy.models import TenantRecord
+
+Told = tuple[tuple[str, str], ...]
+
+
+class Budget:
+    """The limits of one caller for one kind of call. It is made once, and again when a limit has changed."""
+
+    __slots__ = ("_charged", "_counted", "_dry_run", "_limiter", "home", "limits", "rooms", "tenant")
+
+    def __init__(  # what it is made of
+        self,
+        limiter: Limiter,
+        home: Home,
+        counted: tuple[Share, ...],
+        charged: tuple[Share, ...],
+        rooms: tuple[Places, ...],
+        *,
+        dry_run: bool,
+        tenant: TenantRecord | None,
+        limits: object,
+    ) -> None:
+        """Of these buckets. `counted` take a token for each request, `charged` are those of its kind."""
+        self._limiter, self.home = limiter, home
+        self._counted, self._charged, self.rooms = counted, charged, rooms
+        self._dry_run = dry_run
+        self.tenant, self.limits = tenant, limits
+
+    def made_of(self, tenant: TenantRecord | None, principal: Principal | None) -> bool:
+        """Tell whether tenant and caller still have the limits that this was made of."""
+        return self.tenant is tenant and self.limits is (principal.limits if principal is not None else None)
+
+    async def take(self, *, enter: bool = True) -> None:
+        """Count one request, and with `enter` take a place for as long as it lasts: until `leave`.
+
+        Raises a fault of kind EXHAUSTED with `retry_after` when there is nothing left. Asks Redis once at most, and not
+        while enough is held here; when Redis doesn't answer, this process alone allows half of everything.
+        """
+        rooms = self.rooms if enter else ()
+        now = self._limiter.clock()
+        if self._enough(rooms, now):
+            return self._use(rooms)
+        if (lacking := self._refused(rooms, now)) is None:
+            self.home.waiting += 1
+            try:
+                async with self.home.lock:
+                    now = self._limiter.clock()
+                    if not self._enough(rooms, now) and self._refused(rooms, now) is None:
+                        await self._limiter.refill(self.home, self._short(rooms, now))
+                    now = self._limiter.clock()
+                    lacking = next((one for one in self._all(rooms) if not one.enough(now)), None)
+                    if lacking is None:
+                        return self._use(rooms)
+            finally:
+                self.home.waiting -= 1
+        if not self._dry_run:
+            raise exceeded(lacking, max(lacking.refused_until - now, 0.001))
+        would_refuse(lacking.limit, self.home.uid)
+        return self._use(rooms, dry=True)
+
+    def leave(self) -> None:
+        """Give the places back that `take` took."""
+        for room in self.rooms:
+            room.in_use -= 1
+        self._limiter.tend(self.home)
+
+    def charge(self, limit: Limit, amount: float) -> None:
+        """Charge what a call came to, when that is known; nothing where there is no such limit."""
+        now = self._limiter.clock() if self._dry_run else 0.0
+        for share in self._charged:
+            # What a dry run would have refused wouldn't have cost anything.
+            if share.limit is limit and not now < share.refused_until:
+                share.tokens -= amount
+                if share.tokens < 0:
+                    self._limiter.tend(self.home)
+
+    def told(self) -> Told:
+        """Return what callers are told of their request rate: of the tightest bucket, if there are several."""
+        now = self._limiter.clock()
+        share, remaining = self._counted[0], self._counted[0].remaining(now)
+        for other in self._counted[1:]:
+            if (less := other.remaining(now)) < remaining:
+                share, remaining = other, less
+        reset = math.ceil((share.burst - remaining) / share.rate) if remaining < share.burst else 0
+        return (
+            ("ratelimit-limit", share.told), ("ratelimit-remaining", str(int(remaining))),
+            ("ratelimit-reset", str(reset)),
+        )  # fmt: skip
+
+    def _enough(self, rooms: tuple[Places, ...], now: float) -> bool:
+        for share in self._counted:
+            if share.tokens < 1 or now >= share.until:
+                return False
+        for share in self._charged:
+            if share.tokens <= 0 or now >= share.until:
+                return False
+        return all([one.enough(now) for one in rooms])  # noqa: C419  # there is none, or one or two
+
+    def _use(self, rooms: tuple[Places, ...], *, dry: bool = False) -> None:
+        for share in self._counted:
+            if not dry or share.tokens >= 1:
+                share.tokens -= 1
+        for room in rooms:
+            room.in_use += 1
+        if rooms:
+            self._limiter.tend(self.home)
+
+    def _all(self, rooms: tuple[Places, ...]) -> tuple[Holding, ...]:
+        return (*rooms, *self._counted, *self._charged)
+
+    def _refused(self, rooms: tuple[Places, ...], now: float) -> Holding | None:
+        """Return what was asked for just now in vain."""
+        return next((one for one in self._all(rooms) if now < one.refused_until and not one.enough(now)), None)
+
+    def _short(self, rooms: tuple[Places, ...], now: float) -> list[Share | Places]:
+        """Return what to ask for: what isn't enough, and what soon won't be."""
+        shares = [one for one in (*self._counted, *self._charged) if not one.enough(now) or one.tokens < one.chunk / 2]
+        return [*shares, *(room for room in rooms if not room.enough(now))]

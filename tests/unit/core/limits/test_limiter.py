@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits held by one process alone, and by several that share a ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.identity.permissions import RULES
+from pinakes.core.limits.figures import DRY_RUN, KeyLimits
+from pinakes.core.limits.holdings import CHUNKS_A_SECOND
+from pinakes.core.limits.kinds import KINDS, Limit
+from tests.unit.core.limits._world import OTHER, SEARCH, WRITE, Clock, allowed, alone, caller, tenant
+
+
+def counted(limit: Limit, outcome: str) -> float:
+    labels = {"limit": limit.value, "outcome": outcome}
+    return REGISTRY.get_sample_value("pinakes_limited_total", labels) or 0.0
+
+
+async def test_without_redis_the_process_holds_the_whole_rate() -> None:
+    clock = Clock()
+    budget = alone(clock).budget(caller(), tenant(rate=50.0), OTHER)
+    assert await allowed(budget, 200) == 50
+    clock.now += 0.5
+    assert await allowed(budget, 200) == 25
+
+
+async def test_a_burst_of_its_own_is_saved_up() -> None:
+    clock = Clock()
+    budget = alone(clock).budget(caller(), tenant(rate=10.0, burst=35.0), OTHER)
+    assert await allowed(budget, 100) == 35
+    clock.now += 60
+    assert await allowed(budget, 100) == 35
+
+
+async def test_a_rate_below_one_still_lets_one_pass() -> None:
+    clock = Clock()
+    budget = alone(clock).budget(caller(), tenant(rate=0.5), OTHER)
+    assert await allowed(budget, 3) == 1
+    with pytest.raises(Fault) as caught:
+        await budget.take()
+    assert caught.value.retry_after == pytest.approx(2.0)
+
+
+async def test_no_rate_means_the_default_and_tenants_do_not_share() -> None:
+    limiter = alone(Clock())
+    assert await allowed(limiter.budget(caller(), tenant("a"), OTHER), 150) == 100
+    assert await allowed(limiter.budget(caller(), tenant("b"), OTHER), 150) == 100
+
+
+async def test_a_key_has_less_than_its_tenant_and_a_token_less_than_its_key() -> None:
+    limiter, home = alone(Clock()), tenant(rate=60.0)
+    limited = KeyLimits(requests_per_second=20.0)
+    token = caller("k", limited, rate=5.0)
+    assert await allowed(limiter.budget(token, home, OTHER), 50) == 5
+    of_key = limiter.budget(caller("k2", limited), home, OTHER)
+    assert await allowed(of_key, 50) == 20
+    assert await allowed(limiter.budget(caller("k3"), home, OTHER), 100) == 60 - 5 - 20
+    with pytest.raises(Fault) as caught:
+        await of_key.take()
+    assert caught.value.metadata["of"] in {"key", "tenant"}
+
+
+async def test_the_fault_tells_limit_value_unit_and_time_to_retry() -> None:
+    budget = alone(Clock()).budget(caller(), tenant(rate=2.0), OTHER)
+    before = counted(Limit.REQUESTS, "refused")
+    with pytest.raises(Fault) as caught:
+        for _ in range(3):
+            await budget.take()
+    fault = caught.value
+    assert (fault.kind, fault.reason) == (Kind.EXHAUSTED, "RATE_LIMIT_EXCEEDED")
+    told = {"limit": "requests_per_second", "value": "2", "unit": "requests/s", "of": "tenant"}
+    assert fault.metadata == told
+    assert fault.retry_after == pytest.approx(0.5)
+    assert fault.quota == "requests_per_second"
+    assert counted(Limit.REQUESTS, "refused") == before + 1
+
+
+async def test_callers_are_told_what_is_left_and_when_all_of_it_is_back() -> None:
+    clock = Clock()
+    budget = alone(clock).budget(caller(), tenant(rate=10.0), OTHER)
+    await budget.take()
+    assert dict(budget.told()) == {"ratelimit-limit": "10", "ratelimit-remaining": "9", "ratelimit-reset": "1"}
+    assert await allowed(budget, 20) == 9
+    assert dict(budget.told())["ratelimit-remaining"] == "0"
+    clock.now += 0.5
+    assert dict(budget.told())["ratelimit-remaining"] == "5"
+
+
+async def test_searches_are_charged_what_they_cost_when_they_are_done() -> None:
+    clock = Clock()
+    limiter, home = alone(clock), tenant(rate=1000.0, search_cost_per_second=10.0)
+    budget = limiter.budget(caller(), home, SEARCH)
+    await budget.take()
+    budget.charge(Limit.SEARCH_COST, 250.0)  # ten seconds of it are saved up: 150 are owed
+    with pytest.raises(Fault) as caught:
+        await budget.take()
+    assert (caught.value.reason, caught.value.metadata["value"]) == ("SEARCH_COST_EXCEEDED", "10")
+    assert caught.value.retry_after == pytest.approx(15.0, abs=0.1)
+    assert await allowed(limiter.budget(caller(), home, WRITE), 5) == 5, "writes cost no search"
+    clock.now += 15.2
+    await budget.take()
+
+
+async def test_a_batch_larger_than_a_second_of_the_rate_is_taken_and_waited_for() -> None:
+    clock = Clock()
+    budget = alone(clock).budget(caller(), tenant(documents_per_second=100.0, bytes_per_second=1e6), WRITE)
+    await budget.take()
+    budget.charge(Limit.DOCUMENTS_RATE, 1000)
+    budget.charge(Limit.BYTES_RATE, 5e5)
+    with pytest.raises(Fault) as caught:
+        await budget.take()
+    assert caught.value.metadata["limit"] == "documents_per_second"
+    assert caught.value.retry_after == pytest.approx(9.0, abs=0.1)
+    clock.now += 9.1
+    await budget.take()
+
+
+async def test_places_are_taken_and_given_back() -> None:
+    limiter, home = alone(Clock()), tenant(concurrent_requests=3)
+    budget = limiter.budget(caller(), home, OTHER)
+    for _ in range(3):
+        await budget.take()
+    with pytest.raises(Fault) as caught:
+        await limiter.budget(caller("other"), home, SEARCH).take()
+    assert (caught.value.reason, caught.value.metadata["value"]) == ("CONCURRENCY_LIMIT_EXCEEDED", "3")
+    budget.leave()
+    await limiter.budget(caller("other"), home, SEARCH).take()
+    await limiter.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "limits"),
+    [
+        (Limit.REQUESTS, {"burst": 2.0}),
+        (Limit.CONCURRENT, {"concurrent_requests": 2}),
+        (Limit.SEARCH_COST, {"search_cost_per_second": 1.0}),
+    ],
+)
+async def test_a_dry_run_counts_and_refuses_nothing(limit: Limit, limits: dict[str, Any]) -> None:
+    limiter = alone(Clock())
+    budget = limiter.budget(caller(), tenant(enforcement=DRY_RUN, **limits), SEARCH)
+    before = counted(limit, "dry_run")
+    for _ in range(8):
+        await budget.take()
+        budget.charge(Limit.SEARCH_COST, 100.0)
+    assert counted(limit, "dry_run") - before >= 6
+    with pytest.raises(Fault):
+        await limiter.budget(caller(), tenant(**limits), SEARCH).take()
+    await limiter.close()
+
+
+async def test_what_a_dry_run_would_have_refused_is_not_owed_afterwards() -> None:
+    clock = Clock()
+    limiter = alone(clock)
+    budget = limiter.budget(caller(), tenant(search_cost_per_second=1.0, enforcement=DRY_RUN), SEARCH)
+    for _ in range(1000):
+        await budget.take(enter=False)
+        budget.charge(Limit.SEARCH_COST, 10.0)
+        clock.now += 0.01
+    clock.now += 25
+    await limiter.budget(caller(), tenant(search_cost_per_second=1.0), SEARCH).take()
+    await limiter.close()
+
+
+async def test_a_changed_limit_holds_from_the_next_request_on() -> None:
+    clock = Clock()
+    limiter, who = alone(clock), caller()
+    assert await allowed(limiter.budget(who, tenant(rate=0.1), OTHER), 5) == 1
+    assert await allowed(limiter.budget(who, tenant(rate=50.0), OTHER), 80) == 50
+    assert await allowed(limiter.budget(who, tenant(rate=2.0), OTHER), 80) == 2
+
+
+async def test_the_least_recently_seen_tenants_are_forgotten_and_those_with_calls_are_not() -> None:
+    limiter = alone(Clock(), homes=3)
+    busy = limiter.budget(caller(), tenant("busy", concurrent_requests=1), OTHER)
+    await busy.take()
+    for number in range(10):
+        await limiter.budget(caller(), tenant(f"t{number}"), OTHER).take()
+    assert len(limiter._homes) == 3
+    with pytest.raises(Fault):
+        await limiter.budget(caller(), tenant("busy", concurrent_requests=1), OTHER).take()
+    busy.leave()
+    await limiter.close()
+
+
+def test_kinds_are_of_rpcs_that_there_are() -> None:
+    assert set(KINDS) <= set(RULES)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rate=st.sampled_from([1.0, 7.0, 40.0, 400.0]),
+    processes=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.integers(0, 3), st.floats(0.0, 0.4), st.integers(1, 60)), min_size=1, max_size=40),
+)
+def test_processes_together_let_pass_no_more_than_burst_rate_and_a_chunk_each(
+    rate: float, processes: int, steps: list[tuple[int, float, int]]
+) -> None:
+    clock = Clock()
+    limiters = [alone(clock) for _ in range(processes)]
+    for one in limiters[1:]:
+        one._local = limiters[0]._local  # one ledger for all, as Redis is
+
+    async def run() -> None:
+        passes: list[tuple[float, int]] = []
+        for which, pause, tries in steps:
+            clock.now += pause
+            budget = limiters[which % processes].budget(caller(), tenant(rate=rate), OTHER)
+            passes.append((clock.now, await allowed(budget, tries)))
+        slack = processes * max(1, int(rate / CHUNKS_A_SECOND))
+        for place, (begin, _) in enumerate(passes):
+            total = 0
+            for end, passed in passes[place:]:
+                total += passed
+                assert total <= max(1.0, rate) + rate * (end - begin) + slack + 1e-6
+
+    asyncio.run(run())
