@@ -15,15 +15,15 @@ AMOUNTS = st.floats(0.0, 500.0)
 def test_a_bucket_holds_its_burst_and_says_how_long_to_wait() -> None:
     bucket = Bucket(4.0, 4.0, 0.0)
     assert [bucket.take(0.0, 1, whole=True) for _ in range(4)] == [(1.0, 0.0)] * 4
-    assert bucket.take(0.0, 1, whole=True) == (0.0, pytest.approx(0.25))
+    assert bucket.take(0.0, 1, whole=True) == pytest.approx((0.0, 0.25))
     assert bucket.take(0.25, 1, whole=True) == (1.0, 0.0)
     assert bucket.take(0.25, 1, whole=True)[1] > 0
 
 
 def test_a_debt_is_paid_before_anything_is_granted() -> None:
     bucket = Bucket(10.0, 10.0, 0.0)
-    assert bucket.take(0.0, 1.0, debt=30.0) == (0.0, pytest.approx(2.0))
-    assert bucket.take(1.0, 1.0) == (0.0, pytest.approx(1.0))
+    assert bucket.take(0.0, 1.0, debt=30.0) == pytest.approx((0.0, 2.0))
+    assert bucket.take(1.0, 1.0) == pytest.approx((0.0, 1.0))
     assert bucket.take(2.1, 5.0)[0] == pytest.approx(1.0)
 
 
