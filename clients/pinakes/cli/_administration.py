@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from pinakes.cli import _keeping
 from pinakes.cli._session import Session, TenantOption, calling, usage
 from pinakes.client import _documents, _names
 from pinakes.v1.resources_pb2 import ApiKey, AttributeDefinition, Collection, Tenant
@@ -24,7 +25,10 @@ Etag = Annotated[str, typer.Option("--etag", help="Only if this is the current e
 Attributes = Annotated[
     list[str],
     typer.Option(
-        "--attribute", "-a", help="A declared attribute, such as price:number:sortable.", metavar="NAME:TYPE[:sortable]"
+        "--attribute",
+        "-a",
+        metavar="NAME:TYPE[:OPTION]",
+        help="A declared attribute, such as price:number:sortable or email:string:mask.",
     ),
 ]
 Languages = Annotated[
@@ -192,12 +196,20 @@ def create_collection(
     display_name: DisplayName = "",
     language: Languages = [],  # noqa: B006 - typer copies it
     attribute: Attributes = [],  # noqa: B006 - typer copies it
+    personal: _keeping.Personal = [],  # noqa: B006 - typer copies it
+    retention: _keeping.Retention = None,
 ) -> None:
     """Create a collection."""
     definitions = _definitions(attribute)
     with session.client() as client:
         made = client.create_collection(
-            collection, tenant=tenant, display_name=display_name, languages=language, attributes=definitions
+            collection,
+            tenant=tenant,
+            display_name=display_name,
+            languages=language,
+            attributes=definitions,
+            retention=_keeping.seconds(retention),
+            personal=_keeping.classes(personal),
         )
     session.show(made, _collection_rows(made))
 
@@ -246,11 +258,17 @@ def update_collection(
     remove_attribute: Annotated[
         list[str], typer.Option("--remove-attribute", help="Declared no longer.", metavar="NAME")
     ] = [],  # noqa: B006 - typer copies it
+    personal: _keeping.Personal = [],  # noqa: B006 - typer copies it
+    masked_for_services: Annotated[
+        bool | None, typer.Option(help="Whether services' keys see personal data masked, as users' do.")
+    ] = None,
+    retention: _keeping.Retention = None,
 ) -> None:
-    """Change a collection: attributes given are added or changed, the others stay."""
+    """Change a collection: attributes and classes of personal data given are added or changed, the others stay."""
     definitions = {definition.name: definition for definition in _definitions(attribute)}
-    if display_name is None and not (language or attribute or remove_attribute):
-        raise usage("nothing to change: give --display-name, --language, --attribute or --remove-attribute")
+    about_data = bool(personal) or masked_for_services is not None
+    if display_name is None and retention is None and not (language or attribute or remove_attribute or about_data):
+        raise usage("nothing to change: give --display-name, --attribute, --retention or another option")
     with session.client() as client:
         current = client.get_collection(collection, tenant=tenant)
         # The etag makes this safe: what somebody changed between the two calls is not overwritten.
@@ -268,6 +286,12 @@ def update_collection(
                 raise usage(f"--remove-attribute {unknown[0]}: the collection declares no such attribute")
             wanted.attributes.extend(item for name, item in kept.items() if name not in remove_attribute)
             paths.append("attributes")
+        if about_data:
+            wanted.personal_data.CopyFrom(_keeping.changed(current.personal_data, personal, masked_for_services))
+            paths.append("personal_data")
+        if retention is not None:
+            wanted.retention.FromSeconds(_keeping.seconds(retention) or 0)
+            paths.append("retention")
         changed = client.update_collection(wanted, paths)
     session.show(changed, _collection_rows(changed))
 
@@ -318,6 +342,7 @@ def _collection_rows(collection: Collection) -> list[tuple[str, str]]:
         ("name", collection.display_name),
         ("languages", " ".join(collection.languages)),
         ("attributes", "\n".join(_definition(attribute) for attribute in collection.attributes)),
+        *_keeping.rows(collection),
         ("created", _time(collection)),
         ("etag", collection.etag),
     ]
@@ -332,7 +357,8 @@ def _definitions(texts: list[str]) -> list[AttributeDefinition]:
 
 def _definition(attribute: AttributeDefinition) -> str:
     kind = AttributeDefinition.Type.Name(attribute.type).removeprefix("TYPE_").lower()
-    return f"{attribute.name}:{kind}" + (":sortable" if attribute.sortable else "")
+    personal = f":{_keeping.NAMES[attribute.pii]}" if attribute.pii else ""
+    return f"{attribute.name}:{kind}" + (":sortable" if attribute.sortable else "") + personal
 
 
 def _role(key: ApiKey) -> str:

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from google.protobuf.empty_pb2 import Empty
 
 from pinakes.client import _names
 from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
-from pinakes.client._documents import attribute
+from pinakes.client._documents import attribute, duration, personal_data
 from pinakes.client._pages import Pages
 from pinakes.v1 import index_pb2
+from pinakes.v1.personal_data_pb2 import PersonalData
 from pinakes.v1.ranking_pb2 import SearchSettings
 from pinakes.v1.resources_pb2 import AttributeDefinition, Collection
 
@@ -28,6 +30,8 @@ class CollectionCalls(Calls):
         languages: Iterable[str] = (),
         attributes: Iterable[AttributeDefinition | str] = (),
         search: SearchSettings | None = None,
+        retention: timedelta | float | None = None,
+        personal: PersonalData | Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Collection:
         """Create a collection.
@@ -37,8 +41,10 @@ class CollectionCalls(Calls):
             tenant: whose it is; `-` is the key's own.
             display_name: for people.
             languages: BCP 47 codes, at most 5; empty means `en`.
-            attributes: definitions, or text such as `price:number:sortable`.
+            attributes: definitions, or text such as `price:number:sortable` or `email:string:mask`.
             search: how it is searched: ranking, synonyms, stop words, curation.
+            retention: how long documents are kept after they were last changed, as a timedelta or in seconds; None for ever.
+            personal: which other fields have personal data, such as `{"title": "mask", "attributes.owner": "hash"}`.
             timeout: seconds; the client's if None.
         """
         collection = Collection(
@@ -46,6 +52,8 @@ class CollectionCalls(Calls):
             languages=languages,
             attributes=[attribute(given) for given in attributes],
             search=search,
+            retention=duration(retention),
+            personal_data=personal_data(personal),
         )
         request = index_pb2.CreateCollectionRequest(
             parent=_names.tenant(tenant), collection=collection, collection_id=collection_id
@@ -80,7 +88,8 @@ class CollectionCalls(Calls):
     ) -> Collection:
         """Change the fields of `update_mask` (or those that are set); raises Conflict if a set etag isn't current.
 
-        `search` stands for all search settings, `search.synonyms` for a part of them. They are in force at once.
+        `search` stands for all search settings, `search.synonyms` for a part of them. They are in force at once. An
+        attribute without `pii` keeps its class of personal data; PERSONAL_DATA_CLASS_NONE takes it away.
         """
         request = index_pb2.UpdateCollectionRequest(collection=collection, update_mask=mask(update_mask))
         return await self._channel.call("IndexService/UpdateCollection", request, Collection, timeout)

@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from google.protobuf import struct_pb2, timestamp_pb2
+from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 
 from pinakes.client import _names
 from pinakes.v1 import index_pb2, resources_pb2
+from pinakes.v1.personal_data_pb2 import PersonalData, PersonalDataClass
 
 DocumentLike = resources_pb2.Document | Mapping[str, Any]
 Time = datetime | str | timestamp_pb2.Timestamp
+
+PERSONAL = {
+    name.removeprefix("PERSONAL_DATA_CLASS_").lower(): number for name, number in PersonalDataClass.items() if number
+}
+"""Classes of personal data by the names that people write: mask, hash, omit_from_logs, none."""
 
 _EXACT = 1 << 53  # a Struct holds numbers as doubles
 _FIELDS = ("title", "body", "tags", "language", "attributes", "readers", "source_uri", "expire_time", "etag")
@@ -119,18 +125,53 @@ def as_write(
 
 
 def attribute(given: resources_pb2.AttributeDefinition | str) -> resources_pb2.AttributeDefinition:
-    """Take the definition of an attribute, or read it from `name:type[:sortable]`, such as `price:number:sortable`."""
+    """Take the definition of an attribute, or read it from text such as `price:number:sortable` or `email:string:mask`."""
     if isinstance(given, resources_pb2.AttributeDefinition):
         return given
     name, _, rest = given.partition(":")
-    kind, _, option = rest.partition(":")
+    kind, *more = rest.split(":")
     types = resources_pb2.AttributeDefinition.Type
     known_types = [key.removeprefix("TYPE_").lower() for key, number in types.items() if number]
-    if not name or kind not in known_types or option not in {"", "sortable"}:
+    classes = [one for one in more if one in PERSONAL]
+    if not name or kind not in known_types or len(classes) > 1 or {*more} - {"", "sortable", *PERSONAL}:
         known = ", ".join(known_types)
-        message = f"{given!r} isn't name:type or name:type:sortable, with a type of {known}"
+        options = ", ".join(("sortable", *PERSONAL))
+        message = f"{given!r} isn't name:type or name:type:option, with a type of {known}, and options of {options}"
         raise ValueError(message)
-    return resources_pb2.AttributeDefinition(name=name, type=f"TYPE_{kind.upper()}", sortable=option == "sortable")
+    return resources_pb2.AttributeDefinition(
+        name=name,
+        type=f"TYPE_{kind.upper()}",
+        sortable="sortable" in more,
+        pii=f"PERSONAL_DATA_CLASS_{classes[0].upper()}" if classes else None,
+    )
+
+
+def personal_data(
+    given: PersonalData | Mapping[str, str] | None, *, masked_for_services: bool | None = None
+) -> PersonalData | None:
+    """Take the message, or make it of classes by path, such as `{"title": "mask", "attributes.owner.mail": "hash"}`."""
+    if given is None and masked_for_services is None:
+        return None
+    made = PersonalData()
+    if isinstance(given, PersonalData):
+        made.CopyFrom(given)
+    for path, name in given.items() if isinstance(given, Mapping) else ():
+        if name not in PERSONAL or name == "none":
+            message = f"{path}: {name!r} isn't mask, hash or omit_from_logs"
+            raise ValueError(message)
+        made.rules.add(path=path, pii=PERSONAL[name])
+    if masked_for_services is not None:
+        made.masked_for_services = masked_for_services
+    return made
+
+
+def duration(given: timedelta | float | None) -> duration_pb2.Duration | None:
+    """Make a Duration of a timedelta or of seconds."""
+    if given is None:
+        return None
+    made = duration_pb2.Duration()
+    made.FromTimedelta(given if isinstance(given, timedelta) else timedelta(seconds=given))
+    return made
 
 
 def timestamp(given: Time) -> timestamp_pb2.Timestamp:

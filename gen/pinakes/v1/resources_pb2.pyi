@@ -3,9 +3,11 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.api import resource_pb2 as _resource_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from pinakes.v1 import limits_pb2 as _limits_pb2
+from pinakes.v1 import personal_data_pb2 as _personal_data_pb2
 from pinakes.v1 import ranking_pb2 as _ranking_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -110,7 +112,7 @@ class ApiKey(_message.Message):
     def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., role: _Optional[_Union[ApiKey.Role, str]] = ..., readers: _Optional[_Iterable[str]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[ApiKey.State, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prefix: _Optional[str] = ..., limits: _Optional[_Union[_limits_pb2.KeyLimits, _Mapping]] = ...) -> None: ...
 
 class AttributeDefinition(_message.Message):
-    __slots__ = ("name", "type", "sortable")
+    __slots__ = ("name", "type", "sortable", "pii")
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         TYPE_UNSPECIFIED: _ClassVar[AttributeDefinition.Type]
@@ -130,13 +132,15 @@ class AttributeDefinition(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SORTABLE_FIELD_NUMBER: _ClassVar[int]
+    PII_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: AttributeDefinition.Type
     sortable: bool
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[AttributeDefinition.Type, str]] = ..., sortable: _Optional[bool] = ...) -> None: ...
+    pii: _personal_data_pb2.PersonalDataClass
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[AttributeDefinition.Type, str]] = ..., sortable: _Optional[bool] = ..., pii: _Optional[_Union[_personal_data_pb2.PersonalDataClass, str]] = ...) -> None: ...
 
 class Collection(_message.Message):
-    __slots__ = ("name", "uid", "display_name", "languages", "attributes", "state", "create_time", "update_time", "delete_time", "etag", "search")
+    __slots__ = ("name", "uid", "display_name", "languages", "attributes", "state", "create_time", "update_time", "delete_time", "etag", "search", "retention", "personal_data")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Collection.State]
@@ -156,6 +160,8 @@ class Collection(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
+    PERSONAL_DATA_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     display_name: str
@@ -167,7 +173,9 @@ class Collection(_message.Message):
     delete_time: _timestamp_pb2.Timestamp
     etag: str
     search: _ranking_pb2.SearchSettings
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., display_name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Iterable[_Union[AttributeDefinition, _Mapping]]] = ..., state: _Optional[_Union[Collection.State, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., search: _Optional[_Union[_ranking_pb2.SearchSettings, _Mapping]] = ...) -> None: ...
+    retention: _duration_pb2.Duration
+    personal_data: _personal_data_pb2.PersonalData
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., display_name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Iterable[_Union[AttributeDefinition, _Mapping]]] = ..., state: _Optional[_Union[Collection.State, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., search: _Optional[_Union[_ranking_pb2.SearchSettings, _Mapping]] = ..., retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., personal_data: _Optional[_Union[_personal_data_pb2.PersonalData, _Mapping]] = ...) -> None: ...
 
 class Document(_message.Message):
     __slots__ = ("name", "title", "body", "tags", "language", "attributes", "readers", "source_uri", "create_time", "update_time", "expire_time", "etag", "content_hash")

@@ -61,8 +61,9 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.UpdateCollectionRequest, context: Context
     ) -> resources_pb2.Collection:
         """Change a collection."""
-        tenant = calls.current().tenant
-        record = await collections.update(request, tenant, self._platform)
+        call = calls.current()
+        tenant = call.tenant
+        record = await collections.update(request, tenant, call.principal, self._platform)
         return messages.collection(tenant.tenant_id, record, self._platform.etags)
 
     async def DeleteCollection(self, request: index_pb2.DeleteCollectionRequest, context: Context) -> empty_pb2.Empty:
@@ -74,7 +75,8 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.CreateDocumentRequest, context: Context
     ) -> resources_pb2.Document:
         """Create a document."""
-        return await write.create(request, await self._writer(request.parent))
+        writer = await self._writer(request.parent)
+        return writer.scope.shown(await write.create(request, writer))
 
     async def GetDocument(self, request: index_pb2.GetDocumentRequest, context: Context) -> resources_pb2.Document:
         """Read a document."""
@@ -86,7 +88,8 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     ) -> resources_pb2.Document:
         """Change a document."""
         name = request.document.name
-        return await write.update(request, names.parse(name).document, await self._writer(name))
+        writer = await self._writer(name)
+        return writer.scope.shown(await write.update(request, names.parse(name).document, writer))
 
     async def DeleteDocument(self, request: index_pb2.DeleteDocumentRequest, context: Context) -> empty_pb2.Empty:
         """Delete a document."""
@@ -96,7 +99,8 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.UndeleteDocumentRequest, context: Context
     ) -> resources_pb2.Document:
         """Bring a deleted document back."""
-        return await write.undelete(request, names.parse(request.name).document, await self._writer(request.name))
+        writer = await self._writer(request.name)
+        return writer.scope.shown(await write.undelete(request, names.parse(request.name).document, writer))
 
     async def ListDocuments(
         self, request: index_pb2.ListDocumentsRequest, context: Context

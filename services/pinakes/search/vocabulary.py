@@ -118,7 +118,8 @@ class Vocabulary:
         Corrections are looked for if the options tolerate typing errors, or if they are asked for by `corrected`.
         Never fails: if the words can't be looked up in time, there are no weights.
         """
-        corrected = corrected or options.typos
+        # Nobody is told words of titles and tags that they may not see.
+        corrected = (corrected or options.typos) and not options.words_hidden
         group = self._group(scope, options)
         terms = [term for term in query.terms if not term.excluded]
         now = time.monotonic()

@@ -152,11 +152,11 @@ class Leased:
         collection = CollectionRecord.from_json(stored.record) if stored else None
         if collection is None or not collection.active or collection.uid != record.collection_uid:
             raise not_found("pinakes/Collection", names.collection(record.tenant_id, record.collection_id))
-        if self._job.whole or record.readers is None:
+        if self._job.whole:
             scope = TenantScope.for_work(self._platform.engine, tenant, collection)
         else:
             # With no more rights than the caller had who asked for it.
-            principal = Principal("worker", Role.SERVICE, (tenant.tenant_id,), record.readers, tenant.uid)
+            principal = Principal("worker", Role(record.role), (tenant.tenant_id,), record.readers, tenant.uid)
             scope = TenantScope(self._platform.engine, principal, tenant, collection)
         return Context(self._platform, record, tenant, collection, scope, self._save)
 

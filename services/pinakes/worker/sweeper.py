@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sweeps up what has run out: expired documents become tombstones, old tombstones and outcomes go for good.
+"""Sweeps up what has run out: expired and outlived documents become tombstones, old tombstones and outcomes go for good.
 
 Documents that an earlier version wrote are written again as this one would.
 
@@ -24,6 +24,7 @@ from pinakes.core.engine.usage import UsageStore
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import ACTIVE, now_ms
+from pinakes.worker.retention import Retentions
 
 if TYPE_CHECKING:
     from pinakes.core.platform import Platform
@@ -63,11 +64,12 @@ class Turn:
 async def run(platform: Platform, stop: asyncio.Event) -> None:
     """Sweep every `sweep_seconds` until `stop` is set."""
     settings, mine = platform.settings, Turn(platform, _TURN, platform.settings.sweep_seconds)
+    retentions = Retentions(platform.engine)
     await platform.prepared_or(stop)
     while not stop.is_set():
         try:
             if await mine.taken():
-                await sweep(platform)
+                await sweep(platform, retentions)
         except (Fault, EngineRefusal, TimeoutError) as error:
             _log.info("sweeping waits", error=str(error))
         except Exception:
@@ -77,15 +79,19 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
                 await stop.wait()
 
 
-async def sweep(platform: Platform) -> dict[str, int]:
-    """Sweep once, and return how much of each kind was swept."""
-    settings = platform.settings
+async def sweep(platform: Platform, retentions: Retentions | None = None) -> dict[str, int]:
+    """Sweep once, and return how much of each kind was swept. `retentions` are those that the last sweep had."""
+    settings, maintenance = platform.settings, Maintenance(platform.engine)
     await platform.revisions.ready()
-    if await _waits(platform):
-        return {"expired": await Maintenance(platform.engine).bury_expired(platform.revisions.next)}
-    maintenance = Maintenance(platform.engine)
-    done = {
+    kept = await (retentions or Retentions(platform.engine)).read()
+    buried = {
         "expired": await maintenance.bury_expired(platform.revisions.next),
+        "outlived": await maintenance.bury_outlived(kept, platform.revisions.next),
+    }
+    if await _waits(platform):
+        return buried
+    done = {
+        **buried,
         "tombstones": await maintenance.forget_tombstones(settings.tombstone_days + MARGIN_DAYS),
         "outcomes": await platform.outcomes.expire(),
         "requests": await platform.requests.expire(),

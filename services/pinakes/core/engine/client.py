@@ -16,6 +16,7 @@ from opensearchpy.serializer import JSONSerializer
 from pinakes.core.engine.bulk import BUSY, CLOSED, FILTER, BulkWriter
 from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault, Kind
+from pinakes.core.privacy.masks import Pseudonyms
 from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
 from pinakes.core.telemetry.logs import logger
@@ -71,6 +72,7 @@ class Engine:
         """Make the pool; connections are opened when they are needed."""
         auth = (settings.opensearch_username, settings.opensearch_password.get_secret_value())
         self.prefix = settings.index_prefix
+        self.pseudonyms = Pseudonyms(settings.secret_key.get_secret_value().encode())
         self._client = AsyncOpenSearch(
             hosts=settings.opensearch_urls,
             http_auth=auth if auth[0] else None,

@@ -6,7 +6,8 @@ It reads no content and decides by fields that every body has; what it writes is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,9 +20,20 @@ from pinakes.core.tenancy.models import now_ms
 
 Json = dict[str, Any]
 PAGE = 500
+TOGETHER = 200
+"""Collections whose documents are looked for in one search."""
 # Longer than any process's clock may be behind: a document isn't buried while another still shows it.
 GRACE_MS = 10_000
 _FIELDS = ("tenant", "collection", "id", "revision", "readers")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A collection and how long it keeps documents after a change, in ms."""
+
+    tenant_uid: str
+    collection_uid: str
+    kept_ms: int
 
 
 class Maintenance:
@@ -34,14 +46,29 @@ class Maintenance:
 
     async def bury_expired(self, next_revision: Callable[[], int]) -> int:
         """Write tombstones for documents that expired, and return how many. One that is written meanwhile stays."""
+        over = {"range": {"expire_time": {"lte": now_ms() - GRACE_MS}}}
+        return await self._bury_all("expired", over, "expire_time", next_revision)
+
+    async def bury_outlived(self, kept: Sequence[Kept], next_revision: Callable[[], int]) -> int:
+        """Write tombstones for documents that weren't changed for as long as their collection keeps them; return how many.
+
+        One that is written meanwhile stays.
+        """
+        buried, now = 0, now_ms()
+        for start in range(0, len(kept), TOGETHER):
+            conditions = [_outlived(one, now) for one in kept[start : start + TOGETHER]]
+            over = {"bool": {"should": conditions, "minimum_should_match": 1}}
+            buried += await self._bury_all("outlived", over, "update_time", next_revision)
+        return buried
+
+    async def _bury_all(self, operation: str, over: Json, time: str, next_revision: Callable[[], int]) -> int:
+        """Bury all that a condition finds, the oldest by the field `time` first."""
         buried = 0
-        query = {"bool": {"filter": [
-            {"range": {"expire_time": {"lte": now_ms() - GRACE_MS}}}, {"term": {"deleted": False}}
-        ]}}  # fmt: skip
+        query = {"bool": {"filter": [over, {"term": {"deleted": False}}]}}
         while True:
             body = {"size": PAGE, "query": query, "_source": list(_FIELDS), "seq_no_primary_term": True,
-                    "sort": [{"expire_time": "asc"}]}  # fmt: skip
-            answer = await self._call("expired", f"/{self._index}/_search", body=body)
+                    "sort": [{time: "asc"}]}  # fmt: skip
+            answer = await self._call(operation, f"/{self._index}/_search", body=body)
             hits = answer["hits"]["hits"]
             buried += await self._bury(hits, next_revision)
             if len(hits) < PAGE:
@@ -94,3 +121,9 @@ class Maintenance:
             return await self._engine.call(operation, "POST", path, params=params, body=body)
         except EngineRefusal as refusal:
             raise engine_fault(refusal) from None
+
+
+def _outlived(kept: Kept, now: int) -> Json:
+    """Return the condition that a collection's documents have outlived its retention."""
+    whose = [{"term": {"tenant": kept.tenant_uid}}, {"term": {"collection": kept.collection_uid}}]
+    return {"bool": {"filter": [*whose, {"range": {"update_time": {"lte": now - kept.kept_ms - GRACE_MS}}}]}}

@@ -16,16 +16,18 @@ import orjson
 from pinakes.core.engine.bulk import Item, Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.dictionary import read_similar, similar_body
-from pinakes.core.engine.documents import Owner
+from pinakes.core.engine.documents import Owner, read_document
 from pinakes.core.engine.journal import journal_line
 from pinakes.core.engine.searches import MANY_CLAUSES, MANY_VALUES, Refused, Search
 from pinakes.core.engine.setup import pool_alias
 from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
+from pinakes.core.privacy.sight import mask_document, sees_personal_data
 from pinakes.core.query import allowlist
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
+from pinakes.v1 import resources_pb2
 
 Json = dict[str, Any]
 _log = logger("pinakes.scope")
@@ -36,17 +38,28 @@ _MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error.type
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A document in the engine, a tombstone too, with the position that a compare-and-set must find unchanged."""
+    """A document in the engine, a tombstone too, with the position that a compare-and-set must find unchanged.
+
+    `kept_ms` is the collection's retention, 0 for ever.
+    """
 
     source: Json
     seq_no: int
     primary_term: int
+    kept_ms: int = 0
 
     @property
     def gone(self) -> bool:
-        """Whether callers see it no more: it is a tombstone, or has expired."""
+        """Whether callers see it no more: it is a tombstone, has expired, or has outlived the collection's retention."""
+        if self.source.get("deleted"):
+            return True
         expires: int | None = self.source.get("expire_time")
-        return bool(self.source.get("deleted")) or (expires is not None and expires <= now_ms())
+        return (expires is not None and expires <= now_ms()) or self.outlived
+
+    @property
+    def outlived(self) -> bool:
+        """Whether it was last changed longer ago than the collection keeps documents."""
+        return self.kept_ms > 0 and self.source["update_time"] <= now_ms() - self.kept_ms
 
     @property
     def revision(self) -> int:
@@ -126,6 +139,12 @@ class TenantScope:
         self._engine = engine
         self._readers = principal.readers
         self._index = pool_alias(engine.prefix, tenant.pool)
+        self._kept_ms = collection.retention_ms
+        self._classes = collection.classes
+        self.masked = bool(self._classes) and not sees_personal_data(
+            principal, masked_for_services=collection.masked_for_services
+        )
+        """Whether the principal may not see what is classed as personal data."""
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
 
     @property
@@ -136,10 +155,21 @@ class TenantScope:
     @classmethod
     def for_work(cls, engine: Engine, tenant: TenantRecord, collection: CollectionRecord) -> TenantScope:
         """Make the scope of work that has no caller: a queue entry or a maintenance job, which name one tenant."""
-        worker = Principal("worker", Role.SERVICE, (tenant.tenant_id,), None, tenant.uid)
+        worker = Principal("worker", Role.TENANT_ADMIN, (tenant.tenant_id,), None, tenant.uid)
         return cls(engine, worker, tenant, collection)
 
     # ---- reading
+
+    def document(self, source: Mapping[str, Any], paths: frozenset[str], etag: str) -> resources_pb2.Document:
+        """Return the document in a body as the principal may see it, with the fields of `paths`."""
+        return self.shown(read_document(source, self.owner, paths, etag))
+
+    def shown(self, document: resources_pb2.Document) -> resources_pb2.Document:
+        """Return a document of the collection with what the principal may not see replaced in it."""
+        if self.masked:
+            pseudonyms, tenant = self._engine.pseudonyms, self.owner.tenant_uid
+            mask_document(document, self._classes, lambda value: pseudonyms.make(tenant, value))
+        return document
 
     async def get(self, document_id: str, fields: Sequence[str] | None = None) -> Found | None:
         """Read one document or tombstone as it was last written, or None. `fields` are engine fields; None means all.
@@ -173,7 +203,7 @@ class TenantScope:
             return None
         if not self.may_read(source):
             return None
-        return Found(source, doc["_seq_no"], doc["_primary_term"])
+        return Found(source, doc["_seq_no"], doc["_primary_term"], self._kept_ms)
 
     def may_read(self, source: Mapping[str, Any]) -> bool:
         """Tell whether the principal may read the document of a body."""
@@ -263,6 +293,9 @@ class TenantScope:
             # Rounded to a second, so that the engine's filter cache can hold it.
             {"bool": {"must_not": [{"range": {"expire_time": {"lte": now_ms() // 1000 * 1000}}}]}},
         ]
+        if self._kept_ms:
+            # Rounded as well; it is what makes a document disappear on time, however late it is swept up.
+            filters.append({"range": {"update_time": {"gt": (now_ms() - self._kept_ms) // 1000 * 1000}}})
         if self._readers is not None:
             unrestricted = {"bool": {"must_not": [{"exists": {"field": "readers"}}]}}
             mine = [{"terms": {"readers": list(self._readers)}}] if self._readers else []
@@ -368,7 +401,7 @@ class TenantScope:
             raise engine_fault(refusal) from None
 
 
-_CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time")
+_CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")
 
 
 def _page(answer: Json, seconds: float, *, partial: bool) -> Page:

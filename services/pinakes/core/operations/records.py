@@ -46,7 +46,7 @@ class OperationRecord:
     `parameters` are the verb's own, made of the request by the server. `checkpoint` is the job's own; it, `progress` and
     `failures` are always of the same moment. `response` is a packed answer as JSON, `error` a fault's parts. The lease is
     `holder`, `lease_ms` (until when) and `fence`, which grows each time a worker takes the operation. `readers` are
-    those of the caller (None: all documents); `payload` is the digest that a repeated request id is compared by.
+    those of the caller (None: all documents), `role` is the caller's role; `payload` is the digest that a repeated request id is compared by.
     """
 
     operation_id: str
@@ -57,6 +57,7 @@ class OperationRecord:
     verb: str
     parameters: Json = field(default_factory=dict)
     readers: tuple[str, ...] | None = None
+    role: str = "service"
     payload: str = ""
     state: str = PENDING
     create_ms: int = 0

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from pinakes.core.engine.records import Conflict
 from pinakes.core.faults import Fault, Kind
+from pinakes.core.identity.permissions import Role
 from pinakes.core.operations.messages import operation_message, packed_json
 from pinakes.core.operations.records import SUCCEEDED, OperationRecord, Progress
 from pinakes.core.operations.store import OperationStore
@@ -32,14 +33,15 @@ _ID_CHARS = 20
 class Asked:
     """A request for an operation on a collection.
 
-        asked = Asked(platform, "purge", tenant, collection, request, call.principal.readers)
+        asked = Asked(platform, "purge", tenant, collection, request, call.principal.readers, call.principal.role)
         if (earlier := await asked.repeated()) is not None:
             return earlier                       # before anything is looked up that may have changed since
         …refuse what can't be done…
         return await asked.start({"filter": …})  # or asked.finished(…) for what is done already
 
-    `request` has a `request_id`, and names the collection by `parent` or `name`. `readers` are those of the caller; the
-    job sees no document that they may not read. None means every document.
+    `request` has a `request_id`, and names the collection by `parent` or `name`. `readers` and `role` are those of the
+    caller; the job sees no document that they may not read, nor personal data that the role may not see. No readers means
+    every document.
     """
 
     platform: Platform
@@ -48,6 +50,7 @@ class Asked:
     collection: CollectionRecord
     request: Message
     readers: tuple[str, ...] | None = None
+    role: Role = Role.SERVICE
 
     async def repeated(self) -> operations_pb2.Operation | None:
         """Return the operation that the same request with the same request id has started, or None.
@@ -102,7 +105,8 @@ class Asked:
             operation_id=self._operation_id(),
             tenant_uid=self.tenant.uid, tenant_id=self.tenant.tenant_id,
             collection_uid=self.collection.uid, collection_id=self.collection.collection_id,
-            verb=self.verb, parameters=parameters, readers=self.readers, payload=self._payload(), create_ms=now_ms(),
+            verb=self.verb, parameters=parameters, readers=self.readers,
+            role=self.role.value, payload=self._payload(), create_ms=now_ms(),
         )  # fmt: skip
 
     @property

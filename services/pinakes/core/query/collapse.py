@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 
 from pinakes.core.faults import invalid
+from pinakes.core.query.readable import check_readable
 from pinakes.core.query.schema import AttributeType, Schema
 
 WINDOW = 10_000
@@ -16,7 +17,10 @@ _TYPES = (AttributeType.STRING, AttributeType.NUMBER, AttributeType.BOOL)
 
 
 def collapse_slot(name: str, schema: Schema) -> str:
-    """Return the engine field to collapse by. Raises a `Fault` of reason COLLAPSE_UNKNOWN_FIELD or COLLAPSE_WRONG_TYPE."""
+    """Return the engine field to collapse by.
+
+    Raises a `Fault` of reason COLLAPSE_UNKNOWN_FIELD, COLLAPSE_WRONG_TYPE or FIELD_NOT_READABLE.
+    """
     attribute = schema.attributes.get(name.removeprefix(_PREFIX)) if name.startswith(_PREFIX) else None
     if attribute is None:
         known = [_PREFIX + a.name for a in schema.attributes.values() if a.type in _TYPES]
@@ -28,6 +32,7 @@ def collapse_slot(name: str, schema: Schema) -> str:
     if attribute.type not in _TYPES:
         description = f"{name} is of type {attribute.type.value.upper()}; expected a STRING, NUMBER or BOOL"
         raise invalid("collapse", description, "COLLAPSE_WRONG_TYPE")
+    check_readable(schema, _PREFIX + attribute.name, "collapse")
     return attribute.slot
 
 

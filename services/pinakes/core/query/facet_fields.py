@@ -9,6 +9,7 @@ from enum import Enum
 
 from pinakes.core.engine.tokens import SEPARATOR
 from pinakes.core.faults import invalid
+from pinakes.core.query.readable import check_readable
 from pinakes.core.query.schema import AttributeType, Schema
 
 _PREFIX = "attributes."
@@ -49,8 +50,9 @@ TEXTS = frozenset({FacetKind.STRING, FacetKind.TOKENS})
 def facet_field(name: str, place: str, schema: Schema) -> FacetField:
     """Return the field of a facet; `place` is where the request names it, `facets[3].field`.
 
-    Raises a `Fault` of reason FACET_UNKNOWN_FIELD or FACET_WRONG_TYPE.
+    Raises a `Fault` of reason FACET_UNKNOWN_FIELD, FACET_WRONG_TYPE or FIELD_NOT_READABLE.
     """
+    check_readable(schema, name, place)
     if name in _FIELDS:
         return FacetField(name, _FIELDS[name], name)
     path = name.removeprefix(_PREFIX)

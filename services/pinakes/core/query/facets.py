@@ -77,7 +77,7 @@ def compile_facets(
     """Compile facets and divide the filter among them.
 
     Raises a `Fault` with the place, `facets[3].ranges[0].from`: FACET_TOO_MANY, FACET_TOO_MANY_VALUES,
-    FACET_UNKNOWN_FIELD, FACET_TWICE, FACET_WRONG_TYPE, FACET_CONFLICT or FACET_BAD_RANGE.
+    FACET_UNKNOWN_FIELD, FACET_TWICE, FACET_WRONG_TYPE, FACET_CONFLICT, FACET_BAD_RANGE or FIELD_NOT_READABLE.
     """
     if len(facets) > limits.facets:
         description = f"there are {len(facets)} facets; at most {limits.facets} are allowed (limit facets)"

@@ -21,6 +21,7 @@ from pinakes.core.query.expression import (
     Words,
     filter_fault,
 )
+from pinakes.core.query.readable import check_readable
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
 from pinakes.core.query.terms import pieces
 from pinakes.core.times import parse_time_ms
@@ -54,7 +55,7 @@ _DISTANCE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:m|km|mi|ft|yd|nmi)", re.ASCII
 def compile_filter(expr: Expression, schema: Schema) -> Json:
     """Return the engine query of a filter, for filter context.
 
-    Raises a `Fault` with the place: FILTER_UNKNOWN_FIELD, FILTER_UNKNOWN_FUNCTION, FILTER_WRONG_TYPE,
+    Raises a `Fault` with the place: FIELD_NOT_READABLE, FILTER_UNKNOWN_FIELD, FILTER_UNKNOWN_FUNCTION, FILTER_WRONG_TYPE,
     FILTER_WRONG_OPERATOR, FILTER_NOT_DECLARED, FILTER_TOO_MANY_TERMS. Times are compared in milliseconds, those of `now`, `ago` and `from_now` with the time of the search. A quoted or bare value with a `*`
     at its end is a prefix where the field is a string.
     """
@@ -92,8 +93,9 @@ class _Compiler:
     def _words(self, expr: Words) -> Json:
         if not expr.value.quoted and expr.value.text.startswith(f"{ATTRIBUTES}."):
             _wrong(expr.position, "expected a comparison after the field", "FILTER_SYNTAX")
-        fields = [*self._text_fields("title"), "tags_text", *self._text_fields("body")]
-        return self._match(fields, expr.value)
+        own = {"title": self._text_fields("title"), "tags": ["tags_text"], "body": self._text_fields("body")}
+        fields = [field for name, found in own.items() if not self.schema.hides(name) for field in found]
+        return self._match(fields, expr.value) if fields else {"match_none": {}}
 
     def _comparison(self, expr: Comparison) -> Json:
         if isinstance(expr.left, Call):
@@ -192,9 +194,11 @@ class _Compiler:
         """Return kind and engine field of a path; None if it is an attribute that isn't declared."""
         first = path.keys[0]
         if len(path.keys) == 1 and first in FIELDS:
+            self._check_readable(path, first)
             return FIELDS[first], first
         declared = self._declared(path)
         if declared:
+            self._check_readable(path, f"{ATTRIBUTES}.{declared.name}")
             return _TYPES[declared.type], declared.slot
         if first == ATTRIBUTES and len(path.keys) > 1:
             owner = self.schema.attributes.get(path.keys[1])
@@ -203,6 +207,7 @@ class _Compiler:
                 _wrong(
                     path.position, f"{ATTRIBUTES}.{owner.name} is a {kind} and has no fields", "FILTER_UNKNOWN_FIELD"
                 )
+            self._check_readable(path, str(path))
             return None
         if first in _UNFILTERABLE:
             _wrong(path.position, f"{first} can't be filtered", "FILTER_UNKNOWN_FIELD")
@@ -210,6 +215,9 @@ class _Compiler:
         near = difflib.get_close_matches(str(path), known, 1)
         advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(FIELDS)}, {ATTRIBUTES}.NAME"
         _wrong(path.position, f"there is no field {str(path)[:80]}; {advice}", "FILTER_UNKNOWN_FIELD")
+
+    def _check_readable(self, path: Path, name: str) -> None:
+        check_readable(self.schema, name, "filter", f"at character {path.position}: ")
 
     def _declared(self, path: Path) -> Attribute | None:
         keys = path.keys[1:] if path.keys[0] == ATTRIBUTES else path.keys

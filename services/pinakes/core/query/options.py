@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pinakes.core.faults import invalid
+from pinakes.core.query.readable import check_readable
 from pinakes.core.query.schema import AttributeType, Schema
 from pinakes.v1 import ranking_pb2
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST, ALL, ANY = ranking_pb2.MATCHING_MOST, ranking_pb2.MATCHING_ALL, ranking_pb2.MATCHING_ANY
 TITLE, TAGS, BODY = 3.0, 2.0, 1.0
+_WORDS = frozenset({"title", "tags"})
+_PARTS = frozenset(part.name for part in ranking_pb2.Ranking.DESCRIPTOR.fields)
 _NO_RANKING = ranking_pb2.Ranking()
 
 
@@ -27,7 +30,8 @@ _NO_RANKING = ranking_pb2.Ranking()
 class Options:
     """How one search is done. `fields` are the engine's text fields with their weights, by the name callers know.
 
-    `freshness` and `boosts` are as callers wrote them, checked when they are compiled.
+    `freshness` and `boosts` are as callers wrote them, checked when they are compiled; `own` are those parts of the
+    ranking that are the collection's. Fields that the caller may not see aren't among `fields`; `hidden` are their names.
     """
 
     settings: ranking_pb2.SearchSettings
@@ -37,6 +41,13 @@ class Options:
     typos: bool = True
     freshness: ranking_pb2.Freshness | None = None
     boosts: Sequence[ranking_pb2.Boost] = field(default=())
+    own: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def words_hidden(self) -> bool:
+        """Whether the caller may not see the words of titles and tags, of which suggestions and corrections are made."""
+        return not self.hidden.isdisjoint(_WORDS)
 
 
 def search_settings(record: CollectionRecord) -> ranking_pb2.SearchSettings:
@@ -58,7 +69,7 @@ def _decoded(text: str) -> ranking_pb2.SearchSettings:
 def collection_options(record: CollectionRecord) -> Options:
     """Return how a collection is searched by a request that says nothing of it."""
     settings = search_settings(record)
-    return _options(settings, record.schema(), settings.ranking, (), settings.matching, settings.typos)
+    return _options(settings, record.schema(), settings.ranking, (), settings.matching, settings.typos, _PARTS)
 
 
 def options_of(
@@ -73,13 +84,14 @@ def options_of(
     if not (matching or typos or ranking is not None or languages):
         return collection_options(record)
     settings = search_settings(record)
-    merged = settings.ranking
+    merged, own = settings.ranking, _PARTS
     if ranking is not None:
         merged = ranking_pb2.Ranking()
         merged.CopyFrom(settings.ranking)
         _replace(merged, ranking)
+        own = _PARTS - {part.name for part, _ in ranking.ListFields()}
     return _options(
-        settings, record.schema(), merged, languages, matching or settings.matching, typos or settings.typos
+        settings, record.schema(), merged, languages, matching or settings.matching, typos or settings.typos, own
     )
 
 
@@ -97,6 +109,7 @@ def _options(
     languages: Sequence[str],
     matching: int,
     typos: int,
+    own: frozenset[str],
 ) -> Options:
     for place, code in enumerate(languages):
         if code not in schema.languages:
@@ -116,13 +129,21 @@ def _options(
         if attribute is None or attribute.type is not AttributeType.TEXT:
             description = f"the collection declares no attribute {name[:80]} of type TEXT"
             raise invalid("ranking.text_attributes", description, "UNKNOWN_ATTRIBUTE")
-        fields[f"attributes.{name}"] = ((attribute.slot, weight),)
+        path = f"attributes.{name}"
+        if "text_attributes" not in own:
+            check_readable(schema, path, "ranking.text_attributes")
+        fields[path] = ((attribute.slot, weight),)
+    texts = [f"attributes.{a.name}" for a in schema.attributes.values() if a.type is AttributeType.TEXT]
+    hidden = frozenset(name for name in ("title", "tags", "body", *texts) if schema.hides(name))
     return Options(
         settings=settings,
-        fields={name: found for name, found in fields.items() if found[0][1] > 0},
+        fields={name: found for name, found in fields.items() if found[0][1] > 0 and name not in hidden},
         languages=tuple(languages) or schema.languages,
         matching=matching or MOST,
-        typos=typos != ranking_pb2.TYPOS_REFUSED,
+        # Words of titles and tags that the caller may not see mustn't be told as corrections.
+        typos=typos != ranking_pb2.TYPOS_REFUSED and hidden.isdisjoint(_WORDS),
         freshness=ranking.freshness if ranking.HasField("freshness") else None,
         boosts=tuple(ranking.boosts),
+        own=own,
+        hidden=hidden,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinakes.core.faults import Fault, invalid
+from pinakes.core.query.readable import check_readable
 from pinakes.core.query.schema import AttributeType, Schema
 
 MOST = 4
@@ -36,7 +37,7 @@ def compile_order(text: str, schema: Schema, has_query: bool) -> Order:
     """Return the order of a search. Documents without a value come last, whichever the direction.
 
     `relevance` is best first with or without `desc`, and says nothing without a query; `distance` is nearest first.
-    Raises a `Fault` of reason ORDER_SYNTAX, ORDER_UNKNOWN_FIELD or ORDER_NOT_SORTABLE.
+    Raises a `Fault` of reason ORDER_SYNTAX, ORDER_UNKNOWN_FIELD, ORDER_NOT_SORTABLE or FIELD_NOT_READABLE.
     """
     asked = text if text.strip() else ("relevance desc" if has_query else "update_time desc")
     parts = _COMMA.split(asked)
@@ -88,6 +89,7 @@ def _distance(inside: str, rest: list[str], number: int, schema: Schema) -> tupl
     if attribute is None or attribute.type is not AttributeType.GEO:
         description = f"field {number}: expected a declared attribute of type GEO, found {name[:80]}"
         raise _fault(description, "ORDER_UNKNOWN_FIELD" if attribute is None else "ORDER_NOT_SORTABLE")
+    check_readable(schema, _PREFIX + attribute.name, "order_by", f"field {number}: ")
     point: dict[str, float] = {}
     for key, text, most in zip(("lat", "lon"), numbers, (90, 180), strict=True):
         if not _DEGREES.fullmatch(text) or abs(float(text)) > most:
@@ -109,7 +111,10 @@ def _plain(part: str, number: int, schema: Schema) -> tuple[str, str]:
         if rest == ["asc"]:
             raise _fault(f"field {number}: relevance is best first; asc isn't possible", "ORDER_SYNTAX")
         return "_score", "desc"
-    return (FIELDS.get(name) or _slot(name, number, schema)), direction
+    if name in FIELDS:
+        check_readable(schema, name, "order_by", f"field {number}: ")
+        return FIELDS[name], direction
+    return _slot(name, number, schema), direction
 
 
 def _slot(name: str, number: int, schema: Schema) -> str:
@@ -125,6 +130,7 @@ def _slot(name: str, number: int, schema: Schema) -> str:
         if attribute.type in (AttributeType.TEXT, AttributeType.GEO):
             description = f"field {number}: {name} is of type {attribute.type.value.upper()}, which can't be ordered by"
         raise _fault(description, "ORDER_NOT_SORTABLE")
+    check_readable(schema, _PREFIX + attribute.name, "order_by", f"field {number}: ")
     return attribute.slot
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pinakes.core.faults import Fault, invalid
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
+from pinakes.core.query.readable import NOT_READABLE, check_readable
 from pinakes.core.query.schema import AttributeType, Schema
 
 if TYPE_CHECKING:
@@ -47,16 +50,28 @@ def ranked(
     factors: list[Json] = []
     for number, boost in enumerate(options.boosts):
         place = f"{path}.boosts[{number}]"
-        if boost.WhichOneof("what") == "filter":
-            factors.append({"filter": _condition(boost.filter, schema, limits, place), "weight": boost.weight})
-        else:
-            found = _multiplied(found, _by_number(boost, schema, place), "sum")
+        with _passing_hidden("boosts" in options.own):
+            if boost.WhichOneof("what") == "filter":
+                factors.append({"filter": _condition(boost.filter, schema, limits, place), "weight": boost.weight})
+            else:
+                found = _multiplied(found, _by_number(boost, schema, place), "sum")
     if factors:
         # A document that no function is for keeps its score.
         found = _multiplied(found, factors, "multiply")
     if options.freshness is not None:
-        found = _multiplied(found, _by_age(options.freshness, schema, now_ms, f"{path}.freshness"), "sum")
+        with _passing_hidden("freshness" in options.own):
+            found = _multiplied(found, _by_age(options.freshness, schema, now_ms, f"{path}.freshness"), "sum")
     return found
+
+
+@contextmanager
+def _passing_hidden(own: bool) -> Iterator[None]:  # whether it is the collection's own
+    """Leave out a part of a collection's own ranking by what the caller may not see: the order would tell of it."""
+    try:
+        yield
+    except Fault as fault:
+        if not own or fault.reason != NOT_READABLE:
+            raise
 
 
 def _multiplied(query: Json, functions: list[Json], mode: str) -> Json:
@@ -121,4 +136,5 @@ def _attribute(name: str, kind: AttributeType, schema: Schema, place: str, other
     if attribute.type is not kind:
         found = f"{name[:80]} is of type {attribute.type.value.upper()}"
         raise invalid(place, f"expected {what}; {found}", "RANKING_WRONG_TYPE")
+    check_readable(schema, _ATTRIBUTE + attribute.name, place)
     return attribute.slot

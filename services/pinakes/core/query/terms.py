@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pinakes.core.faults import Fault, invalid
 from pinakes.core.query.options import Options
+from pinakes.core.query.readable import not_readable
 from pinakes.core.query.words import folded, words_in
 from pinakes.core.settings import Limits
 
@@ -76,8 +77,8 @@ class Query:
 def parse_query(text: str, options: Options, limits: Limits) -> Query:
     """Read a query.
 
-    Raises a `Fault` of reason QUERY_TOO_LONG, QUERY_TOO_MANY_CLAUSES, QUERY_TOO_MANY_PREFIXES with the limit, or
-    QUERY_PREFIX_TOO_SHORT with the place.
+    Raises a `Fault` of reason QUERY_TOO_LONG, QUERY_TOO_MANY_CLAUSES, QUERY_TOO_MANY_PREFIXES with the limit,
+    QUERY_PREFIX_TOO_SHORT with the place, or FIELD_NOT_READABLE.
     """
     if len(text) > limits.query_chars:
         description = f"has {len(text)} characters; at most {limits.query_chars} are allowed (limit query_chars)"
@@ -147,9 +148,12 @@ def _word(word: str, place: int, options: Options) -> Term:
 def _field(name: str, options: Options) -> str:
     """Return the searched field that a name before a colon means; empty if it means none, so is ordinary text."""
     lower = name.lower()
+    whole = name if name.startswith(_ATTRIBUTE) else _ATTRIBUTE + name
+    for found in (lower, whole):
+        if found in options.hidden:
+            raise not_readable("query", found)
     if lower in BUILT_IN:
         return lower
-    whole = name if name.startswith(_ATTRIBUTE) else _ATTRIBUTE + name
     return whole if whole in options.fields else ""
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.engine.scope import TenantScope
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 async def open_scope(platform: Platform, call: Call, collection_id: str) -> tuple[TenantScope, CollectionRecord]:
-    """Return scope and record of a collection of the call's tenant. Raises a fault of kind NOT_FOUND if there is none."""
+    """Return scope and record of a collection of the call's tenant. Raises a fault of kind NOT_FOUND if there is none.
+
+    The record is marked as masked for a principal who may not see personal data: what is compiled by it hides that.
+    """
     return _opened(platform, call, collection_id, await platform.directory.collection(call.tenant, collection_id))
 
 
@@ -30,4 +34,5 @@ def _opened(
 ) -> tuple[TenantScope, CollectionRecord]:
     if collection is None:
         raise not_found("pinakes/Collection", names.collection(call.tenant.tenant_id, collection_id))
-    return TenantScope(platform.engine, call.principal, call.tenant, collection), collection
+    scope = TenantScope(platform.engine, call.principal, call.tenant, collection)
+    return scope, replace(collection, masked=True) if scope.masked else collection

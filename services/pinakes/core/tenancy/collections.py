@@ -83,7 +83,7 @@ def deleted(record: CollectionRecord) -> CollectionRecord:
 
 
 def with_attributes(record: CollectionRecord, wanted: Sequence[tuple[str, AttributeType, bool]]) -> CollectionRecord:
-    """Return the record with these attributes (name, type, sortable): known ones keep their slots, new ones get free ones.
+    """Return the record with these attributes (name, type, sortable): known ones keep their slots and classes, new ones get free ones.
 
     A removed attribute's slot isn't given away again: documents still hold its values there.
     """

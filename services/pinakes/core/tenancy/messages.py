@@ -11,11 +11,12 @@ from pinakes.core.identity import keys
 from pinakes.core.identity.permissions import Role
 from pinakes.core.limits import messages as limits
 from pinakes.core.limits.figures import NO_KEY_LIMITS
+from pinakes.core.privacy.classes import Pii
 from pinakes.core.query.options import search_settings
 from pinakes.core.query.schema import AttributeType
 from pinakes.core.rpc import names
 from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED
-from pinakes.v1 import resources_pb2
+from pinakes.v1 import personal_data_pb2, resources_pb2
 
 if TYPE_CHECKING:
     from pinakes.core.limits.figures import InForce
@@ -32,6 +33,13 @@ TYPES = {
     _Type.TYPE_GEO: AttributeType.GEO,
 }
 _TYPE_OF = {kind.value: number for number, kind in TYPES.items()}
+CLASSES = {
+    personal_data_pb2.PERSONAL_DATA_CLASS_MASK: Pii.MASK,
+    personal_data_pb2.PERSONAL_DATA_CLASS_HASH: Pii.HASH,
+    personal_data_pb2.PERSONAL_DATA_CLASS_OMIT_FROM_LOGS: Pii.OMIT_FROM_LOGS,
+}
+_CLASS_OF = {pii.value: number for number, pii in CLASSES.items()}
+_CLASS_OF[""] = personal_data_pb2.PERSONAL_DATA_CLASS_UNSPECIFIED
 ROLES = {
     resources_pb2.ApiKey.ROLE_TENANT_ADMIN: Role.TENANT_ADMIN,
     resources_pb2.ApiKey.ROLE_TENANT_USER: Role.TENANT_USER,
@@ -68,13 +76,21 @@ def collection(tenant_id: str, record: CollectionRecord, etags: Etags) -> resour
         name=names.collection(tenant_id, record.collection_id), uid=record.uid, display_name=record.display_name,
         languages=record.languages, etag=etags.make(record.uid, record.version),
         attributes=[
-            resources_pb2.AttributeDefinition(name=a.name, type=_TYPE_OF[a.type], sortable=a.sortable)
+            resources_pb2.AttributeDefinition(
+                name=a.name, type=_TYPE_OF[a.type], sortable=a.sortable, pii=_CLASS_OF[a.pii]
+            )
             for a in record.attributes
         ],
         state=resources_pb2.Collection.STATE_ACTIVE if record.active else resources_pb2.Collection.STATE_DELETED,
     )  # fmt: skip
     if record.search:
         message.search.CopyFrom(search_settings(record))
+    if record.retention_ms:
+        message.retention.FromMilliseconds(record.retention_ms)
+    if record.personal or record.masked_for_services:
+        message.personal_data.masked_for_services = record.masked_for_services
+        for path, pii in record.personal:
+            message.personal_data.rules.add(path=path, pii=_CLASS_OF[pii])
     _times(message, record)
     return message
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 from pinakes.core.limits.figures import NO_KEY_LIMITS, NO_TENANT_LIMITS, KeyLimits, TenantLimits
+from pinakes.core.privacy.classes import ATTRIBUTE, Pii
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
 
 Json = dict[str, Any]
@@ -96,12 +97,13 @@ class TenantRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRecord:
-    """A declared attribute and the slot it was given. `more` as in `Record`."""
+    """A declared attribute and its slot; `pii` is the class of its personal data, empty for none. `more` as in `Record`."""
 
     name: str
     type: str
     slot: str
     sortable: bool = False
+    pii: str = ""
     more: Json = field(default_factory=dict, repr=False, hash=False)
 
 
@@ -109,7 +111,9 @@ class SlotRecord:
 class CollectionRecord(Record):
     """A collection. `freed` are slots of removed attributes, not used again before a reindex has cleaned them.
 
-    `search` is the message `SearchSettings` in base64: how the collection is searched.
+    `search` is the message `SearchSettings` in base64: how the collection is searched. `personal` are the paths of other
+    fields with personal data and their classes. `retention_ms` is how long documents are kept after a change; 0 is for
+    ever. `masked` isn't stored: it says that this is the record as a caller has it who may not see personal data.
     """
 
     tenant_uid: str
@@ -120,10 +124,15 @@ class CollectionRecord(Record):
     attributes: tuple[SlotRecord, ...] = ()
     freed: tuple[str, ...] = ()
     search: str = ""
+    personal: tuple[tuple[str, str], ...] = ()
+    masked_for_services: bool = False
+    retention_ms: int = 0
+    masked: bool = False
 
     def to_json(self) -> Json:
         """Return the record as it is stored."""
         record = Record.to_json(self)
+        del record["masked"]
         return record | {"attributes": [_flat(attribute) for attribute in record["attributes"]]}
 
     def __hash__(self) -> int:
@@ -138,8 +147,15 @@ class CollectionRecord(Record):
             "languages": tuple(record["languages"]),
             "freed": tuple(record["freed"]),
             "attributes": attributes,
+            "personal": tuple((path, pii) for path, pii in record.get("personal", ())),
         }
         return cls(**(_read(cls, record) | rest))
+
+    @property
+    def classes(self) -> dict[str, Pii]:
+        """Classes of personal data by the path of the field."""
+        declared = {ATTRIBUTE + a.name: Pii(a.pii) for a in self.attributes if a.pii}
+        return declared | {path: Pii(pii) for path, pii in self.personal}
 
     def schema(self) -> Schema:
         """Return what the compilers of documents, queries and filters must know."""
@@ -198,7 +214,7 @@ def _schema(record: CollectionRecord) -> Schema:
         a.name: Attribute(name=a.name, type=AttributeType(a.type), slot=a.slot, sortable=a.sortable)
         for a in record.attributes
     }
-    return Schema(languages=record.languages, attributes=declared)
+    return Schema(languages=record.languages, attributes=declared, classes=record.classes, masked=record.masked)
 
 
 def now_ms() -> int:

@@ -129,7 +129,8 @@ def _decide(
     present = there if there is not None and not there.gone else None
     if change.deletion:
         # Also of a document that isn't there: an older write that is still queued must not bring it to life.
-        replaced = there.source if there is not None else None
+        # What was kept for as long as may be isn't kept any longer by deleting it.
+        replaced = there.source if there is not None and not there.outlived else None
         if change.over and (there is None or orjson.loads(change.over)["revision"] > there.revision):
             replaced = orjson.loads(change.over)
         body = tombstone(scope.owner, change.document_id, change.revision, replaced)

@@ -71,7 +71,7 @@ async def _asked(
 ) -> Asked:
     """Return the request for an operation. Raises a fault of kind NOT_FOUND if there is no such collection."""
     _, collection = await open_scope(platform, call, names.parse(request.parent).collection)
-    return Asked(platform, verb, call.tenant, collection, request, call.principal.readers)
+    return Asked(platform, verb, call.tenant, collection, request, call.principal.readers, call.principal.role)
 
 
 def _compression(given: verbs_pb2.Compression, path: str) -> Compression:

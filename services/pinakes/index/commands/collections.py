@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING
 
 from pinakes.core.cache.responses import version_key
 from pinakes.core.faults import Fault, Kind, etag_mismatch
+from pinakes.core.privacy.sight import sees_personal_data
 from pinakes.core.query import options
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.rpc import names
-from pinakes.core.tenancy import collections
-from pinakes.core.tenancy.messages import TYPES
+from pinakes.core.tenancy import collections, personal
+from pinakes.core.tenancy.messages import CLASSES, TYPES
 from pinakes.core.tenancy.models import ACTIVE, DEFAULT_LANGUAGES, CollectionRecord, TenantRecord
 from pinakes.index.commands import search_settings
+from pinakes.v1 import personal_data_pb2
 
 if TYPE_CHECKING:
+    from pinakes.core.identity.principal import Principal
     from pinakes.core.platform import Platform
     from pinakes.core.settings import Limits
     from pinakes.v1 import index_pb2, resources_pb2
 
-CHANGEABLE = frozenset({"display_name", "languages", "attributes"}) | search_settings.PATHS
+CHANGEABLE = (
+    frozenset({"display_name", "languages", "attributes", "retention", "personal_data"}) | search_settings.PATHS
+)
+_NONE = personal_data_pb2.PERSONAL_DATA_CLASS_NONE
 
 
 async def create(
@@ -42,14 +48,17 @@ async def create(
 
 
 async def update(
-    request: index_pb2.UpdateCollectionRequest, tenant: TenantRecord, platform: Platform
+    request: index_pb2.UpdateCollectionRequest, tenant: TenantRecord, principal: Principal, platform: Platform
 ) -> CollectionRecord:
     """Change a collection by its mask, if the etag is still right."""
     paths = update_paths(request.update_mask.paths, request.collection, CHANGEABLE)
 
     def decide(old: CollectionRecord) -> CollectionRecord:
         _check_etag(platform, old, request.collection.etag)
-        return _merged(old.changed(), request.collection, paths, platform.settings.limits)
+        record = _merged(old.changed(), request.collection, paths, platform.settings.limits)
+        sees = sees_personal_data(principal, masked_for_services=old.masked_for_services)
+        personal.may_change(old, record, sees=sees)
+        return record
 
     collection_id = names.parse(request.collection.name).collection
     write = not request.validate_only
@@ -84,9 +93,18 @@ def _merged(
         record = replace(record, display_name=given.display_name)
     if "languages" in paths:
         record = replace(record, languages=tuple(given.languages) or DEFAULT_LANGUAGES)
+    old = record
     before = {attribute.name for attribute in record.attributes}
     if "attributes" in paths:
         record = collections.with_attributes(record, [(a.name, TYPES[a.type], a.sortable) for a in given.attributes])
+        said = {a.name: None if a.pii == _NONE else CLASSES[a.pii] for a in given.attributes if a.pii}
+        record = personal.with_classes(record, said)
+    if "personal_data" in paths:
+        record = personal.with_rules(record, [(rule.path, CLASSES[rule.pii]) for rule in given.personal_data.rules])
+        record = replace(record, masked_for_services=given.personal_data.masked_for_services)
+    personal.check_personal(old, record)
+    if "retention" in paths:
+        record = replace(record, retention_ms=personal.retention_ms(given.retention))
     if searched := paths & search_settings.PATHS:
         settings = search_settings.merged(options.search_settings(record), given.search, searched)
         record = replace(record, search=options.encoded(settings))

@@ -99,7 +99,7 @@ def _message(record: Json, writer: Writer) -> failures_pb2.FailedWrite:
     message.status.details.add().Pack(error_details_pb2.ErrorInfo(reason=record["reason"], domain=DOMAIN))
     source = None if change.deletion else orjson.loads(change.data)
     if source is not None and writer.scope.may_read(source):
-        message.document.CopyFrom(writer.message(source))
+        message.document.CopyFrom(writer.scope.shown(writer.message(source)))
     else:
         message.document.name = owner.name(record["document_id"])
     message.accept_time.FromMilliseconds(revision_ms(record["revision"]))

@@ -30,7 +30,7 @@ async def purge(
     platform: Platform,
 ) -> operations_pb2.Operation:
     """Count and sample what matches, or start to delete it."""
-    asked = Asked(platform, "purge", call.tenant, collection, request, call.principal.readers)
+    asked = Asked(platform, "purge", call.tenant, collection, request, call.principal.readers, call.principal.role)
     if (earlier := await asked.repeated()) is not None:
         return earlier
     limits = platform.settings.limits

@@ -20,5 +20,5 @@ async def reindex(
     request: verbs_pb2.ReindexCollectionRequest, call: Call, collection: CollectionRecord, platform: Platform
 ) -> operations_pb2.Operation:
     """Start to index a collection anew: all of it, also what the caller may not read, or slots couldn't be freed."""
-    asked = Asked(platform, "reindex", call.tenant, collection, request, call.principal.readers)
+    asked = Asked(platform, "reindex", call.tenant, collection, request, call.principal.readers, call.principal.role)
     return await asked.repeated() or await asked.start({})

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.engine.documents import read_document, source_fields
+from pinakes.core.engine.documents import source_fields
 from pinakes.core.engine.scope import Found, TenantScope
 from pinakes.core.faults import invalid, not_found
 from pinakes.core.query.filter import parse_filter
@@ -61,7 +61,7 @@ async def _read(
         if one is None or one.gone:
             return None
         etag = platform.etags.make(one.source["revision"], one.source.get("hash", ""))
-        return read_document(one.source, scope.owner, paths, etag)
+        return scope.document(one.source, paths, etag)
 
     return [message(one) for one in found]
 
@@ -89,7 +89,7 @@ async def list_documents(
     answer = index_pb2.ListDocumentsResponse()
     for hit in page.hits[:size]:
         etag = platform.etags.make(hit.source["revision"], hit.source.get("hash", ""))
-        answer.documents.append(read_document(hit.source, scope.owner, paths, etag))
+        answer.documents.append(scope.document(hit.source, paths, etag))
     if len(page.hits) > size:
         answer.next_page_token = platform.page_tokens.make(request, scope.owner.tenant_uid, page.hits[size - 1].sort)
     return answer

@@ -35,7 +35,7 @@ async def correction(
     Words that the collection doesn't have are corrected where it has similar ones in titles and tags; one more engine
     call tells how many documents the corrected query finds, under the same filters, and that there are any.
     """
-    if plan.request.page_token or plan.query.empty:
+    if plan.request.page_token or plan.query.empty or plan.options.words_hidden:
         return None
     weights = plan.weights
     if not plan.options.typos:

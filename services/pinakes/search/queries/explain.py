@@ -15,6 +15,7 @@ from pinakes.core.query.conjuncts import conjuncts, field_of
 from pinakes.core.query.expression import Expression, canonical
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
+from pinakes.core.query.readable import NOT_READABLE
 from pinakes.core.query.text import counting_clause, unnamed
 from pinakes.core.rpc import checks, names
 from pinakes.search.queries.plan import Plan, make_plan
@@ -105,7 +106,7 @@ def _search(request: search_pb2.ExplainDocumentRequest, scope: TenantScope) -> s
 
 def _placed(fault: Fault) -> Fault:
     """Return a fault of the search with its place in the whole request."""
-    if fault.kind is not Kind.INVALID:
+    if fault.kind is not Kind.INVALID and fault.reason != NOT_READABLE:
         return fault
     violations = tuple(Violation(f"search.{one.field}", one.description) for one in fault.violations)
     return Fault(fault.kind, fault.reason, f"search.{fault.message}", violations, fault.metadata)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.faults import Fault, invalid
+from pinakes.core.query.readable import check_readable
 from pinakes.core.query.schema import LANGUAGES, AttributeType, Schema
 from pinakes.v1 import search_pb2
 
@@ -63,7 +64,7 @@ def compile_highlights(
     """Compile what is asked of a search for `words`, an engine query; `filtered` tells whether it has a filter as well.
 
     Fields that the search doesn't look in have no passages, and nothing has any if there are no words.
-    Raises a `Fault` of reason HIGHLIGHT_UNKNOWN_FIELD, HIGHLIGHT_WRONG_TYPE or HIGHLIGHT_PASSAGE_CHARS.
+    Raises a `Fault` of reason HIGHLIGHT_UNKNOWN_FIELD, HIGHLIGHT_WRONG_TYPE, HIGHLIGHT_PASSAGE_CHARS or FIELD_NOT_READABLE.
     """
     if 0 < asked.passage_chars < LEAST_CHARS:
         description = f"expected {LEAST_CHARS} to 1000, or 0 for {CHARS}; found {asked.passage_chars}"
@@ -73,6 +74,8 @@ def compile_highlights(
     for place, name in enumerate(asked.fields or DEFAULT_FIELDS):
         if fault := _unknown(name, f"highlight.fields[{place}]", schema):
             raise fault
+        if asked.fields:
+            check_readable(schema, name, f"highlight.fields[{place}]")
         fields[name] = tuple(field for field, _ in options.fields.get(name, ()))
         whole = {"number_of_fragments": 0} if name == WHOLE else {}
         engine |= {field: whole | _locale(field, options) for field in fields[name]}

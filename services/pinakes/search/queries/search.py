@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pinakes.core.engine.documents import read_document
 from pinakes.core.telemetry import metrics
 from pinakes.search.queries.corrections import correction
 from pinakes.search.queries.facets import read_facets
@@ -40,7 +39,7 @@ def answer(plan: Plan, page: Page, scope: TenantScope, parts: Parts) -> search_p
     for hit in page.hits[: plan.size]:
         etag = parts.platform.etags.make(hit.source["revision"], hit.source.get("hash", ""))
         pinned = hit.source["id"] in plan.curated.pins
-        document = read_document(hit.source, scope.owner, plan.paths, etag)
+        document = scope.document(hit.source, plan.paths, etag)
         result = response.results.add(document=document, score=0.0 if pinned else hit.score, pinned=pinned)
         if plan.highlights is not None:
             result.highlights.extend(plan.highlights.read(hit.highlights))

@@ -44,7 +44,8 @@ async def run(
     condition: Json | None = None
     if request.filter.strip():
         condition = compile_filter(parse_filter(request.filter, limits), collection.schema())
-    if typed.empty:
+    # All that is suggested is made of the words of titles and tags, which the index doesn't keep apart.
+    if typed.empty or options.words_hidden:
         return suggest_pb2.SuggestResponse()
     completions = Completions(scope.owner, options, collection.schema(), condition)
     suggestion = _Suggestion(request, scope, collection, parts, options, typed, completions, condition)

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.engine.documents import KEPT, read_document, source_fields
+from pinakes.core.engine.documents import KEPT, source_fields
 from pinakes.core.operations.job import Context, Job
 from pinakes.core.operations.pages import condition_of
 from pinakes.core.storage import uris
@@ -94,7 +94,7 @@ async def _page(context: Context, body: Json) -> Page:
 
 def _row(context: Context, hit: Hit) -> bytes:
     """Return a document as a line: writing that again changes nothing."""
-    return write_row(read_document(hit.source, context.scope.owner, PATHS, ""), hit.source["id"])
+    return write_row(context.scope.document(hit.source, PATHS, ""), hit.source["id"])
 
 
 JOB = Job("export", run)

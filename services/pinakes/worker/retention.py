@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which collections keep documents for a time only: all records are read once, then what has changed since."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pinakes.core.engine.maintenance import Kept
+from pinakes.core.engine.records import RecordStore
+from pinakes.core.tenancy.directory import OVERLAP_MS, collection_rid
+from pinakes.core.tenancy.models import ACTIVE, CollectionRecord, now_ms
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pinakes.core.engine.client import Engine
+
+_PAGE = 1000
+
+
+class Retentions:
+    """The retentions of all collections. One sweeper's own."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Begin with nothing known."""
+        self._store = RecordStore(engine, "collections")
+        self._kept: dict[str, Kept] = {}
+        self._asked_ms = 0
+
+    async def read(self) -> list[Kept]:
+        """Return the collections that keep documents for a time only, as they are now."""
+        asked = now_ms()
+        changes = await self._store.changed_since(self._asked_ms - OVERLAP_MS) if self._asked_ms else None
+        if changes is None:
+            await self._read_all()
+        for record in (changes or {}).values():
+            self._take(record)
+        self._asked_ms = asked
+        return list(self._kept.values())
+
+    async def _read_all(self) -> None:
+        self._kept.clear()
+        after: str | None = None
+        while True:
+            page = await self._store.page(None, (ACTIVE,), after, _PAGE)
+            for record in page:
+                self._take(record)
+            if len(page) < _PAGE:
+                return
+            after = collection_rid(page[-1]["tenant_uid"], page[-1]["collection_id"])
+
+    def _take(self, stored: dict[str, Any]) -> None:
+        """Keep what a record says. A deleted collection is passed over: its documents go with it."""
+        record = CollectionRecord.from_json(stored)
+        if record.active and record.retention_ms:
+            self._kept[record.uid] = Kept(record.tenant_uid, record.uid, record.retention_ms)
+        else:
+            self._kept.pop(record.uid, None)
