@@ -169,8 +169,9 @@ def _key(call: calls.Call, collection: CollectionRecord, method: str, request: M
     """Return what an answer is kept under: everything that it depends on."""
     return cache_key(
         call.tenant.uid, collection.uid, collection.version, call.tenant.epoch, call.principal.readers or (),
-        # Seeing everything and reading as nobody are not the same, nor are seeing and not seeing personal data.
-        f"{method}:{call.principal.readers is None}:{collection.masked}", request.SerializeToString(deterministic=True),
+        # Seeing everything and reading as nobody are not the same.
+        f"{method}:{call.principal.readers is None}", request.SerializeToString(deterministic=True),
+        masked=collection.masked,
     )  # fmt: skip
 
 

@@ -62,13 +62,18 @@ def cache_key(  # everything that an answer depends on
     readers: tuple[str, ...],
     method: str,
     request: bytes,
+    *,
+    masked: bool = False,
 ) -> bytes:
     """Return the key of an answer: the tenant in the clear, for operators, and a digest of all else.
+
+    `masked` says that personal data is masked in it: who sees that and who doesn't never share an answer.
 
     Each part goes in with its length, so that no two lists of parts can look alike; the order of readers doesn't count.
     """
     names = sorted(set(readers))
-    parts = [tenant_uid, collection_uid, str(collection_version), str(epoch), method, str(len(names)), *names]
+    seen = "masked" if masked else "clear"
+    parts = [tenant_uid, collection_uid, str(collection_version), str(epoch), method, seen, str(len(names)), *names]
     mac = hashlib.blake2b(digest_size=24, person=b"pinakes answer")
     for part in parts:
         data = part.encode()

@@ -51,6 +51,13 @@ def test_an_attribute_keeps_what_a_newer_version_said_of_it_when_others_are_decl
     found = CollectionRecord.from_json(stored)
     wanted = [("colour", AttributeType.STRING, True), ("size", AttributeType.NUMBER, False)]
     colour, size = with_attributes(found, wanted).to_json()["attributes"]
-    assert colour == {"name": "colour", "type": "string", "slot": "kw_00", "sortable": True, "invented": "later"}
-    assert size == {"name": "size", "type": "number", "slot": "num_00", "sortable": False}
+    assert colour == {
+        "name": "colour",
+        "type": "string",
+        "slot": "kw_00",
+        "sortable": True,
+        "pii": "",
+        "invented": "later",
+    }
+    assert size == {"name": "size", "type": "number", "slot": "num_00", "sortable": False, "pii": ""}
     assert found.schema().attributes.keys() == {"colour"}
