@@ -11,6 +11,7 @@ import pytest
 from google.longrunning import operations_pb2
 
 from pinakes.core.engine.documents import KEPT, read_document
+from pinakes.core.engine.setup import pool_alias
 from pinakes.core.faults import Fault
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import SUCCEEDED, OperationRecord
@@ -97,7 +98,7 @@ def counts(record: OperationRecord) -> tuple[int, int, int]:
 
 async def documents(home: Home) -> dict[str, resources_pb2.Document]:
     """Return all documents of a home by id, without what the server sets."""
-    await home.platform.engine.call("refresh", "POST", f"/{home.scope._index}/_refresh")
+    await home.platform.engine.call("refresh", "POST", f"/{pool_alias(home.platform.engine.prefix)}/_refresh")
     found: dict[str, resources_pb2.Document] = {}
     after: list[Any] = [""]
     while after:

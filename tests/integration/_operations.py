@@ -184,7 +184,7 @@ async def bench(engine: Local) -> AsyncIterator[Bench]:
     prefix = settings.index_prefix
     for alias in (pool_alias(prefix), *(record_index(prefix, kind) for kind in RECORDS)):
         await platform.engine.call("clear", "DELETE", f"/{alias}-v1")
-    for kind in ("pool", "sys"):
+    for kind in ("pool", "own", "sys"):
         await platform.engine.call("clear", "DELETE", f"/_index_template/{prefix}-{kind}")
     await platform.close()
 

@@ -22,6 +22,7 @@ from pinakes.core.storage.objects import Storage
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import Directory
 from pinakes.core.tenancy.etags import Etags
+from pinakes.core.tenancy.lease import PlacementLease, poll_seconds
 from pinakes.core.usage.ledger import Usage
 from pinakes.core.writing.failures import FailedWrites
 from pinakes.core.writing.outcomes import Outcomes
@@ -75,7 +76,9 @@ class Platform:
         """Open everything. Doesn't wait for the stores: health tells when they are there."""
         secret = settings.secret_key.get_secret_value().encode()
         engine = Engine(settings)
-        directory = Directory(engine, settings.identity_hold_seconds)
+        lease = settings.placement_lease_seconds
+        directory = Directory(engine, settings.identity_hold_seconds, poll_seconds(lease))
+        engine.placements = PlacementLease(directory.tenants, lease)
         revisions = RevisionSource(engine, settings.max_clock_skew_seconds)
         etags = Etags(secret)
         queue = Producer(settings)

@@ -116,6 +116,19 @@ class Settings(BaseSettings):
     journal_days: float = Field(
         400.0, ge=1, description="Days for which deletions can be replayed; longer than the oldest snapshot is kept."
     )
+    placement_lease_seconds: float = Field(
+        5.0,
+        ge=0.25,
+        le=60,
+        description="Time for which a process goes by what it knows of where documents are; a move waits for it.",
+    )
+    rollback_window_seconds: float = Field(
+        900.0, ge=0, le=604_800, description="Time for which a tenant's former index is kept up to date after a move."
+    )
+    move_documents_per_second: int = Field(
+        5000, ge=0, description="Documents of a tenant that are copied a second when it is moved; 0 for no limit."
+    )
+    moves_at_once: int = Field(8, ge=0, le=256, description="Moves of tenants a worker does at once; 0 for none.")
     sweep_seconds: float = Field(30.0, gt=0, le=3600, description="Time between two sweeps for what has run out.")
     outcome_hours: float = Field(48.0, ge=24, description="Hours for which outcomes and request ids are remembered.")
 

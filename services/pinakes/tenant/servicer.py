@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import empty_pb2
 
+from pinakes.core.identity.permissions import Role
 from pinakes.core.rpc import call as calls
 from pinakes.core.tenancy import messages
 from pinakes.tenant.commands import keys, tenants
@@ -35,7 +36,8 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def GetTenant(self, request: tenant_pb2.GetTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Read a tenant."""
-        return self._tenant(calls.current().tenant)
+        call = calls.current()
+        return self._tenant(call.tenant, placed=call.principal.role is Role.ADMIN)
 
     async def ListTenants(
         self, request: tenant_pb2.ListTenantsRequest, context: Context
@@ -85,5 +87,5 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
         """Revoke a key."""
         return messages.api_key(await keys.revoke(request, calls.current().tenant, self._platform))
 
-    def _tenant(self, record: TenantRecord) -> resources_pb2.Tenant:
-        return messages.tenant(record, self._platform.etags, self._platform.limiter.defaults)
+    def _tenant(self, record: TenantRecord, *, placed: bool = True) -> resources_pb2.Tenant:
+        return messages.tenant(record, self._platform.etags, self._platform.limiter.defaults, placed=placed)

@@ -22,6 +22,8 @@ from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.engine.upgrade import rewrite_documents
 from pinakes.core.engine.usage import UsageStore
 from pinakes.core.faults import Fault
+from pinakes.core.operations.records import MOVE
+from pinakes.core.operations.store import OperationStore
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import ACTIVE, now_ms
 from pinakes.worker.retention import Retentions
@@ -81,7 +83,8 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
 
 async def sweep(platform: Platform, retentions: Retentions | None = None) -> dict[str, int]:
     """Sweep once, and return how much of each kind was swept. `retentions` are those that the last sweep had."""
-    settings, maintenance = platform.settings, Maintenance(platform.engine)
+    settings, operations = platform.settings, OperationStore(platform.engine)
+    maintenance = Maintenance(platform.engine, lambda: operations.tenants_of(MOVE))
     await platform.revisions.ready()
     kept = await (retentions or Retentions(platform.engine)).read()
     buried = {

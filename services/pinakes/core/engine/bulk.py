@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +62,11 @@ class Item:
         return self.status in BUSY or self.error == CLOSED
 
 
-Send = Callable[[bytes, bool], Awaitable[Json]]
+class Stale(Exception):
+    """Lines weren't sent before the time until which they may be."""
+
+
+Send = Callable[[bytes, bool, float], Awaitable[Json]]
 
 
 @dataclass(slots=True)
@@ -68,6 +74,7 @@ class _Waiting:
     lines: Sequence[Line]
     size: int
     done: asyncio.Future[list[Item]]
+    until: float
 
 
 @dataclass(slots=True)
@@ -84,21 +91,27 @@ class BulkWriter:
     """Sends lines in shared bulk calls."""
 
     def __init__(self, send: Send) -> None:
-        """`send(payload, searchable)` makes one guarded call of the engine and returns its answer."""
+        """`send(payload, searchable, until)` makes one guarded call of the engine and returns its answer.
+
+        It doesn't begin it later than `until` (monotonic).
+        """
         self._send = send
         # A call that waits for the refresh takes up to a second, so many may wait at once.
         self._lanes = {False: _Lane(searchable=False, at_once=AT_ONCE), True: _Lane(searchable=True, at_once=16)}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def write(self, lines: Sequence[Line], *, searchable: bool) -> list[Item]:
+    async def write(self, lines: Sequence[Line], *, searchable: bool, until: float = math.inf) -> list[Item]:
         """Write lines and return what became of each, in order. Raises what `send` raises.
+
+        Raises `Stale` if they couldn't leave before `until` (monotonic).
 
         Replays and reordering are harmless, so a caller that is cancelled needs no answer: its lines are sent all the same.
         """
         if not lines:
             return []
         lane = self._lanes[searchable]
-        waiting = _Waiting(lines, sum(line.size for line in lines), asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(lines, sum(line.size for line in lines), done, until)
         lane.queue.append(waiting)
         self._start(lane)
         return await asyncio.shield(waiting.done)
@@ -131,7 +144,7 @@ class BulkWriter:
         payload = b"\n".join([part for line in lines for part in (line.action, line.body)]) + b"\n"
         metrics.BULK_LINES.observe(len(lines))
         try:
-            answer = await self._send(payload, searchable)
+            answer = await self._send(payload, searchable, min(waiting.until for waiting in batch))
             items = [_item(next(iter(entry.values()))) for entry in answer["items"]]
         except Fault as fault:  # the engine is away for all of them
             for waiting in batch:
@@ -155,9 +168,13 @@ def _next(queue: deque[_Waiting]) -> list[_Waiting]:
     """Take as many callers as fit into one call, at least one."""
     batch: list[_Waiting] = []
     size = count = 0
+    now = time.monotonic()
     while queue and (not batch or (size + queue[0].size <= BYTES and count + len(queue[0].lines) <= LINES)):
         waiting = queue.popleft()
         if waiting.done.cancelled():
+            continue
+        if waiting.until < now:
+            _settle(waiting.done, Stale())
             continue
         batch.append(waiting)
         size, count = size + waiting.size, count + len(waiting.lines)

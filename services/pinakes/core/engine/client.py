@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from opensearchpy.serializer import JSONSerializer
 
 from pinakes.core.engine.bulk import BUSY, CLOSED, FILTER, BulkWriter
 from pinakes.core.engine.searches import Searches
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.privacy.masks import Pseudonyms
 from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pinakes.core.settings import Settings
+    from pinakes.core.tenancy.lease import PlacementLease
 
 Json = dict[str, Any]
 Written = Callable[[str, int, int, int], None]
@@ -73,6 +75,8 @@ class Engine:
         auth = (settings.opensearch_username, settings.opensearch_password.get_secret_value())
         self.prefix = settings.index_prefix
         self.pseudonyms = Pseudonyms(settings.secret_key.get_secret_value().encode())
+        # By which scopes know where documents are; without it, as the tenant's record says that they are given.
+        self.placements: PlacementLease | None = None
         self._client = AsyncOpenSearch(
             hosts=settings.opensearch_urls,
             http_auth=auth if auth[0] else None,
@@ -98,14 +102,17 @@ class Engine:
         params: Mapping[str, Any] | None = None,
         body: Any = None,
         retry: bool = True,
+        until: float = math.inf,
     ) -> Json:
-        """Send one request and return its answer.
+        """Send one request and return its answer. It isn't begun, nor tried again, later than `until` (monotonic).
 
         Raises `EngineRefusal` for a 4xx and a fault of kind UNAVAILABLE or DEADLINE for anything else that fails.
         """
         started = time.perf_counter()
 
         async def attempt(seconds: float) -> Any:
+            if time.monotonic() > until:
+                raise unavailable("the search engine", 0.1)
             return await self._client.transport.perform_request(
                 method, path, params=dict(params) if params else None, body=body, timeout=seconds
             )
@@ -124,9 +131,9 @@ class Engine:
             metrics.ENGINE_SECONDS.labels(operation, outcome).observe(time.perf_counter() - started)
         return answer if isinstance(answer, dict) else {"answer": answer}
 
-    async def _send_bulk(self, payload: bytes, searchable: bool) -> Json:  # as `BulkWriter` calls it
+    async def _send_bulk(self, payload: bytes, searchable: bool, until: float) -> Json:  # as `BulkWriter` calls it
         params = {"filter_path": FILTER} | ({"refresh": "wait_for"} if searchable else {})
-        return await self.call("bulk", "POST", "/_bulk", params=params, body=payload)
+        return await self.call("bulk", "POST", "/_bulk", params=params, body=payload, until=until)
 
     async def _send_searches(self, payload: bytes) -> Json:
         return await self.call("search", "POST", "/_msearch", body=payload)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journal of deletions: kept apart from the documents, so that what a snapshot still holds stays deleted after a restore.
 
-An entry is a tombstone without content and where it belongs. It is written with the tombstone, in the same bulk call or
-before the deletion is acknowledged, and outlives every snapshot; replaying it writes the tombstones at their own revisions.
+An entry is a tombstone without content and where it was written. It is written with the tombstone, in the same bulk call or
+before the deletion is acknowledged, and outlives every snapshot; replaying it writes the tombstones at their own revisions,
+to where their tenants are now: a tenant may have been moved since, and what was restored may be older than that.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pinakes.core.engine.bulk import Line
+from pinakes.core.engine.records import RecordStore
 from pinakes.core.engine.setup import record_index
-from pinakes.core.tenancy.models import now_ms
+from pinakes.core.tenancy.models import TenantRecord, now_ms
 
 if TYPE_CHECKING:
     from pinakes.core.engine.client import Engine
@@ -53,16 +55,37 @@ class DeletionJournal:
         Documents that were written after their deletion stay: their revision is higher.
         """
         await self._engine.call("journal_refresh", "POST", f"/{self._index}/_refresh")
+        places = await self._places()
         seen = changed = 0
         async for records in self._pages():
-            lines = [_replayed(rid, record) for rid, record in records]
+            lines = [
+                _replayed(rid, record, at)
+                for rid, record in records
+                for at in places.get(record["tombstone"]["tenant"], [(record["index"], record["routing"])])
+            ]
             items = await self._engine.bulk.write(lines, searchable=False)
-            if failed := [item for item in items if item.status >= 300 and item.status != 409]:
+            # Of a tenant that is gone for good the index may be gone, too.
+            if failed := [item for item in items if item.status >= 300 and item.status not in {404, 409}]:
                 message = f"a tombstone wasn't taken: {failed[0].status} {failed[0].error}"
                 raise RuntimeError(message)
-            seen += len(items)
+            seen += len(records)
             changed += sum(item.status < 300 for item in items)
         return seen, changed
+
+    async def _places(self) -> dict[str, list[tuple[str, str]]]:
+        """Return aliases and routings of every tenant's documents, by its uid; of deleted tenants, too."""
+        store, after = RecordStore(self._engine, "tenants"), None
+        places: dict[str, list[tuple[str, str]]] = {}
+        prefix = self._engine.prefix
+        while True:
+            page = await store.page_with_ids(after, PAGE)
+            for rid, kept in page:
+                tenant, after = TenantRecord.from_json(kept), rid
+                places[tenant.uid] = [
+                    (place.alias(prefix), place.routing(tenant.uid)) for place in tenant.placement.places
+                ]
+            if len(page) < PAGE:
+                return places
 
     async def forget(self, days: float) -> int:
         """Delete entries older than `days`, longer than any snapshot is kept, and return how many there were."""
@@ -89,10 +112,11 @@ class DeletionJournal:
                 return
 
 
-def _replayed(rid: str, record: Json) -> Line:
-    tombstone = record["tombstone"]
+def _replayed(rid: str, record: Json, at: tuple[str, str]) -> Line:
+    """Return the line that writes an entry's tombstone to an alias by a routing."""
+    tombstone, (alias, routing) = record["tombstone"], at
     action = {
-        "_index": record["index"], "_id": rid, "routing": record["routing"], "version": tombstone["revision"],
-        "version_type": "external_gte",
+        "_index": alias, "_id": rid, "require_alias": True, "version": tombstone["revision"],
+        "version_type": "external_gte", **({"routing": routing} if routing else {}),
     }  # fmt: skip
     return Line(orjson.dumps({"index": action}), orjson.dumps(tombstone))

@@ -6,7 +6,7 @@ It reads no content and decides by fields that every body has; what it writes is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from pinakes.core.engine.bulk import Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import Owner, tombstone
 from pinakes.core.engine.journal import journal_line
+from pinakes.core.engine.setup import document_indices, routing_of
 from pinakes.core.tenancy.models import now_ms
 
 Json = dict[str, Any]
@@ -36,13 +37,22 @@ class Kept:
     kept_ms: int
 
 
-class Maintenance:
-    """Maintenance of the pools."""
+Moving = Callable[[], Awaitable[Sequence[str]]]
+"""Tells the uids of the tenants that are being moved."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Work on this engine."""
+
+class Maintenance:
+    """Maintenance of the document indices."""
+
+    def __init__(self, engine: Engine, moving: Moving) -> None:
+        """Work on this engine, but leave tenants alone that are `moving`: each of their documents is there twice."""
         self._engine = engine
-        self._index = f"{engine.prefix}-pool-*"
+        self._moving = moving
+        self._index = document_indices(engine.prefix)
+
+    async def _settled(self, *filters: Json) -> Json:
+        """Return a query for documents of tenants that aren't moved at the moment."""
+        return {"bool": {"filter": list(filters), "must_not": [{"terms": {"tenant": list(await self._moving())}}]}}
 
     async def bury_expired(self, next_revision: Callable[[], int]) -> int:
         """Write tombstones for documents that expired, and return how many. One that is written meanwhile stays."""
@@ -64,8 +74,8 @@ class Maintenance:
     async def _bury_all(self, operation: str, over: Json, time: str, next_revision: Callable[[], int]) -> int:
         """Bury all that a condition finds, the oldest by the field `time` first."""
         buried = 0
-        query = {"bool": {"filter": [over, {"term": {"deleted": False}}]}}
         while True:
+            query = await self._settled(over, {"term": {"deleted": False}})
             body = {"size": PAGE, "query": query, "_source": list(_FIELDS), "seq_no_primary_term": True,
                     "sort": [{time: "asc"}]}  # fmt: skip
             answer = await self._call(operation, f"/{self._index}/_search", body=body)
@@ -85,7 +95,7 @@ class Maintenance:
             if "readers" in source:
                 body["readers"] = source["readers"]
             action = {
-                "_index": hit["_index"], "_id": hit["_id"], "routing": hit["_routing"],
+                "_index": hit["_index"], "_id": hit["_id"], **routing_of(hit),
                 "if_seq_no": hit["_seq_no"], "if_primary_term": hit["_primary_term"],
             }  # fmt: skip
             lines += (orjson.dumps({"index": action}), orjson.dumps(body))
@@ -97,20 +107,21 @@ class Maintenance:
         for item, hit, data in zip(compared["items"], hits, lines[1::2], strict=True):
             if item["index"]["status"] < 300:
                 action = {
-                    "_index": hit["_index"], "_id": hit["_id"], "routing": hit["_routing"],
+                    "_index": hit["_index"], "_id": hit["_id"], **routing_of(hit),
                     "version": orjson.loads(data)["revision"], "version_type": "external_gte",
                 }  # fmt: skip
                 again.append(Line(orjson.dumps({"index": action}), data))
                 # The index behind the alias may be another by the time of a restore.
                 alias = hit["_index"].rpartition("-v")[0]
-                again.append(journal_line(self._engine.prefix, alias, hit["_id"], hit["_routing"], orjson.loads(data)))
+                routing = hit.get("_routing", "")
+                again.append(journal_line(self._engine.prefix, alias, hit["_id"], routing, orjson.loads(data)))
         await self._engine.bulk.write(again, searchable=False)
         return len(again) // 2
 
     async def forget_tombstones(self, days: float) -> int:
         """Delete tombstones that are older than `days` for good, and return how many there were."""
         before = now_ms() - round(days * 86_400_000)
-        query = {"bool": {"filter": [{"term": {"deleted": True}}, {"range": {"update_time": {"lt": before}}}]}}
+        query = await self._settled({"term": {"deleted": True}}, {"range": {"update_time": {"lt": before}}})
         answer = await self._call(
             "forget", f"/{self._index}/_delete_by_query", params={"conflicts": "proceed"}, body={"query": query}
         )

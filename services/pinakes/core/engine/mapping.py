@@ -26,6 +26,9 @@ def pool_settings(shards: int, replicas: int) -> Json:
             "number_of_replicas": replicas,
             "refresh_interval": "1s",
             "translog.durability": "request",
+            # Deletions are tombstones, so the engine needn't remember its own, of what was moved away; or what is moved
+            # back within that time would be older than them.
+            "gc_deletes": "1s",
             "replication.type": "DOCUMENT",
             "mapping.total_fields.limit": 300,
             "similarity": {f"s_{field}": _similarity(length) for field, length in SEARCHED_LENGTH.items()},
@@ -34,8 +37,11 @@ def pool_settings(shards: int, replicas: int) -> Json:
     }
 
 
-def document_mapping() -> Json:
-    """Return the strict mapping that every document of every tenant shares."""
+def document_mapping(*, routed: bool = True) -> Json:
+    """Return the strict mapping that every document of every tenant shares.
+
+    Pools are `routed` by tenant, so a document without routing is refused there; a tenant's own index isn't.
+    """
     keyword: Json = {"type": "keyword"}
     date: Json = {"type": "date", "format": "epoch_millis"}
     stored: Json = {"type": "keyword", "index": False, "doc_values": False}
@@ -75,7 +81,7 @@ def document_mapping() -> Json:
         "_meta": {"format": FORMAT},
         "dynamic": "strict",
         "_source": {"enabled": True},
-        "_routing": {"required": True},
+        "_routing": {"required": routed},
         "properties": fields,
     }
 

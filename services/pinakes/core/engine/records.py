@@ -143,6 +143,14 @@ class RecordStore:
         answer = await self._engine.call(f"{self.kind}_list", "POST", f"/{self._index}/_search", body=body)
         return [hit["_source"]["record"] for hit in answer["hits"]["hits"]]
 
+    async def page_with_ids(self, after: str | None, size: int) -> list[tuple[str, Json]]:
+        """Return up to `size` records of any state with their ids, in the order of these, those after the id `after`."""
+        body: Json = {"size": size, "query": {"match_all": {}}, "sort": [{"rid": "asc"}]}
+        if after is not None:
+            body["search_after"] = [after]
+        answer = await self._engine.call(f"{self.kind}_list", "POST", f"/{self._index}/_search", body=body)
+        return [(hit["_source"]["rid"], hit["_source"]["record"]) for hit in answer["hits"]["hits"]]
+
     async def count(self, parent: str, *states: str) -> int:
         """Count the records of a parent in any of these states."""
         query = {"bool": {"filter": [{"term": {"parent": parent}}, {"terms": {"state": list(states)}}]}}

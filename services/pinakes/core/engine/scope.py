@@ -7,19 +7,19 @@ the tenant's and collection's uids; every document that a read returns is checke
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 
-from pinakes.core.engine.bulk import Item, Line
+from pinakes.core.engine.bulk import Item, Line, Stale
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.dictionary import read_similar, similar_body
 from pinakes.core.engine.documents import Owner, read_document
 from pinakes.core.engine.journal import journal_line
 from pinakes.core.engine.searches import MANY_CLAUSES, MANY_VALUES, Refused, Search
-from pinakes.core.engine.setup import pool_alias
 from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
@@ -27,11 +27,14 @@ from pinakes.core.privacy.sight import mask_document, sees_personal_data
 from pinakes.core.query import allowlist
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
+from pinakes.core.tenancy.placement import POOL, Place, Placement
 from pinakes.v1 import resources_pb2
 
 Json = dict[str, Any]
 _log = logger("pinakes.scope")
 TOTAL_HITS = 10_000
+# Of a write whose time by the placement lease ran out before it was its turn.
+_TRIES = 3
 # Nothing else is looked at, and most of what a write looks for isn't there yet.
 _MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error.type"
 
@@ -41,12 +44,14 @@ class Found:
     """A document in the engine, a tombstone too, with the position that a compare-and-set must find unchanged.
 
     `kept_ms` is the collection's retention, 0 for ever.
+    `place` is where it was read: a position is one of that index.
     """
 
     source: Json
     seq_no: int
     primary_term: int
     kept_ms: int = 0
+    place: Place = POOL
 
     @property
     def gone(self) -> bool:
@@ -138,7 +143,7 @@ class TenantScope:
             raise Fault(Kind.DENIED, "PERMISSION_DENIED", "the resource isn't the caller's, or doesn't exist")
         self._engine = engine
         self._readers = principal.readers
-        self._index = pool_alias(engine.prefix, tenant.pool)
+        self._tenant = tenant
         self._kept_ms = collection.retention_ms
         self._classes = collection.classes
         self.masked = bool(self._classes) and not sees_personal_data(
@@ -181,14 +186,15 @@ class TenantScope:
 
     async def mget(self, document_ids: Sequence[str], fields: Sequence[str] | None = None) -> list[Found | None]:
         """Read documents and tombstones as they were last written, in the order of the ids."""
-        params = {"routing": self.owner.tenant_uid, "filter_path": _MGET}
+        place = (await self._to_read()).active
+        params = {**self._routing(place), "filter_path": _MGET}
         if fields is not None:
             params["_source_includes"] = ",".join(sorted({*fields, *_CHECKED}))
         body = {"ids": [self.owner.engine_id(i) for i in document_ids]}
-        answer = await self._call("mget", "POST", f"/{self._index}/_mget", params=params, body=body)
-        return [self._checked(doc, wanted) for doc, wanted in zip(answer["docs"], document_ids, strict=True)]
+        answer = await self._call("mget", "POST", f"/{self._alias(place)}/_mget", params=params, body=body)
+        return [self._checked(doc, wanted, place) for doc, wanted in zip(answer["docs"], document_ids, strict=True)]
 
-    def _checked(self, doc: Mapping[str, Any], document_id: str) -> Found | None:
+    def _checked(self, doc: Mapping[str, Any], document_id: str, place: Place) -> Found | None:
         """Return a document that is in the scope; whatever else the engine returned is None."""
         if not doc.get("found"):
             if "error" in doc:
@@ -203,7 +209,7 @@ class TenantScope:
             return None
         if not self.may_read(source):
             return None
-        return Found(source, doc["_seq_no"], doc["_primary_term"], self._kept_ms)
+        return Found(source, doc["_seq_no"], doc["_primary_term"], self._kept_ms, place)
 
     def may_read(self, source: Mapping[str, Any]) -> bool:
         """Tell whether the principal may read the document of a body."""
@@ -217,7 +223,7 @@ class TenantScope:
         `partial` takes what some of the shards found, or what was found in time.
         Raises a fault of kind DEADLINE or UNAVAILABLE if that isn't all, or nothing.
         """
-        search = self._search(body, cheap=cheap)
+        search = self._search(body, await self._to_read(), cheap=cheap)
         try:
             return _page(await self._engine.searches.run(search, seconds), seconds, partial=partial)
         except Refused as refused:
@@ -226,7 +232,8 @@ class TenantScope:
     async def search_many(self, bodies: Sequence[Json], seconds: float) -> list[Page | Fault]:
         """Search several times in one round trip; each has a page or the fault that `search` would have raised."""
         outcomes: list[Page | Fault] = []
-        searches = [self._search(body, cheap=False) for body in bodies]
+        placement = await self._to_read()
+        searches = [self._search(body, placement, cheap=False) for body in bodies]
         for answer in await self._engine.searches.run_all(searches, seconds):
             try:
                 if isinstance(answer, Refused):
@@ -246,16 +253,17 @@ class TenantScope:
 
         They may be of documents that are deleted, or that the principal may not read: to be confirmed by a search.
         """
-        body = similar_body(self.owner, words)
-        search = Search(self._index, self.owner.tenant_uid, orjson.dumps(body), cheap=False)
+        body, place = similar_body(self.owner, words), (await self._to_read()).active
+        routing = place.routing(self.owner.tenant_uid)
+        search = Search(self._alias(place), routing, orjson.dumps(body), cheap=False)
         try:
             answer = await self._engine.searches.run(search, seconds)
         except Refused as refused:
             raise self._refused(refused) from None
         return read_similar(self.owner, answer, len(words))
 
-    def _search(self, body: Json, *, cheap: bool) -> Search:
-        """Return a search with the scope's filters in it."""
+    def _search(self, body: Json, placement: Placement, *, cheap: bool) -> Search:
+        """Return a search of the active place with the scope's filters in it."""
         allowlist.check_body(body)
         request = dict(body)
         if "aggs" in request:
@@ -268,7 +276,8 @@ class TenantScope:
         if query is not None:
             inner["must"] = [query]
         request["query"] = {"bool": inner}
-        return Search(self._index, self.owner.tenant_uid, orjson.dumps(request), cheap)
+        place = placement.active
+        return Search(self._alias(place), place.routing(self.owner.tenant_uid), orjson.dumps(request), cheap)
 
     def _refused(self, refused: Refused) -> Fault:
         if refused.error_type == MANY_CLAUSES:
@@ -304,89 +313,140 @@ class TenantScope:
 
     async def refresh(self) -> None:
         """Make all that was written so far searchable. For jobs: it costs every tenant of the index something."""
-        await self._call("refresh", "POST", f"/{self._index}/_refresh")
+        placement = await self._to_read()
+        for place in filter(None, (placement.active, placement.partner)):
+            await self._call("refresh", "POST", f"/{self._alias(place)}/_refresh")
 
     async def count_tombstones(self, revision: int) -> int:
         """Return how many tombstones of just this revision searches can see."""
         owner = self.owner
         terms = {"tenant": owner.tenant_uid, "collection": owner.collection_uid, "deleted": True, "revision": revision}
         query = {"bool": {"filter": [{"term": {field: value}} for field, value in terms.items()]}}
-        answer = await self._call(
-            "count", "POST", f"/{self._index}/_count", params={"routing": owner.tenant_uid}, body={"query": query}
-        )
+        place = (await self._to_read()).active
+        path = f"/{self._alias(place)}/_count"
+        answer = await self._call("count", "POST", path, params=self._routing(place), body={"query": query})
         return int(answer["count"])
+
+    # ---- places
+
+    @property
+    def moving(self) -> bool:
+        """Whether writes go to two places, as far as is known: then what one place has says nothing of the other."""
+        leases = self._engine.placements
+        placement = self._tenant.placement if leases is None else leases.known(self._tenant)
+        return placement.partner is not None
+
+    async def _to_read(self) -> Placement:
+        leases = self._engine.placements
+        return self._tenant.placement if leases is None else await leases.to_read(self._tenant)
+
+    async def _to_write(self) -> tuple[Placement, float]:
+        """Return the placement and until when (monotonic) writes by it may begin."""
+        leases = self._engine.placements
+        return (self._tenant.placement, math.inf) if leases is None else await leases.to_write(self._tenant)
+
+    def _alias(self, place: Place) -> str:
+        return place.alias(self._engine.prefix)
+
+    def _routing(self, place: Place) -> Json:
+        routing = place.routing(self.owner.tenant_uid)
+        return {"routing": routing} if routing else {}
 
     # ---- writing
 
-    def line(self, put: Put | PackedPut) -> Line:
+    def line(self, put: Put | PackedPut, place: Place) -> Line:
         """Return a body as a line of a bulk call: bound to this tenant's id, routing and index, at its revision."""
+        # An index of a tenant's own may be gone when the line arrives; it mustn't be made anew then.
+        routing = f'"routing":"{self.owner.tenant_uid}"' if place.pooled else '"require_alias":true'
         action = (
-            f'{{"index":{{"_index":"{self._index}","_id":"{self.owner.engine_id(put.document_id)}",'
-            f'"routing":"{self.owner.tenant_uid}","version":{put.revision},"version_type":"external_gte"}}}}'
+            f'{{"index":{{"_index":"{self._alias(place)}","_id":"{self.owner.engine_id(put.document_id)}",'
+            f'{routing},"version":{put.revision},"version_type":"external_gte"}}}}'
         )
         return Line(action.encode(), put.data)
 
     async def bulk(self, puts: Sequence[Put | PackedPut], *, searchable: bool) -> list[Item]:
         """Write bodies at their revisions; of two writes of a document the higher revision stands.
 
+        While the tenant is being moved they are written to both places, and a write counts when both have it.
         Returns what became of each, in order; a status of 409 means that a higher revision stood already. The call may
         be shared with others'. Replays and reordering are harmless, so it is retried.
         """
-        lines = [self.line(put) for put in puts]
+        for _ in range(_TRIES):
+            placement, until = await self._to_write()
+            try:
+                return await self._bulk(puts, placement, until, searchable=searchable)
+            except Stale:
+                continue
+            except EngineRefusal as refusal:
+                raise engine_fault(refusal) from None
+        raise unavailable("the search engine", 0.5)
+
+    async def _bulk(
+        self, puts: Sequence[Put | PackedPut], placement: Placement, until: float, *, searchable: bool
+    ) -> list[Item]:
+        lines = [self.line(put, placement.active) for put in puts]
+        twice = placement.partner is not None
+        if placement.partner is not None:
+            lines += [self.line(put, placement.partner) for put in puts]
         buried = [place for place, put in enumerate(puts) if put.tombstone is not None]
-        lines += [self._journal_line(puts[place]) for place in buried]
-        try:
-            items = await self._engine.bulk.write(lines, searchable=searchable)
-        except EngineRefusal as refusal:
-            raise engine_fault(refusal) from None
-        for place, journalled in zip(buried, items[len(puts) :], strict=True):
+        lines += [self._journal_line(puts[place], placement.active) for place in buried]
+        items = await self._engine.bulk.write(lines, searchable=searchable, until=until)
+        count = len(puts)
+        if twice:
+            for place, other in enumerate(items[count : 2 * count]):
+                if other.status >= 300 and other.status != 409:
+                    items[place] = other
+        for place, journalled in zip(buried, items[len(lines) - len(buried) :], strict=True):
             # A deletion counts when both have been written; 409 says that a later one is in the journal.
             if journalled.status >= 300 and journalled.status != 409:
                 items[place] = journalled
-        return items[: len(puts)]
+        return items[:count]
 
     def wrote(self, writes: int, documents: int = 0, size: int = 0) -> None:
         """Count documents that were written or deleted for the tenant, and what it has grown by."""
         if writes:
             self._engine.written(self.owner.tenant_uid, writes, documents, size)
 
-    def _journal_line(self, put: Put | PackedPut) -> Line:
-        engine_id, routing = self.owner.engine_id(put.document_id), self.owner.tenant_uid
-        return journal_line(self._engine.prefix, self._index, engine_id, routing, put.tombstone or {})
+    def _journal_line(self, put: Put | PackedPut, place: Place) -> Line:
+        engine_id, routing = self.owner.engine_id(put.document_id), place.routing(self.owner.tenant_uid)
+        return journal_line(self._engine.prefix, self._alias(place), engine_id, routing, put.tombstone or {})
 
     async def write_if(self, put: Put, seen: Found | None, *, searchable: bool) -> bool:
         """Write a body only if the document is still what was seen (None: absent). False if it isn't.
 
         Two writes: the first compares; it raises the engine's version by one only, so the second writes the same body
         with its revision as external version, and an older write that is still queued can't win. If the second finds a
-        newer one, that superseded ours after it had been applied: success all the same.
+        newer one, that superseded ours after it had been applied: success all the same. A deletion is journalled with
+        the second: one that wasn't done must not be replayed.
+
+        Raises a fault of kind CONFLICT while the tenant's documents change their place.
         """
-        path = f"/{self._index}/_doc/{self.owner.engine_id(put.document_id)}"
-        routing = {"routing": self.owner.tenant_uid}
+        placement, until = await self._to_write()
+        if placement.switching:
+            raise _switching()
+        place = placement.active
         if seen is None:
             params: Json = {"op_type": "create"}
+        elif not seen.place.same(place):
+            return False  # it is to be looked at where it is now
         else:
             params = {"if_seq_no": seen.seq_no, "if_primary_term": seen.primary_term}
+        path = f"/{self._alias(place)}/_doc/{self.owner.engine_id(put.document_id)}"
+        if not place.pooled:
+            params["require_alias"] = "true"
         try:
             # Not retried: a second try could meet the first one's own effect and call it a conflict.
-            await self._engine.call("compare_and_set", "PUT", path, params=params | routing, body=put.body, retry=False)
+            await self._engine.call(
+                "compare_and_set", "PUT", path, params=params | self._routing(place), body=put.body, retry=False,
+                until=until,
+            )  # fmt: skip
         except EngineRefusal as refusal:
             if refusal.status == 409:
                 return False
             raise engine_fault(refusal) from None
-        external: Json = {"version": put.body["revision"], "version_type": "external_gte"}
-        if searchable:
-            external["refresh"] = "wait_for"
-        try:
-            await self._engine.call("write", "PUT", path, params=external | routing, body=put.body)
-        except EngineRefusal as refusal:
-            if refusal.status != 409:
-                raise engine_fault(refusal) from None
-        if put.tombstone is not None:
-            # After the comparison: a deletion that wasn't done must not be replayed.
-            (journalled,) = await self._engine.bulk.write([self._journal_line(put)], searchable=False)
-            if journalled.status >= 300 and journalled.status != 409:
-                raise unavailable("the search engine")
+        (item,) = await self.bulk([put], searchable=searchable)
+        if item.status >= 300 and item.status != 409:
+            raise unavailable("the search engine")
         before = seen.source if seen is not None and not seen.source.get("deleted") else None
         grown = (put.tombstone is None) - (before is not None)
         self.wrote(1, grown, put.body.get("bytes", 0) - (before or {}).get("bytes", 0))
@@ -399,6 +459,13 @@ class TenantScope:
             return await self._engine.call(operation, method, path, params=params, body=body)
         except EngineRefusal as refusal:
             raise engine_fault(refusal) from None
+
+
+def _switching() -> Fault:
+    text = (
+        "the tenant's documents are changing their place; a write that depends on what is there can be made in a moment"
+    )
+    return Fault(Kind.CONFLICT, "TENANT_MOVING", text, retry_after=1.0)
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")

@@ -38,7 +38,10 @@ MANY_VALUES = "many_values"
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search body, with its scope's filters in it and without a timeout. Only a `TenantScope` makes these."""
+    """One search body, with its scope's filters in it and without a timeout. Only a `TenantScope` makes these.
+
+    `routing` is empty where documents are routed by their ids.
+    """
 
     index: str
     routing: str
@@ -48,8 +51,9 @@ class Search:
     def line(self, seconds: float) -> bytes:
         """Return header and body as two lines of `_msearch`."""
         milliseconds = max(1, round(seconds * 1000))
-        return b'{"index":"%b","routing":"%b","request_cache":false}\n{"timeout":"%dms",%b\n' % (
-            self.index.encode(), self.routing.encode(), milliseconds, self.body[1:],
+        routing = b'"routing":"%b",' % self.routing.encode() if self.routing else b""
+        return b'{"index":"%b",%b"request_cache":false}\n{"timeout":"%dms",%b\n' % (
+            self.index.encode(), routing, milliseconds, self.body[1:],
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine import insights, mapping
 from pinakes.core.engine.client import Engine, EngineRefusal
+from pinakes.core.tenancy.placement import Place
 
 if TYPE_CHECKING:
     from pinakes.core.settings import Settings
@@ -19,7 +20,17 @@ RECORDS = ("tenants", "keys", "collections", "leases", "requests", "outcomes", "
 
 def pool_alias(prefix: str, number: int = 0) -> str:
     """Return the alias of a pool: all reads and writes go to aliases, so that an index can be replaced behind one."""
-    return f"{prefix}-pool-{number:03}"
+    return Place(pool=number).alias(prefix)
+
+
+def document_indices(prefix: str) -> str:
+    """Return the pattern of all indices that hold documents: pools and tenants' own."""
+    return f"{prefix}-pool-*,{prefix}-own-*"
+
+
+def routing_of(hit: dict[str, Any]) -> dict[str, Any]:
+    """Return the routing that a document was found with, for an action on it; none where `_id` routes."""
+    return {"routing": hit["_routing"]} if "_routing" in hit else {}
 
 
 def record_index(prefix: str, kind: str) -> str:
@@ -36,6 +47,15 @@ async def prepare(engine: Engine, settings: Settings) -> None:
         "template": {
             "settings": mapping.pool_settings(settings.pool_shards, settings.replicas),
             "mappings": mapping.document_mapping(),
+        },
+        "version": mapping.FORMAT,
+    }
+    own = {
+        "index_patterns": [f"{prefix}-own-*"],
+        "priority": 100,
+        "template": {
+            "settings": mapping.pool_settings(settings.pool_shards, settings.replicas),
+            "mappings": mapping.document_mapping(routed=False),
         },
         "version": mapping.FORMAT,
     }
@@ -56,6 +76,7 @@ async def prepare(engine: Engine, settings: Settings) -> None:
         "version": mapping.FORMAT,
     }
     await _put_template(engine, f"{prefix}-pool", pool)
+    await _put_template(engine, f"{prefix}-own", own)
     await engine.call("template", "PUT", f"/_index_template/{prefix}-sys", body=records)
     await _put_template(engine, f"{prefix}-sys-{insights.KIND}", insights.template(prefix, settings))
     # Late, because they import records, or what has its name from here.
@@ -63,7 +84,7 @@ async def prepare(engine: Engine, settings: Settings) -> None:
     from pinakes.core.engine.upgrade import upgrade_indices
 
     await _put_template(engine, f"{prefix}-sys-{usage.KIND}", usage.template(prefix, settings))
-    await _create(engine, pool_alias(prefix))
+    await create_place(engine, Place())
     for kind in RECORDS:
         await _create(engine, record_index(prefix, kind))
     await upgrade_indices(engine)
@@ -79,10 +100,19 @@ async def _put_template(engine: Engine, name: str, template: dict[str, Any]) -> 
         await engine.call("template", "PUT", f"/_index_template/{name}", body=template)
 
 
-async def _create(engine: Engine, alias: str) -> None:
+async def create_place(engine: Engine, place: Place) -> None:
+    """Create the index of a pool, or of a tenant's own with its shards, unless it is there."""
+    settings = {"index": {"number_of_shards": place.shards}} if place.shards else {}
+    await _create(engine, place.alias(engine.prefix), settings)
+
+
+async def _create(engine: Engine, alias: str, settings: dict[str, Any] | None = None) -> None:
     """Create an index `ALIAS-v1` behind an alias, unless it is there."""
+    body: dict[str, Any] = {"aliases": {alias: {"is_write_index": True}}}
+    if settings:
+        body["settings"] = settings
     try:
-        await engine.call("create_index", "PUT", f"/{alias}-v1", body={"aliases": {alias: {"is_write_index": True}}})
+        await engine.call("create_index", "PUT", f"/{alias}-v1", body=body)
     except EngineRefusal as refusal:
         if refusal.error_type != "resource_already_exists_exception":
             raise

@@ -19,6 +19,7 @@ from pinakes.core.engine.bulk import Line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import content_bytes, prefix_of
 from pinakes.core.engine.records import Conflict, RecordStore
+from pinakes.core.engine.setup import document_indices, routing_of
 from pinakes.core.faults import unavailable
 from pinakes.core.query.schema import OTHER_LANGUAGE, language_field
 from pinakes.core.query.words import title_key
@@ -61,7 +62,7 @@ async def _older(engine: Engine) -> dict[str, int]:
 
 async def _metas(engine: Engine) -> dict[str, Json]:
     """Return what each document index says of itself, closed ones too."""
-    path = f"/{engine.prefix}-pool-*/_mapping"
+    path = f"/{document_indices(engine.prefix)}/_mapping"
     answer = await engine.call("format", "GET", path, params={"expand_wildcards": "all"})
     return {index: found["mappings"].get("_meta", {}) for index, found in answer.items()}
 
@@ -72,7 +73,7 @@ async def _upgrade(engine: Engine, index: str, old: int) -> None:
     if old < mapping.ANALYSIS_FORMAT:
         await _change_analysis(engine, index)
     # Last, because it says that all is done.
-    fields = mapping.document_mapping()
+    fields = mapping.document_mapping(routed=index.startswith(f"{engine.prefix}-pool-"))
     fields["_meta"] = {**fields["_meta"], "documents": old}
     await engine.call("mapping", "PUT", f"/{index}/_mapping", body=fields)
     _log.info("upgraded", index=index, format=mapping.FORMAT)
@@ -164,7 +165,7 @@ def _again(index: str, hit: Json) -> Line:
         source["title_key"] = prefix_of(source["tenant"], source["collection"]) + key
     source["bytes"] = content_bytes(source)
     action = {
-        "_index": index, "_id": hit["_id"], "routing": hit["_routing"],
-        "version": source["revision"], "version_type": "external_gte",
+        "_index": index, "_id": hit["_id"], **routing_of(hit), "version": source["revision"],
+        "version_type": "external_gte",
     }  # fmt: skip
     return Line(orjson.dumps({"index": action}), orjson.dumps(source))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
-from pinakes.core.engine.setup import pool_alias
 from pinakes.core.faults import unavailable
 from pinakes.core.tenancy.models import TenantRecord, now_ms
 
@@ -149,7 +148,9 @@ class UsageStore:
             return []
         lines: list[bytes] = []
         for tenant in tenants:
-            header = {"index": pool_alias(self._engine.prefix, tenant.pool), "routing": tenant.uid}
+            place = tenant.placement.active
+            routing = place.routing(tenant.uid)
+            header = {"index": place.alias(self._engine.prefix), **({"routing": routing} if routing else {})}
             lines += (orjson.dumps(header), orjson.dumps(_count(tenant.uid)))
         answer = await self._call("count", "POST", "/_msearch", b"\n".join(lines) + b"\n")
         return [_counts(one) for one in answer["responses"]]

@@ -17,6 +17,8 @@ FINISHED = (SUCCEEDED, FAILED, CANCELLED)
 # How a deleted operation is filed: nobody sees it, but its request id goes on meaning it until it is swept.
 HIDDEN = "deleted"
 FAILURES = 100
+MOVE = "move"
+"""The verb of moving a tenant, which others must know of: its documents are there twice meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRecord:
-    """One operation, bound to a collection of a tenant by uid and id.
+    """One operation, bound to a collection of a tenant by uid and id, or to a whole tenant: then these are empty.
 
     `parameters` are the verb's own, made of the request by the server. `checkpoint` is the job's own; it, `progress` and
     `failures` are always of the same moment. `response` is a packed answer as JSON, `error` a fault's parts. The lease is
     `holder`, `lease_ms` (until when) and `fence`, which grows each time a worker takes the operation. `readers` are
     those of the caller (None: all documents), `role` is the caller's role; `payload` is the digest that a repeated request id is compared by.
+    `administrative` ones are an administrator's: a tenant's own callers don't see them, and can't stop them.
     """
 
     operation_id: str
@@ -72,6 +75,7 @@ class OperationRecord:
     lease_ms: int = 0
     fence: int = 0
     hidden: bool = False
+    administrative: bool = False
 
     @property
     def rid(self) -> str:

@@ -70,6 +70,10 @@ class OperationStore:
             after = found[-1].rid
         return found
 
+    async def tenants_of(self, verb: str) -> list[str]:
+        """Return the uids of the tenants that have an unfinished operation of a verb."""
+        return sorted({record.tenant_uid for record in await self.unfinished() if record.verb == verb})
+
     async def count_unfinished(self, tenant_uid: str) -> int:
         """Count a tenant's unfinished operations."""
         return await self._store.count(tenant_uid, *UNFINISHED)

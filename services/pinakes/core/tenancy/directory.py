@@ -43,6 +43,8 @@ class CachedRecords(Generic[R]):
         self._read = read
         self._hold = hold_seconds
         self._entries: OrderedDict[str, R] = OrderedDict()
+        # By id: when what was read was asked for, and when it was put in.
+        self._read_at: dict[str, tuple[float, float]] = {}
         self._absent: OrderedDict[str, float] = OrderedDict()
         self._asked_ms = now_ms()
         self._confirmed = time.monotonic()
@@ -62,13 +64,21 @@ class CachedRecords(Generic[R]):
 
     async def fresh(self, rid: str) -> R | None:
         """Return a record as it was last written, past the cache. Raises a fault of kind UNAVAILABLE if it can't be known."""
+        asked = time.monotonic()
         stored = await self.store.get(rid)
         if stored is None:
             self._remember_absent(rid)
             return None
         record = self._read(stored.record)
-        self.remember(rid, record)
+        self.remember(rid, record, asked)
         return record
+
+    def confirmed(self, rid: str) -> tuple[R | None, float]:
+        """Return what is known of a record, and the moment (monotonic) at which it was certainly its last version."""
+        record = self._entries.get(rid)
+        asked, put_in = self._read_at.get(rid, (0.0, 0.0))
+        # A poll tells of changes since the one before; what was put in while it was under way it may have missed.
+        return record, self._confirmed if record is not None and 0.0 < put_in <= self._confirmed else asked
 
     async def create(self, rid: str, parent: str, record: R, exists: Fault) -> R:
         """Store a new record, or raise `exists`. Over a deleted one a new one begins, with another uid.
@@ -115,18 +125,24 @@ class CachedRecords(Generic[R]):
             return after
         raise concurrent_change(what)
 
-    def remember(self, rid: str, record: R) -> None:
-        """Keep a record that was just read or written, unless a newer one is known."""
+    def remember(self, rid: str, record: R, asked: float | None = None) -> None:
+        """Keep a record that was just read or written, unless a newer one is known.
+
+        `asked` is the moment (monotonic) at which it was certainly the last version, if that is known.
+        """
         self._absent.pop(rid, None)
         known = self._entries.get(rid)
         if known is None or known.version <= record.version:
             self._entries[rid] = record
+            if known is None or asked is not None:
+                self._read_at[rid] = (asked or 0.0, time.monotonic())
         if len(self._entries) > _ENTRIES:
-            self._entries.popitem(last=False)
+            self._read_at.pop(self._entries.popitem(last=False)[0], None)
 
     def _remember_absent(self, rid: str) -> None:
         """Keep for a second that there is no such record, so that made-up names don't reach the engine each time."""
         self._entries.pop(rid, None)
+        self._read_at.pop(rid, None)
         self._absent[rid] = time.monotonic() + _ABSENT_SECONDS
         if len(self._absent) > _ENTRIES:
             self._absent.popitem(last=False)
@@ -137,6 +153,7 @@ class CachedRecords(Generic[R]):
         changes = await self.store.changed_since(self._asked_ms - OVERLAP_MS)
         if changes is None:
             self._entries.clear()
+            self._read_at.clear()
         else:
             for rid, record in changes.items():
                 if rid in self._entries:
@@ -147,8 +164,9 @@ class CachedRecords(Generic[R]):
 class Directory:
     """Looks up tenants by id, collections by tenant and id, keys by id."""
 
-    def __init__(self, engine: Engine, hold_seconds: float) -> None:
+    def __init__(self, engine: Engine, hold_seconds: float, poll_seconds: float = POLL_SECONDS) -> None:
         """Prepare; `start` begins to poll."""
+        self._poll_seconds = poll_seconds
         self.tenants = CachedRecords(RecordStore(engine, "tenants"), TenantRecord.from_json, hold_seconds)
         self.keys = CachedRecords(RecordStore(engine, "keys"), KeyRecord.from_json, hold_seconds)
         self.collections = CachedRecords(RecordStore(engine, "collections"), CollectionRecord.from_json, hold_seconds)
@@ -230,7 +248,7 @@ class Directory:
                 _log.warning("records can't be polled", error=str(error))
             except Exception:
                 _log.exception("polling records failed")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
 
 
 def former_rid(rid: str, uid: str) -> str:

@@ -16,7 +16,8 @@ from pinakes.core.query.options import search_settings
 from pinakes.core.query.schema import AttributeType
 from pinakes.core.rpc import names
 from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED
-from pinakes.v1 import personal_data_pb2, resources_pb2
+from pinakes.core.tenancy.placement import Place, Placement, Step
+from pinakes.v1 import personal_data_pb2, placement_pb2, resources_pb2
 
 if TYPE_CHECKING:
     from pinakes.core.limits.figures import InForce
@@ -54,20 +55,57 @@ STATES = {
 _ROLE_OF = {role.value: number for number, role in ROLES.items()}
 
 
-def tenant(record: TenantRecord, etags: Etags, defaults: InForce) -> resources_pb2.Tenant:
-    """Return the tenant's message; `defaults` are the limits that hold where it has none."""
+_STATES = {
+    Step.SETTLED: placement_pb2.Placement.STATE_SETTLED,
+    Step.PREPARING: placement_pb2.Placement.STATE_PREPARING,
+    Step.COPYING: placement_pb2.Placement.STATE_COPYING,
+    Step.SWITCHING: placement_pb2.Placement.STATE_SWITCHING,
+    Step.WINDOW: placement_pb2.Placement.STATE_WINDOW,
+    Step.FINISHING: placement_pb2.Placement.STATE_FINISHING,
+}
+
+
+def tenant(record: TenantRecord, etags: Etags, defaults: InForce, *, placed: bool = True) -> resources_pb2.Tenant:
+    """Return the tenant's message; `defaults` are the limits that hold where it has none.
+
+    Where it is `placed` is for administrators.
+    """
     message = resources_pb2.Tenant(
         name=names.tenant(record.tenant_id), uid=record.uid, display_name=record.display_name, labels=record.labels,
         rate_limit=record.rate_limit, etag=etags.make(record.uid, record.version),
         state=STATES[record.state], suspend_reason=record.suspend_reason,
         limits=limits.of_tenant(record, defaults),
     )  # fmt: skip
+    if placed:
+        message.placement.CopyFrom(placement(record.tenant_id, record.placement))
     _times(message, record)
     if record.suspend_ms:
         message.suspend_time.FromMilliseconds(record.suspend_ms)
     if record.purge_ms:
         message.purge_time.FromMilliseconds(record.purge_ms)
     return message
+
+
+def placement(tenant_id: str, kept: Placement) -> placement_pb2.Placement:
+    """Return the message of a tenant's placement."""
+    message = placement_pb2.Placement(
+        place=place(kept.active), state=_STATES[Step(kept.step)], epoch=kept.epoch, rolled_back=kept.back,
+        operation=names.operation(tenant_id, kept.operation) if kept.operation else "",
+    )  # fmt: skip
+    if kept.source is not None and kept.target is not None:
+        message.source.CopyFrom(place(kept.source))
+        message.target.CopyFrom(place(kept.target))
+    if kept.window_ms:
+        message.window_end_time.FromMilliseconds(kept.window_ms)
+    for step, when in kept.times:
+        message.steps.add(state=_STATES[Step(step)]).time.FromMilliseconds(when)
+    return message
+
+
+def place(kept: Place) -> placement_pb2.Place:
+    """Return the message of a place; the name of its index is the platform's own."""
+    kind = placement_pb2.Place.KIND_POOLED if kept.pooled else placement_pb2.Place.KIND_DEDICATED
+    return placement_pb2.Place(kind=kind, pool=kept.pool, shards=kept.shards)
 
 
 def collection(tenant_id: str, record: CollectionRecord, etags: Etags) -> resources_pb2.Collection:

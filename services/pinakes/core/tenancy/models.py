@@ -16,6 +16,7 @@ from typing import Any, Self
 from pinakes.core.limits.figures import NO_KEY_LIMITS, NO_TENANT_LIMITS, KeyLimits, TenantLimits
 from pinakes.core.privacy.classes import ATTRIBUTE, Pii
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
+from pinakes.core.tenancy.placement import UNMOVED, Place, Placement
 
 Json = dict[str, Any]
 ACTIVE, DELETED = "active", "deleted"
@@ -57,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantRecord(Record):
-    """A tenant. `pool` and `epoch` are its placement: which pool holds its documents, and how often that changed.
+    """A tenant. `placement` says which index holds its documents.
 
     `suspend_ms` stays set while a suspended tenant is deleted, so that it comes back as it was. `purge_ms` is when a deleted
     one goes for good; `erase_ms` is since when that is asked for or under way, and there is no way back.
@@ -68,8 +69,7 @@ class TenantRecord(Record):
     display_name: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     rate_limit: float = 0.0
-    pool: int = 0
-    epoch: int = 1
+    placement: Placement = UNMOVED
     limits: TenantLimits = NO_TENANT_LIMITS
     suspend_ms: int = 0
     suspend_reason: str = ""
@@ -88,7 +88,13 @@ class TenantRecord(Record):
     @classmethod
     def from_json(cls, record: Json) -> TenantRecord:
         """Read a stored record."""
-        return cls(**(_read(cls, record) | {"limits": TenantLimits.from_json(record.get("limits"))}))
+        if "placement" in record:
+            placement = Placement.from_json(record["placement"])
+        else:  # as it was kept before tenants could move
+            placement = Placement(active=Place(pool=record.get("pool", 0)), epoch=record.get("epoch", 1))
+        parts = {"limits": TenantLimits.from_json(record.get("limits")), "placement": placement}
+        old = {name: value for name, value in record.items() if name not in {"pool", "epoch"}}
+        return cls(**(_read(cls, old) | parts))
 
     def to_json(self) -> Json:
         """Return the record as it is stored."""

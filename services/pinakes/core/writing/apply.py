@@ -64,7 +64,9 @@ async def apply(
     """
     seen = await _look(scope, changes)
     depending = [place for place, change in enumerate(changes) if _depends(change, seen[place])]
-    older = await older_queued() if depending else False
+    # What one of two places has doesn't show that the other has it: then all is written.
+    moving = scope.moving
+    older = moving or (await older_queued() if depending else False)
     if depending and not older:
         # What was queued at the first look has been applied by now: only a second one is sure to see it.
         again = await _look(scope, [changes[place] for place in depending])
@@ -73,7 +75,7 @@ async def apply(
     results: list[Applied] = []
     puts: list[tuple[int, Put | PackedPut]] = []
     for change, there in zip(changes, seen, strict=True):
-        result, body = _decide(scope, change, there, older=older, searchable=searchable)
+        result, body = _decide(scope, change, there, older=older, moving=moving, searchable=searchable)
         if isinstance(body, bytes):
             puts.append((len(results), PackedPut(change.document_id, change.revision, body)))
         elif body is not None:
@@ -121,11 +123,19 @@ def _depends(change: Change, there: Found | None) -> bool:
 
 
 def _decide(
-    scope: TenantScope, change: Change, there: Found | None, *, older: bool, searchable: bool
+    scope: TenantScope, change: Change, there: Found | None, *, older: bool, moving: bool, searchable: bool
 ) -> tuple[Applied, bytes | Json | None]:
     """Return what becomes of a change if its body is written, and the body: packed, or a tombstone, or None for nothing."""
-    if there is not None and there.revision >= change.revision:
-        return _repeated(change, there), None
+    if there is None or there.revision < change.revision:
+        return _decide_new(scope, change, there, older=older, searchable=searchable)
+    body = _decide_new(scope, change, there, older=True, searchable=searchable)[1] if moving else None
+    return _repeated(change, there), body
+
+
+def _decide_new(
+    scope: TenantScope, change: Change, there: Found | None, *, older: bool, searchable: bool
+) -> tuple[Applied, bytes | Json | None]:
+    """Return that of a change above which nothing newer stands."""
     present = there if there is not None and not there.gone else None
     if change.deletion:
         # Also of a document that isn't there: an older write that is still queued must not bring it to life.

@@ -22,7 +22,7 @@ class Wire:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def send(self, payload: bytes, searchable: bool) -> Json:
+    async def send(self, payload: bytes, searchable: bool, until: float) -> Json:
         """Take one call."""
         await self.open.wait()
         bodies = [orjson.loads(line) for line in payload.splitlines()[1::2]]
@@ -104,10 +104,10 @@ async def test_those_who_wait_for_the_refresh_hold_up_nobody() -> None:
     writer = BulkWriter(wire.send)
     slow = asyncio.Event()
 
-    async def send(payload: bytes, searchable: bool) -> Json:
+    async def send(payload: bytes, searchable: bool, until: float) -> Json:
         if searchable:
             await slow.wait()
-        return await wire.send(payload, searchable)
+        return await wire.send(payload, searchable, until)
 
     writer = BulkWriter(send)
     waiting = asyncio.create_task(writer.write(lines(1), searchable=True))

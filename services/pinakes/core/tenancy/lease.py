@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The placement lease: a process writes only by a placement that it has confirmed a few seconds ago (design §4).
+
+So whoever changes a placement knows how long to wait until nothing is written by the one before: the lease, and the
+time that a write takes which began at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+import time
+from typing import TYPE_CHECKING
+
+from pinakes.core.faults import Fault
+
+if TYPE_CHECKING:
+    from pinakes.core.settings import Settings
+    from pinakes.core.tenancy.directory import CachedRecords
+    from pinakes.core.tenancy.models import TenantRecord
+    from pinakes.core.tenancy.placement import Placement
+
+# What a clock that a lease is measured by may be slow.
+MARGIN_SECONDS = 0.1
+_MOST_GONE = 10_000
+
+
+def poll_seconds(lease_seconds: float) -> float:
+    """Return how often records are asked for, so that a lease seldom has to be renewed by a request of its own."""
+    return lease_seconds * 0.4
+
+
+def fence_seconds(settings: Settings) -> float:
+    """Return the time after a change of a placement after which nothing is written by the one before."""
+    return settings.placement_lease_seconds + settings.engine_timeout_seconds + MARGIN_SECONDS
+
+
+class PlacementLease:
+    """Gives placements that are confirmed."""
+
+    def __init__(self, tenants: CachedRecords[TenantRecord], seconds: float) -> None:
+        """Confirm by these records, for so many seconds."""
+        self._tenants = tenants
+        self._seconds = seconds
+        self._asking: dict[str, asyncio.Task[object]] = {}
+        self._gone: dict[str, float] = {}
+
+    async def to_write(self, tenant: TenantRecord) -> tuple[Placement, float]:
+        """Return the tenant's placement and until when (monotonic) a write by it may begin.
+
+        Of a tenant that is gone it is the one that the record has. Raises a fault of kind UNAVAILABLE if the placement
+        can't be confirmed.
+        """
+        found = self._known(tenant)
+        if found is None:
+            await self._ask(tenant)
+            found = self._known(tenant)
+        if found is None:
+            # There is no such tenant any more, or its place was taken by another.
+            if len(self._gone) > _MOST_GONE:
+                self._gone.clear()
+            self._gone[tenant.uid] = time.monotonic() + self._seconds
+            return tenant.placement, math.inf
+        return found
+
+    def known(self, tenant: TenantRecord) -> Placement:
+        """Return the tenant's placement as it was last known, confirmed or not."""
+        record, _ = self._tenants.confirmed(tenant.tenant_id)
+        return record.placement if record is not None and record.uid == tenant.uid else tenant.placement
+
+    async def to_read(self, tenant: TenantRecord) -> Placement:
+        """Return the tenant's placement, confirmed if that can be done, else as it was last known."""
+        if (found := self._known(tenant)) is not None:
+            return found[0]
+        try:
+            return (await self.to_write(tenant))[0]
+        except Fault:
+            return self.known(tenant)
+
+    def _known(self, tenant: TenantRecord) -> tuple[Placement, float] | None:
+        record, at = self._tenants.confirmed(tenant.tenant_id)
+        until = at + self._seconds
+        if record is not None and record.uid == tenant.uid:
+            return (record.placement, until) if time.monotonic() < until else None
+        return (tenant.placement, math.inf) if self._gone.get(tenant.uid, 0.0) > time.monotonic() else None
+
+    async def _ask(self, tenant: TenantRecord) -> None:
+        """Read the record as it was last written; callers at the same time share the request."""
+        rid = tenant.tenant_id
+        task = self._asking.get(rid)
+        if task is None:
+            # A context of its own: it has no caller's deadline.
+            work = self._tenants.fresh(rid)
+            task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+            self._asking[rid] = task
+            task.add_done_callback(lambda _: self._asking.pop(rid, None))
+        await asyncio.shield(task)
