@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -397,7 +396,7 @@ async def poison(parts: Parts, direct: Direct, tenant: Tenant, document_id: str)
     first = parts.revisions.take(1)
     good = [Change(f"{document_id}-{n}", parts.revisions.next(), b"") for n in range(2)]
     made = changes.put(Document(title="bad"), scope.owner, Direct.schema(), document_id, first)
-    bad = replace(made, data=orjson.dumps(orjson.loads(made.data) | {"no_such_field": True}))
+    bad = made._replace(data=orjson.dumps(orjson.loads(made.data) | {"no_such_field": True}))
     packed = parts.queue.parts(scope.owner, list(enumerate([good[0], bad, good[1]])), 1)
     assert sum(len(changes_of(entry)) for entry in packed) == 3
     await parts.queue.enqueue(scope.owner, packed, 3)

@@ -99,8 +99,8 @@ class Settings(BaseSettings):
         10.0, ge=1, le=300, description="Time after which a silent worker's work is taken."
     )
 
-    worker_bulk_bytes: int = Field(4 << 20, ge=1 << 16, description="Bytes a worker sends to the engine at once.")
-    worker_bulk_documents: int = Field(1000, ge=1, description="Documents a worker sends to the engine at once.")
+    worker_bulk_bytes: int = Field(1 << 20, ge=1 << 16, description="Bytes a worker sends to the engine at once.")
+    worker_bulk_documents: int = Field(500, ge=1, description="Documents a worker sends to the engine at once.")
     worker_bulk_seconds: float = Field(0.05, ge=0, le=5, description="Time a worker waits for more before it sends.")
     tombstone_days: float = Field(
         7.0, ge=1, description="Days in which deletions can be undone and failed writes retried; kept so long."

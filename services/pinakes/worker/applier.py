@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -92,7 +92,7 @@ class Applier:
             if (older := latest.get(item.change.document_id)) is not None:
                 older.result = Applied(Outcome.OUTCOME_SUPERSEDED, older.change.revision)
                 if item.change.deletion:
-                    item.change = replace(item.change, over=older.change.data or older.change.over)
+                    item.change = item.change._replace(over=older.change.data or older.change.over)
             latest[item.change.document_id] = item
         await self._again(lambda: self._apply(scope, list(latest.values())))
 

@@ -14,13 +14,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry import metrics
 
 Json = dict[str, Any]
-BYTES = 8 << 20
+BYTES = 1 << 20
 LINES = 2000
 # Two: the engine works on one while the next is put together; more only wait in the engine's own queue.
 AT_ONCE = 2
@@ -33,8 +33,7 @@ CLOSED = "index_closed_exception"
 FILTER = "items.*.status,items.*.result,items.*.error.type,items.*.error.reason"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One body at its revision, ready to be sent. Only a `TenantScope` makes these."""
 
     action: bytes
@@ -46,8 +45,7 @@ class Line:
         return len(self.action) + len(self.body) + 2
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """What the engine did with a line: an HTTP status, whether the document is new, and the type of an error."""
 
     status: int

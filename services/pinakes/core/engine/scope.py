@@ -39,8 +39,7 @@ _TRIES = 3
 _MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error.type"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A document in the engine, a tombstone too, with the position that a compare-and-set must find unchanged.
 
     `kept_ms` is the collection's retention, 0 for ever.
@@ -121,8 +120,7 @@ class Put:
         return self.body if self.body.get("deleted") else None
 
 
-@dataclass(frozen=True, slots=True)
-class PackedPut:
+class PackedPut(NamedTuple):
     """A document whose body is JSON already, such as one out of the queue. Tombstones aren't packed."""
 
     document_id: str

@@ -46,7 +46,7 @@ async def validate(call: Call) -> None:
     violations: list[Violation] = foreign.violations(call.request)
     items: dict[int, list[Violation]] = {}
     prefix = ITEMS.get(call.method)
-    checked = without_plain(call.request, prefix) if prefix else call.request
+    checked = without_plain(call.request, call.raw, prefix) if prefix else call.request
     for found in protovalidate.collect_violations(checked):
         path = field_path(found.proto.field.elements if found.proto.field else ())
         text = found.proto.message or found.proto.rule_id

@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from pinakes.core.writing.quick import all_plain
 from pinakes.v1 import index_pb2, resources_pb2
 
 _NAME = re.compile(
@@ -22,10 +23,16 @@ _NAME = re.compile(
 _LANGUAGE = re.compile(r"([a-z]{2,3})?", re.ASCII)
 
 
-def without_plain(request: Message, field: str) -> Message:
-    """Return a request whose items in `field` all plainly keep the constraints with one of them only; any other as it is."""
+def without_plain(request: Message, raw: bytes, field: str) -> Message:
+    """Return a request whose items in `field` all plainly keep the constraints with one of them only; any other as it is.
+
+    `raw` is the request as it came.
+    """
     writes: Sequence[index_pb2.DocumentWrite] = getattr(request, field)
-    if not writes or not all(map(plainly_right, writes)):
+    if not writes:
+        return request
+    number = request.DESCRIPTOR.fields_by_name[field].number
+    if not (all_plain(raw, number) or all(map(plainly_right, writes))):
         return request
     rest: Any = type(request)()
     for descriptor, value in request.ListFields():

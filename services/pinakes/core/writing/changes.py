@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -22,8 +21,7 @@ _CREATED = b'{"create_time":'
 _DIGITS = slice(len(_CREATED), len(_CREATED) + 13)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One write: `data` is the compiled body, empty for a deletion. `retries` counts those after it had failed.
 
     `over` is the body that a deletion overtook in its batch: it was accepted, and is what an undelete brings back. `size`
@@ -68,7 +66,7 @@ def recompiled(change: Change, owner: Owner, schema: Schema) -> Change:
     source = orjson.loads(change.data)
     document = read_document(source, owner, KEPT, "")
     body = compile_document(document, owner, schema, change.document_id, change.revision, source["create_time"])
-    return replace(of_body(body), retries=change.retries)
+    return of_body(body)._replace(retries=change.retries)
 
 
 def deletion(document_id: str, revision: int) -> Change:

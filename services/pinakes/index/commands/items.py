@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pinakes.core.engine.documents import Examined
 from pinakes.core.engine.revisions import STEP
@@ -48,14 +49,10 @@ class Items:
 
 def result_of(name: str, applied: Applied, etags: Etags) -> index_pb2.WriteResult:
     """Return the message of what became of a write."""
-    result = index_pb2.WriteResult(name=name, outcome=applied.outcome)
     if applied.fault is not None:
-        result.status.CopyFrom(status_of(applied.fault))
-        return result
-    result.revision = applied.revision
-    if applied.content_hash:
-        result.etag = etags.make(applied.revision, applied.content_hash)
-    return result
+        return index_pb2.WriteResult(name=name, outcome=applied.outcome, status=status_of(applied.fault))
+    etag = etags.make(applied.revision, applied.content_hash) if applied.content_hash else ""
+    return index_pb2.WriteResult(name=name, outcome=applied.outcome, revision=applied.revision, etag=etag)
 
 
 async def write_items(  # the knobs of a batch and of a stream
@@ -76,10 +73,11 @@ async def write_items(  # the knobs of a batch and of a stream
     operation will tell the outcomes. Faults of the whole leave nothing written that was answered.
     """
     items = Items([_name(write) for write in writes], [_EMPTY] * len(writes), mode)
-    good = _checked(writes, items, writer, bad)
-    if validate_only or (not good and position is None):
+    if attempt is None and not validate_only:
+        attempt = Attempt(writer.platform.revisions.take(len(writes)))
+    good = _checked(writes, items, writer, bad, attempt)
+    if attempt is None or validate_only or (not good and position is None):
         return items
-    attempt = attempt or Attempt(writer.platform.revisions.take(len(writes)))
     plain, conditional = _compiled(good, writer, attempt)
     if mode == index_pb2.WRITE_MODE_ACCEPTED:
         await _accept(items, plain, writer, attempt.first, once, position, track=track)
@@ -98,24 +96,32 @@ async def write_items(  # the knobs of a batch and of a stream
 # ---- checked and compiled
 
 
-@dataclass(frozen=True, slots=True)
-class _Good:
-    """A write that can be tried: its place, its document and what looking through it gave; None deletes it."""
+class _Good(NamedTuple):
+    """A write that can be tried: its place, its document and what looking through it gave; None deletes it.
+
+    `change` is the write itself, where it was compiled at first sight.
+    """
 
     place: int
     document_id: str
     write: index_pb2.DocumentWrite
     examined: Examined | None
     etag: str
+    change: Change | None = None
 
 
 def _checked(
-    writes: Sequence[index_pb2.DocumentWrite], items: Items, writer: Writer, bad: Mapping[int, tuple[Violation, ...]]
+    writes: Sequence[index_pb2.DocumentWrite],
+    items: Items,
+    writer: Writer,
+    bad: Mapping[int, tuple[Violation, ...]],
+    attempt: Attempt | None,
 ) -> list[_Good]:
-    """Reject what can't be written, and return the rest."""
+    """Reject what can't be written, and return the rest, usual ones compiled at the attempt's revisions already."""
     ids = _document_ids(items.names, writer)
     written = Counter(ids)
     good: list[_Good] = []
+    quick = writer.quick()
     for i, (write, document_id) in enumerate(zip(writes, ids, strict=True)):
         is_put = write.WhichOneof("operation") == "put"
         etag = write.put.etag if is_put else write.delete.etag
@@ -128,6 +134,11 @@ def _checked(
                 or (etag and items.mode == index_pb2.WRITE_MODE_ACCEPTED)
             ):
                 _refuse(f"writes[{i}].{'put' if is_put else 'delete'}", document_id, etag, written, writer)
+            if quick is not None and is_put and not etag and attempt is not None:
+                change = quick(write.put, document_id or "", attempt.first + i * STEP)
+                if change is not None:
+                    good.append(_Good(i, change.document_id, write, None, "", change))
+                    continue
             examined = writer.check(write.put, f"writes[{i}].put") if is_put else None
         except Fault as fault:
             items.outcomes[i] = Applied(Outcome.OUTCOME_REJECTED, fault=fault)
@@ -161,6 +172,9 @@ def _compiled(
     plain: list[tuple[int, Change]] = []
     conditional: list[Conditional] = []
     for item in good:
+        if item.change is not None:
+            plain.append((item.place, item.change))
+            continue
         revision = attempt.first + item.place * STEP
         document = item.write.put if item.examined is not None else None
         if item.etag:

@@ -31,6 +31,7 @@ from pinakes.core.writing import changes
 from pinakes.core.writing.apply import Applied, apply, count, outcome_name
 from pinakes.core.writing.changes import Change
 from pinakes.core.writing.conditional import matches
+from pinakes.core.writing.quick import Compiler, compiler_of
 from pinakes.core.writing.requests import Attempt, recalled, remembered
 from pinakes.v1 import index_pb2, resources_pb2
 
@@ -77,6 +78,10 @@ class Writer:
         """Return the body of a document at a revision; `create_ms` is that of the document it replaces."""
         created = revision_ms(revision) if create_ms is None else create_ms
         return compile_document(document, self.scope.owner, self.schema, document_id, revision, created)
+
+    def quick(self) -> Compiler | None:
+        """Return what compiles usual documents without a closer look."""
+        return compiler_of(self.scope.owner, self.collection, self.platform.settings.limits)
 
     def change(
         self,

@@ -8,6 +8,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from pinakes.core.rpc.plain import plainly_right, without_plain
+from pinakes.core.writing.quick import all_plain
 from pinakes.v1 import index_pb2, resources_pb2
 
 RIGHT = "tenants/-/collections/default/documents/a"
@@ -59,6 +60,8 @@ def test_what_is_plainly_right_keeps_the_constraints(write: index_pb2.DocumentWr
     plain, violations = plainly_right(write), protovalidate.collect_violations(write)
     event(f"plain {plain}, right {not violations}")
     assert not (plain and violations), violations
+    compiled = all_plain(index_pb2.BatchWriteDocumentsRequest(writes=[write]).SerializeToString(), 2)
+    assert not (compiled and violations), violations
 
 
 def test_usual_writes_are_plainly_right() -> None:
@@ -70,12 +73,12 @@ def test_usual_writes_are_plainly_right() -> None:
 def test_the_rest_of_a_request_is_still_checked() -> None:
     write = index_pb2.DocumentWrite(put=resources_pb2.Document(name=RIGHT))
     batch = index_pb2.BatchWriteDocumentsRequest(parent="nonsense", writes=[write] * 3, request_id="bad id", mode=77)  # type: ignore[arg-type]  # a number no mode has
-    rest = without_plain(batch, "writes")
+    rest = without_plain(batch, batch.SerializeToString(), "writes")
     assert isinstance(rest, index_pb2.BatchWriteDocumentsRequest)
     assert len(rest.writes) == 1
     whole = {violation.proto.rule_id for violation in protovalidate.collect_violations(batch)}
     assert {violation.proto.rule_id for violation in protovalidate.collect_violations(rest)} == whole
     batch.writes.add().put.name = "wrong"
-    assert without_plain(batch, "writes") is batch
+    assert without_plain(batch, batch.SerializeToString(), "writes") is batch
     empty = index_pb2.BatchWriteDocumentsRequest(parent="tenants/-/collections/default")
-    assert without_plain(empty, "writes") is empty
+    assert without_plain(empty, b"", "writes") is empty

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import orjson
 import pytest
 
@@ -52,7 +50,7 @@ def test_a_change_is_compiled_anew_by_another_schema() -> None:
     new = Schema(
         languages=("en",), attributes={"year": Attribute("year", AttributeType.NUMBER, "num_03", sortable=False)}
     )
-    change = replace(changes.put(document, OWNER, old, "d", REVISION), retries=2)
+    change = changes.put(document, OWNER, old, "d", REVISION)._replace(retries=2)
     again = changes.recompiled(change, OWNER, new)
     assert orjson.loads(again.data)["num_03"] == 1999
     assert (again.revision, again.content_hash, again.retries) == (change.revision, change.content_hash, 2)
