@@ -12,6 +12,7 @@ import pytest
 
 from pinakes.local import USUAL, Platform
 
+_TOLD = pytest.StashKey[list[str]]()
 ENGINE_PARTS = ("opensearch", "redis-cache", "redis-queue")
 
 PlatformWith = Callable[[tuple[str, ...]], Platform]
@@ -48,6 +49,18 @@ def platform_with() -> Iterator[PlatformWith]:
     finally:
         platform.reset()
         shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give what adds a line to the summary of the run, for figures that people want to see."""
+    return request.config.stash.setdefault(_TOLD, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what tests told."""
+    for line in config.stash.get(_TOLD, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
