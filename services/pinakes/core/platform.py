@@ -144,7 +144,7 @@ class Platform:
             try:
                 await prepare(self.engine, self.settings)
             except (Fault, EngineRefusal) as error:
-                _log.info("waiting for the engine", error=str(error))
+                _log.info("waiting for the engine", error=error)
                 await asyncio.sleep(1)
             else:
                 break

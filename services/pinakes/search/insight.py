@@ -6,15 +6,18 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
+import re
 import secrets
 from typing import TYPE_CHECKING
 
 from pinakes.core.engine.client import EngineRefusal
 from pinakes.core.engine.insights import InsightStore, Row
 from pinakes.core.faults import Fault
+from pinakes.core.privacy.classes import ATTRIBUTE
 from pinakes.core.query.options import search_settings
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.telemetry.masking import mask
 from pinakes.core.tenancy.models import now_ms
 from pinakes.v1 import ranking_pb2
 
@@ -29,6 +32,7 @@ ROWS = 20_000
 SAMPLES = 64
 """Times that are kept of one query between two writes; of more, some at random."""
 
+_NAMED = re.compile(r"[\w.]+:")
 # Number and wire type of `SearchResponse.results`.
 _RESULT = b"\x0a"
 _CLOSING_SECONDS = 3.0
@@ -72,7 +76,8 @@ class InsightRecorder:
         row = self._row(collection, asked.digest)
         if row is None:
             return
-        row.query = asked.text
+        # Where people are looked for, addresses are typed.
+        row.query = mask(asked.text.encode()).decode() if collection.classes else asked.text
         row.searches += 1
         row.without_results += not found
         if len(row.took) < SAMPLES:
@@ -141,7 +146,7 @@ class InsightRecorder:
         try:
             await self._store.keep(list(rows.values()))
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.info("insights wait", error=str(error))
+            _log.info("insights wait", error=error)
             self._put_back(rows)
         except Exception:
             _log.exception("insights failed")
@@ -160,6 +165,15 @@ class InsightRecorder:
             self._of_tenant[row.tenant_uid] = self._of_tenant.get(row.tenant_uid, 0) + 1
         if self._timer is None:
             self._begin()
+
+
+def names_personal_data(query: str, collection: CollectionRecord) -> bool:
+    """Tell whether a query looks in a field with personal data by its name: what follows is a value of it, or like one."""
+    classes = collection.classes
+    if not classes or ":" not in query:
+        return False
+    names = {name for path in classes for name in (path, path.removeprefix(ATTRIBUTE))}
+    return any(found.lower().rstrip(":") in {name.lower() for name in names} for found in _NAMED.findall(query))
 
 
 def finds(answer: bytes) -> bool:

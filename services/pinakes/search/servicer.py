@@ -13,7 +13,7 @@ from pinakes.core.cache.responses import cache_key, generation_key, version_key
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope, reopen_scope
-from pinakes.search.insight import finds
+from pinakes.search.insight import finds, names_personal_data
 from pinakes.search.parts import Parts
 from pinakes.search.queries import batch, count, explain, insights, search, suggest
 from pinakes.search.search_ids import asked
@@ -123,7 +123,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> str:
         """Count a search for insights, if it has a query and isn't a later page, and return its id."""
         query = asked(request.query)
-        if query.text and not request.page_token:
+        if query.text and not request.page_token and not names_personal_data(request.query, collection):
             self._parts.insight.searched(collection, query, seconds, found=found)
         return self._parts.search_ids.make(collection.tenant_uid, collection.uid, query.digest)
 

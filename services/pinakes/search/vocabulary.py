@@ -183,7 +183,7 @@ class Vocabulary:
                 group.pending.pop(key, None)
             if not task.cancelled() and (error := task.exception()) is not None:
                 level = _log.info if isinstance(error, Fault) else _log.error
-                level("words weren't looked up", error=str(error))
+                level("words weren't looked up", error=error)
 
         task.add_done_callback(done)
         return found | {task}

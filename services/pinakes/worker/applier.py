@@ -190,7 +190,7 @@ def _passes(error: BaseException) -> bool:
 
 def _told_why(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    _log.warning("waiting for the engine", attempt=state.attempt_number, error=str(error))
+    _log.warning("waiting for the engine", attempt=state.attempt_number, error=error)
 
 
 def _entry(item: Delivered) -> entry_pb2.Entry:

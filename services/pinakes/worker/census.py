@@ -35,7 +35,7 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
             if await mine.taken():
                 await count_all(platform)
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.info("the census waits", error=str(error))
+            _log.info("the census waits", error=error)
         except Exception:
             _log.exception("the census failed")
         with suppress(TimeoutError):

@@ -105,7 +105,7 @@ class Leased:
                 if not _may_pass(fault, failures, time.monotonic() - since):
                     return await self._fail(fault)
                 metrics.OPERATIONS.labels(self.record.verb, "retried").inc()
-                _log.info("operation waits", operation=self.record.operation_id, failures=failures, error=str(fault))
+                _log.info("operation waits", operation=self.record.operation_id, failures=failures, error=fault)
                 await self._wait(_pause(failures, fault))
             except Exception:
                 _log.exception("operation failed", operation=self.record.operation_id, verb=self.record.verb)
@@ -186,7 +186,7 @@ class Leased:
                 return
             except Exception as error:
                 # The job finds out at its next save, at the latest when the store is back.
-                _log.info("lease not extended", operation=self.record.operation_id, error=str(error))
+                _log.info("lease not extended", operation=self.record.operation_id, error=error)
             else:
                 if seen.state == CANCELLING:
                     self.stop(Why.CANCEL)
@@ -238,7 +238,7 @@ class Leased:
             async with asyncio.timeout(GRACE_SECONDS):
                 await self._job.abandon(await self._open())
         except Exception as error:
-            _log.warning("operation not cleared away", operation=self.record.operation_id, error=str(error))
+            _log.warning("operation not cleared away", operation=self.record.operation_id, error=error)
 
 
 def _state_of(context: Context) -> dict[str, Any]:

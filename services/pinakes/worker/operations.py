@@ -63,7 +63,7 @@ class Runner:
             try:
                 await self._look()
             except (Fault, EngineRefusal, TimeoutError) as error:
-                _log.info("operations can't be looked for", error=str(error))
+                _log.info("operations can't be looked for", error=error)
             except Exception:
                 _log.exception("looking for operations failed")
             # An operation that has ended makes room for the next.
@@ -125,7 +125,7 @@ class Runner:
         self._ended.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its lease runs out, and somebody takes it again.
-            _log.error("operation dropped", error=repr(error))
+            _log.error("operation dropped", error=error)
 
     async def _drain(self) -> None:
         """Stop what is under way; leases that can't be given back run out by themselves."""

@@ -50,7 +50,7 @@ class Partitions:
                 await self._renew()
                 await self._measure()
             except FAILURES as error:
-                _log.warning("the queue isn't available", error=str(error))
+                _log.warning("the queue isn't available", error=error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.queue_lease_seconds / 4):
                     await stop.wait()
@@ -91,7 +91,7 @@ class Partitions:
             try:
                 await partition.work(ended)
             except FAILURES as error:
-                _log.warning("the queue isn't available", partition=lease.partition, error=str(error))
+                _log.warning("the queue isn't available", partition=lease.partition, error=error)
                 await asyncio.sleep(_PAUSE_SECONDS)
                 partition = _Partition(self._platform, self._consumer, lease)
             except Exception:

@@ -73,7 +73,7 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
             if await mine.taken():
                 await sweep(platform, retentions)
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.info("sweeping waits", error=str(error))
+            _log.info("sweeping waits", error=error)
         except Exception:
             _log.exception("sweeping failed")
         with suppress(TimeoutError):

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from pinakes.core.engine.refusals import told
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry import metrics
 
@@ -52,7 +53,7 @@ class Item(NamedTuple):
     created: bool = False
     error: str = ""
     detail: str = ""
-    """The engine's own words, for logs; callers never see them."""
+    """What may be logged of the engine's words."""
 
     @property
     def busy(self) -> bool:
@@ -181,7 +182,7 @@ def _next(queue: deque[_Waiting]) -> list[_Waiting]:
 
 def _item(answer: Json) -> Item:
     error = answer.get("error") or {}
-    return Item(answer["status"], answer.get("result") == "created", error.get("type", ""), error.get("reason", ""))
+    return Item(answer["status"], answer.get("result") == "created", error.get("type", ""), told(error))
 
 
 def _settle(done: asyncio.Future[list[Item]], outcome: list[Item] | Exception) -> None:

@@ -15,12 +15,14 @@ from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.serializer import JSONSerializer
 
 from pinakes.core.engine.bulk import BUSY, CLOSED, FILTER, BulkWriter
+from pinakes.core.engine.refusals import told
 from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.privacy.masks import Pseudonyms
 from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.telemetry.masking import OwnWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +59,7 @@ def classify(error: BaseException) -> Verdict:
     return Verdict.FAILURE
 
 
-class EngineRefusal(Exception):
+class EngineRefusal(OwnWords, Exception):
     """The engine answered with a 4xx: its status and the type of its error, which no caller ever sees."""
 
     def __init__(self, status: int, error_type: str) -> None:
@@ -164,7 +166,7 @@ def _refusal(error: TransportError, operation: str) -> Exception:
     reason = info.get("error", {})
     kind = reason.get("type", "") if isinstance(reason, dict) else str(reason)
     if status not in {404, 409} and kind != "resource_already_exists_exception":
-        _log.warning("engine refused", operation=operation, status=status, error=str(info)[:500])
+        _log.warning("engine refused", operation=operation, status=status, error=told(reason))
     return EngineRefusal(status, kind)
 
 

@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from pinakes.core.engine.bulk import CLOSED
+from pinakes.core.engine.refusals import told
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.resilience import deadline
 from pinakes.core.shared import SharedCalls
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.telemetry.masking import OwnWords
 
 Json = dict[str, Any]
 _log = logger("pinakes.searches")
@@ -57,11 +57,11 @@ class Search:
         )  # fmt: skip
 
 
-class Refused(Exception):
+class Refused(OwnWords, Exception):
     """The engine answered one search with an error: its status and type, which no caller ever sees."""
 
     def __init__(self, status: int, error_type: str, detail: str) -> None:
-        """Keep what the engine said."""
+        """Keep what the engine said; `detail` is what may be logged of it."""
         super().__init__(f"{status} {error_type}: {detail}")
         self.status, self.error_type, self.detail = status, error_type, detail
 
@@ -113,7 +113,7 @@ class Searches:
                 raise
         # One malformed member fails the whole call: each has its own answer then.
         each = await asyncio.gather(*(self._asked([one], SHARED_SECONDS) for one in searches), return_exceptions=True)
-        return [one[0] if isinstance(one, list) else Refused(400, str(one), "") for one in each]
+        return [one[0] if isinstance(one, list) else Refused(400, type(one).__name__, "") for one in each]
 
     async def _asked(self, searches: Sequence[Search], seconds: float) -> list[Json | Exception]:
         answer = await self._send(b"".join([search.line(seconds) for search in searches]))
@@ -133,6 +133,6 @@ def _checked(response: Json) -> Json | Exception:
         # So it calls what callers' words come to, after analysis: nobody can know that before.
         return Refused(400, MANY_CLAUSES, "clauses")
     if status >= 500 or status == 429 or error.get("type") == CLOSED:
-        _log.warning("engine failed", operation="search", status=status, error=orjson.dumps(error).decode()[:500])
+        _log.warning("engine failed", operation="search", status=status, error=told(error))
         return unavailable("the search engine")
-    return Refused(status, str(error.get("type", "")), orjson.dumps(error).decode()[:500])
+    return Refused(status, str(error.get("type", "")), told(error))

@@ -30,10 +30,11 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A field by its keys, `attributes.kind`."""
+    """A field by its keys, `attributes.kind`. Of a `private` one no error repeats a value."""
 
     keys: tuple[str, ...]
     position: int = field(default=1, compare=False)
+    private: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         """The keys joined by dots, as it is told in errors and kept in tokens."""

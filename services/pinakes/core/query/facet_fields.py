@@ -27,12 +27,16 @@ class FacetKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FacetField:
-    """A field that can be counted. `engine` is the engine's field; of tokens, `path` is the path they begin with."""
+    """A field that can be counted. `engine` is the engine's field; of tokens, `path` is the path they begin with.
+
+    Of a `private` one no error repeats a value.
+    """
 
     name: str
     kind: FacetKind
     engine: str
     path: str = ""
+    private: bool = False
 
 
 _FIELDS = {
@@ -67,7 +71,7 @@ def facet_field(name: str, place: str, schema: Schema) -> FacetField:
         if attribute.type not in _KINDS:
             description = f"{name} is of type {attribute.type.value.upper()}, whose values can't be counted"
             raise invalid(place, description, "FACET_WRONG_TYPE")
-        return FacetField(name, _KINDS[attribute.type], attribute.slot)
+        return FacetField(name, _KINDS[attribute.type], attribute.slot, private=schema.classed(name))
     outer = schema.attributes.get(path.partition(".")[0])
     if outer is not None:
         description = f"{_PREFIX}{outer.name} is a {outer.type.value} and has no fields"

@@ -165,6 +165,7 @@ def _bounds(one: facets_pb2.Facet.Range, field: FacetField, place: str) -> tuple
         raise invalid(place, "expected from, to or both", "FACET_BAD_RANGE")
     if lower is not None and upper is not None and lower >= upper:
         description = f"expected a bound above from, {getattr(one, 'from')}; found {one.to}"
+        description = "expected a bound above from" if field.private else description
         raise invalid(f"{place}.to", description, "FACET_BAD_RANGE")
     return lower, upper
 
@@ -172,14 +173,15 @@ def _bounds(one: facets_pb2.Facet.Range, field: FacetField, place: str) -> tuple
 def _bound(text: str, field: FacetField, place: str) -> float | None:
     if not text:
         return None
+    found = "" if field.private else f", found {text}"
     if field.kind is FacetKind.TIME:
         try:
             return parse_time_ms(text)
         except ValueError as error:
-            raise invalid(place, f"{error}, found {text}", "FACET_BAD_RANGE") from None
+            raise invalid(place, f"{error}{found}", "FACET_BAD_RANGE") from None
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number) or abs(number) > EXACT:
-        raise invalid(place, f"expected a number within ±2^53, found {text}", "FACET_BAD_RANGE")
+        raise invalid(place, f"expected a number within ±2^53{found}", "FACET_BAD_RANGE")
     return number
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from pinakes.core.engine.tokens import EXACT, presence, token
@@ -106,6 +107,7 @@ class _Compiler:
 
     def _equal_or_range(self, expr: Comparison, path: Path, operator: str) -> Json:
         """Return the query of one comparison other than `!=`."""
+        path = self._private(path)
         found = self._resolve(path)
         if found is None:
             return self._undeclared(path, operator, expr.value)
@@ -177,7 +179,7 @@ class _Compiler:
                 call.position, f"expected 4 arguments as in {advice}, found {len(call.arguments)}", "FILTER_WRONG_TYPE"
             )
         place, *numbers, distance = (_literal(argument, Path(("geo_distance",))) for argument in call.arguments)
-        path = Path(tuple(place.text.split(".")), place.position)
+        path = self._private(Path(tuple(place.text.split(".")), place.position))
         found = self._resolve(path)
         if found is None or found[0] != "geo":
             _wrong(place.position, f"expected a declared attribute of type GEO, found {path}", "FILTER_WRONG_TYPE")
@@ -215,6 +217,13 @@ class _Compiler:
         near = difflib.get_close_matches(str(path), known, 1)
         advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(FIELDS)}, {ATTRIBUTES}.NAME"
         _wrong(path.position, f"there is no field {str(path)[:80]}; {advice}", "FILTER_UNKNOWN_FIELD")
+
+    def _private(self, path: Path) -> Path:
+        """Return the path, marked if its field has personal data."""
+        name = str(path)
+        if not self.schema.classes or not (self.schema.classed(name) or self.schema.classed(f"{ATTRIBUTES}.{name}")):
+            return path
+        return replace(path, private=True)
 
     def _check_readable(self, path: Path, name: str) -> None:
         check_readable(self.schema, name, "filter", f"at character {path.position}: ")
@@ -333,7 +342,8 @@ def _time_of_call(call: Call, path: Path) -> int | str:
 
 def _mistyped(value: Value, path: Path, expected: str) -> NoReturn:
     shown = f'"{value.text[:40]}"' if value.quoted else value.text[:40]
-    _wrong(value.position, f"{path} expected {expected}, found {shown}", "FILTER_WRONG_TYPE")
+    found = "" if path.private else f", found {shown}"
+    _wrong(value.position, f"{path} expected {expected}{found}", "FILTER_WRONG_TYPE")
 
 
 def _wrong(position: int, description: str, reason: str) -> NoReturn:

@@ -213,7 +213,7 @@ async def _in_thread(uri: str, work: Callable[[], T]) -> T:
     except IsADirectoryError:
         raise object_forbidden(uri, "it is a folder") from None
     except OSError as error:
-        _log.warning("a file can't be used", uri=uri, error=_named(error))
+        _log.warning("a file can't be used", error=_named(error))
         raise (storage_unavailable(uri) if error.errno in _FULL else storage_refused(uri)) from None
 
 

@@ -127,7 +127,7 @@ def _set(target: struct_pb2.Value, value: Any, path: str) -> None:
         target.bool_value = value
     elif isinstance(value, int | float):
         if isinstance(value, int) and abs(value) > EXACT:
-            message = f"{path}: {value} can't be kept exactly, because it is beyond 2^53; send it as text"
+            message = f"{path}: a whole number beyond 2^53 can't be kept exactly; send it as text"
             raise ValueError(message)
         target.number_value = value
     elif isinstance(value, str):

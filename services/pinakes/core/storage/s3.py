@@ -181,8 +181,9 @@ def _fault(location: Location, error: Exception, *, writing: bool) -> Fault:
     if isinstance(error, FileNotFoundError) or status == HTTPStatus.NOT_FOUND:
         what = "doesn't exist" if not writing else f"can't be written: there is no bucket {location.bucket}"
         return object_not_found(location.uri, what)
-    text = str(error).partition("Debug source")[0].strip()  # what follows repeats it
-    _log.warning("the object storage failed", uri=location.uri, error=text[:_SHOWN])
+    # What follows holds names of objects, which are the callers'.
+    text = str(error).partition("context")[0].rstrip(" ,")
+    _log.warning("the object storage failed", bucket=location.bucket, status=status or None, error=text[:_SHOWN])
     forbidden = isinstance(error, errors.PermissionDeniedError | errors.UnauthenticatedError)
     if forbidden or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return object_forbidden(location.uri)

@@ -10,7 +10,6 @@ import random
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, merge_con
 
 from pinakes.core.settings import Settings
 from pinakes.core.telemetry import metrics, tracing
-from pinakes.core.telemetry.masking import HIDDEN, SECRET_FIELDS, mask
+from pinakes.core.telemetry.masking import HIDDEN, SECRET_FIELDS, mask, said, stack
 
 DEBUG_RATIO = 0.1
 QUEUE_LINES = 10_000
@@ -191,7 +190,7 @@ def _sample(_logger: object, method: str, event: Event) -> Event:
 
 
 def _error(error: object, exc_info: object) -> Mapping[str, str] | str | None:
-    """Return what went wrong: text as given, or an exception's type, message and, with `exc_info`, stack."""
+    """Return what went wrong: text as given, or an exception's type, what may be said of it and, with `exc_info`, stack."""
     if exc_info is True:
         exc_info = sys.exc_info()[1]
     elif isinstance(exc_info, tuple):
@@ -199,9 +198,9 @@ def _error(error: object, exc_info: object) -> Mapping[str, str] | str | None:
     raised = exc_info if isinstance(exc_info, BaseException) else error
     if not isinstance(raised, BaseException):
         return None if error is None else str(error)
-    found = {"type": type(raised).__name__, "message": str(raised)}
+    found = {"type": type(raised).__name__, "message": said(raised)}
     if isinstance(exc_info, BaseException):
-        found["stack"] = "".join(traceback.format_exception(raised))
+        found["stack"] = stack(raised)
     return found
 
 

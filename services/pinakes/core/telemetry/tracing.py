@@ -34,7 +34,10 @@ def configure(settings: Settings, service: str) -> None:
         sampler=ParentBased(TraceIdRatioBased(settings.tracing_ratio)),
         resource=Resource.create({"service.name": service, "deployment.environment.name": settings.environment}),
     )
-    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.tracing_endpoint, timeout=5)))
+    from pinakes.core.telemetry.spans import Private
+
+    exporter = OTLPSpanExporter(endpoint=settings.tracing_endpoint, timeout=5)
+    _provider.add_span_processor(BatchSpanProcessor(Private(exporter)))
     _tracer = _provider.get_tracer("pinakes")
 
 

@@ -245,7 +245,7 @@ class Directory:
                 for records in (self.keys, self.tenants, self.collections):
                     await records.poll()
             except (Fault, EngineRefusal, TimeoutError) as error:
-                _log.warning("records can't be polled", error=str(error))
+                _log.warning("records can't be polled", error=error)
             except Exception:
                 _log.exception("polling records failed")
             await asyncio.sleep(self._poll_seconds)

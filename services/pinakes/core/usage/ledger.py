@@ -137,7 +137,7 @@ class Usage:
                     await self._writing
                 await self.flush()
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.warning("usage lost at the end", tenants=len(self._changed), error=str(error))
+            _log.warning("usage lost at the end", tenants=len(self._changed), error=error)
 
     async def _count(self, tenant: TenantRecord, known: _Known) -> None:
         begun = time.monotonic()
@@ -148,7 +148,7 @@ class Usage:
                 # What was written shortly before may be in it already: rather too much than too little.
                 known.since = [one for one in known.since if one[0] > begun - REFRESH_SECONDS]
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.info("usage isn't counted", error=str(error))
+            _log.info("usage isn't counted", error=error)
         finally:
             ended = time.monotonic()
             known.fresh_until = ended + max(KNOWN_SECONDS, (ended - begun) / _COUNTING_SHARE)
@@ -166,7 +166,7 @@ class Usage:
         try:
             await self.flush()
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.info("usage waits", error=str(error))
+            _log.info("usage waits", error=error)
         except Exception:
             _log.exception("usage isn't written")
         if self._changed and self._timer is None:

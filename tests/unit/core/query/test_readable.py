@@ -176,3 +176,23 @@ def test_a_collections_own_ranking_by_hidden_fields_is_left_out_for_who_may_not_
 
 def test_classes_are_names_of_the_contract() -> None:
     assert {one.value for one in Pii} == {"mask", "hash", "omit_from_logs"}
+
+
+@pytest.mark.parametrize(
+    "text", ['number_x = "canary"', "number_x > canary", "time_x > canary", "attributes.number_x = canary"]
+)
+def test_no_error_repeats_a_value_that_was_compared_with_personal_data(text: str) -> None:
+    for pii, repeated in (("omit_from_logs", False), ("", True)):
+        with pytest.raises(Fault) as caught:
+            filtered(text)(replace(record("omit_from_logs", own=()), attributes=record(pii).attributes))
+        assert caught.value.reason == "FILTER_WRONG_TYPE"
+        assert ("canary" in caught.value.message) is repeated
+
+
+def test_no_error_repeats_a_bound_of_personal_data() -> None:
+    for bounds in ({"from": "canary"}, {"from": "77017", "to": "5"}):
+        facet = facets_pb2.Facet(field="attributes.number_x", ranges=[facets_pb2.Facet.Range(**bounds)])
+        with pytest.raises(Fault) as caught:
+            compile_facets([facet], None, record("omit_from_logs").schema(), LIMITS)
+        assert "canary" not in caught.value.message
+        assert "77017" not in caught.value.message

@@ -15,6 +15,8 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from pinakes.core.engine.client import EngineRefusal
+from pinakes.core.faults import invalid, not_found, unavailable
 from pinakes.core.settings import Settings
 from pinakes.core.telemetry import logs
 
@@ -70,18 +72,45 @@ def test_a_line_has_the_fields_that_every_line_has(lines: Lines) -> None:
     }
 
 
-def test_an_exception_becomes_type_message_and_stack(lines: Lines) -> None:
+def test_an_exception_becomes_type_and_stack_without_what_it_was_given(lines: Lines) -> None:
     log = logs.logger("x")
     try:
-        {}["missing"]  # the look-up is what fails
-    except KeyError:
+        try:
+            {}["canary"]  # the look-up is what fails
+        except KeyError as error:
+            message = "canary too"
+            raise ValueError(message) from error
+    except ValueError:
         log.exception("failed")
-    log.error("failed again", error=ValueError("bad"))
+    log.error("failed again", error=ValueError("canary"))
     first, second = lines()
     assert first["level"] == "ERROR"
-    assert first["error"]["type"] == "KeyError"
-    assert "Traceback" in first["error"]["stack"]
-    assert second["error"] == {"type": "ValueError", "message": "bad"}
+    assert first["error"]["type"] == "ValueError"
+    stack = first["error"]["stack"]
+    assert stack.count("Traceback") == 2
+    assert "test_logs.py" in stack
+    assert "KeyError" in stack
+    assert "'canary'" not in stack
+    assert second["error"] == {"type": "ValueError", "message": "[hidden]"}
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (unavailable("the queue"), "UNAVAILABLE: the queue isn't available now; try again"),
+        (invalid("filter", "at character 3: found canary", "FILTER_SYNTAX"), "FILTER_SYNTAX"),
+        (not_found("pinakes/Document", "canary"), "DOCUMENT_NOT_FOUND"),
+        (EngineRefusal(400, "parsing_exception"), "400 parsing_exception"),
+        (ConnectionRefusedError(111, "Connection refused", "canary"), "[Errno 111] Connection refused"),
+        (OSError("canary"), "[hidden]"),
+        (TimeoutError(), ""),
+    ],
+)
+def test_of_an_errors_message_only_the_platforms_own_words_are_logged(
+    lines: Lines, error: Exception, message: str
+) -> None:
+    logs.logger("x").warning("waits", error=error)
+    assert lines()[0]["error"] == {"type": type(error).__name__, "message": message}
 
 
 @pytest.mark.parametrize(

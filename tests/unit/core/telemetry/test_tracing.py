@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from pinakes.core.settings import Settings
 from pinakes.core.telemetry import tracing
+from pinakes.core.telemetry.spans import Private
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Keep spans in memory."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(SimpleSpanProcessor(Private(exporter)))
     monkeypatch.setattr(tracing, "_provider", provider)
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
     return exporter
@@ -52,7 +53,11 @@ def test_a_span_has_its_attributes_its_id_and_its_exception(spans: InMemorySpanE
     (span,) = spans.get_finished_spans()
     assert span.name == "engine.search"
     assert span.attributes == {"operation": "search", "cache": "miss"}
-    assert span.events[0].name == "exception"
+    (event,) = span.events
+    assert event.name == "exception"
+    assert event.attributes == {"exception.type": "ValueError", "exception.escaped": "False"}
+    assert not span.status.is_ok
+    assert not span.status.description
 
 
 def test_with_tracing_on_there_is_an_interceptor(spans: InMemorySpanExporter) -> None:
