@@ -52,7 +52,7 @@ def create_tenant(
     labels = {key: value for key, _, value in pairs}
     with session.client() as client:
         tenant = client.create_tenant(tenant_id, display_name=display_name, labels=labels, rate_limit=rate_limit)
-    session.show(tenant, _tenant_rows(tenant))
+    session.show(tenant, tenant_rows(tenant))
 
 
 @tenants.command("get")
@@ -63,7 +63,7 @@ def get_tenant(
     """Read a tenant."""
     with session.client() as client:
         found = client.get_tenant(tenant)
-    session.show(found, _tenant_rows(found))
+    session.show(found, tenant_rows(found))
 
 
 @tenants.command("list")
@@ -90,42 +90,6 @@ def delete_tenant(
     with session.client() as client:
         client.delete_tenant(tenant, etag=etag)
     session.done(f"deleted {_names.tenant(tenant)}", deleted=_names.tenant(tenant))
-
-
-@tenants.command("undelete")
-@calling
-def undelete_tenant(
-    session: Session, tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")], etag: Etag = ""
-) -> None:
-    """Undelete a tenant, with all that is its, until it is purged."""
-    with session.client() as client:
-        found = client.undelete_tenant(tenant, etag=etag)
-    session.show(found, _tenant_rows(found))
-
-
-@tenants.command("suspend")
-@calling
-def suspend_tenant(
-    session: Session,
-    tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, for other administrators.")],
-    etag: Etag = "",
-) -> None:
-    """Suspend a tenant: its keys and tokens are refused everywhere within 5 s."""
-    with session.client() as client:
-        found = client.suspend_tenant(tenant, reason, etag=etag)
-    session.show(found, _tenant_rows(found))
-
-
-@tenants.command("resume")
-@calling
-def resume_tenant(
-    session: Session, tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")], etag: Etag = ""
-) -> None:
-    """Resume a suspended tenant: its keys and tokens work again within 5 s."""
-    with session.client() as client:
-        found = client.resume_tenant(tenant, etag=etag)
-    session.show(found, _tenant_rows(found))
 
 
 @keys.command("create")
@@ -311,7 +275,7 @@ def delete_collection(
     session.done(f"deleted {name}", deleted=name)
 
 
-def _tenant_rows(tenant: Tenant) -> list[tuple[str, str]]:
+def tenant_rows(tenant: Tenant) -> list[tuple[str, str]]:
     return [
         ("tenant", tenant.name),
         ("name", tenant.display_name),

@@ -13,6 +13,7 @@ from pinakes.cli import (
     _failed,
     _finding,
     _import,
+    _lifecycle,
     _movement,
     _operations,
     _platform,
@@ -50,7 +51,7 @@ app.command("reindex", rich_help_panel="Administration")(_operations.reindex)
 app.add_typer(_operations.operations, name="operations", rich_help_panel="Administration")
 app.add_typer(_administration.collections, name="collections", rich_help_panel="Administration")
 app.add_typer(_administration.keys, name="keys", rich_help_panel="Administration")
-app.add_typer(_administration.tenants, name="tenants", rich_help_panel="Administration")
+app.add_typer(_lifecycle.tenants, name="tenants", rich_help_panel="Administration")
 app.add_typer(_profile.profiles, name="profile", rich_help_panel="Administration")
 _platform.add_to(app)
 

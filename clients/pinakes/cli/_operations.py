@@ -23,6 +23,7 @@ from pinakes.cli._session import (
     printable,
 )
 from pinakes.client import Client, Operation
+from pinakes.v1.lifecycle_pb2 import EraseTenantResponse
 from pinakes.v1.operations_pb2 import PurgeDocumentsResponse, ReindexCollectionResponse
 
 operations = typer.Typer(no_args_is_help=True, help="List, read, wait for and cancel long-running operations.")
@@ -190,7 +191,7 @@ def show(session: Session, operation: Operation) -> None:
     rows = [
         ("operation", operation.name),
         ("verb", told.verb),
-        ("collection", told.target),
+        ("collection" if "/collections/" in told.target else "tenant", told.target),
         ("state", operation.state),
         ("done", f"{told.done:,} of {told.total:,}" if told.total else f"{told.done:,}" if told.done else ""),
         ("failed", f"{told.failed:,}" if told.failed else ""),
@@ -231,6 +232,8 @@ def _told(response: Message | None) -> str:
         return f"{response.purge_count:,} documents deleted"
     if isinstance(response, ReindexCollectionResponse):
         return f"{response.reindexed_count:,} documents indexed anew"
+    if isinstance(response, EraseTenantResponse):
+        return "everything is removed; `pinakes tenants receipt` has the receipt"
     if response is None:
         return ""
     return ", ".join(f"{name} {value}" for name, value in plain(response).items() if not isinstance(value, list | dict))

@@ -19,6 +19,7 @@ from pinakes.client._errors import (
     Violation,
 )
 from pinakes.client._operations import Operation
+from pinakes.client._receipts import read_receipt, verify_receipt, write_receipt
 from pinakes.client._sync import Client
 from pinakes.client._writing import Written
 
@@ -42,5 +43,8 @@ __all__ = [
     "Written",
     "deletion",
     "document",
+    "read_receipt",
     "search_request",
+    "verify_receipt",
+    "write_receipt",
 ]

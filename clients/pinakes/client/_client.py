@@ -11,6 +11,7 @@ from pinakes.client._channel import Channel, Tls
 from pinakes.client._collections import CollectionCalls
 from pinakes.client._failed import FailedWriteCalls
 from pinakes.client._indexing import DocumentCalls
+from pinakes.client._lifecycle import LifecycleCalls
 from pinakes.client._movement import MovementCalls
 from pinakes.client._operations import OperationCalls
 from pinakes.client._search import SearchCalls
@@ -18,7 +19,14 @@ from pinakes.client._tenants import TenantCalls
 
 
 class AsyncClient(
-    SearchCalls, DocumentCalls, FailedWriteCalls, OperationCalls, MovementCalls, CollectionCalls, TenantCalls
+    SearchCalls,
+    DocumentCalls,
+    FailedWriteCalls,
+    OperationCalls,
+    MovementCalls,
+    CollectionCalls,
+    TenantCalls,
+    LifecycleCalls,
 ):
     """A client of the platform, for asyncio.
 

@@ -47,7 +47,7 @@ class MovementCalls(Calls):
         request = verbs_pb2.ImportDocumentsRequest(
             parent=_names.collection(collection, tenant),
             source_uri=source_uri,
-            compression=_compression(compression),
+            compression=compression_number(compression),
             request_id=request_id or uuid.uuid4().hex,
         )
         return await ask_operation(self._channel, "IndexService/ImportDocuments", request, timeout)
@@ -81,13 +81,13 @@ class MovementCalls(Calls):
             parent=_names.collection(collection, tenant),
             destination_uri=destination_uri,
             filter=filter,
-            compression=_compression(compression),
+            compression=compression_number(compression),
             request_id=request_id or uuid.uuid4().hex,
         )
         return await ask_operation(self._channel, "IndexService/ExportDocuments", request, timeout)
 
 
-def _compression(name: str) -> verbs_pb2.Compression:
+def compression_number(name: str) -> verbs_pb2.Compression:
     """Return the number of a compression. Raises ValueError for one that isn't known."""
     if name not in _COMPRESSIONS:
         message = f"compression is none, gzip or zstd, not {name!r}"

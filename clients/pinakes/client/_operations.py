@@ -19,7 +19,7 @@ from pinakes.client._calls import LARGEST_PAGE, Calls, paged
 from pinakes.client._channel import Channel
 from pinakes.client._errors import PinakesError, Unavailable, from_status
 from pinakes.client._pages import Pages
-from pinakes.v1 import index_pb2
+from pinakes.v1 import index_pb2, lifecycle_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 
 _SERVICE = "/google.longrunning.Operations/"
@@ -29,6 +29,8 @@ _RESPONSES: tuple[type[Message], ...] = (
     verbs_pb2.ImportDocumentsResponse,
     verbs_pb2.ExportDocumentsResponse,
     index_pb2.BatchWriteDocumentsResponse,
+    lifecycle_pb2.EraseTenantResponse,
+    lifecycle_pb2.ExportTenantResponse,
 )
 # Servers answer a wait within half a minute, whatever they are asked for.
 _LONGEST_WAIT = 20.0

@@ -145,6 +145,10 @@ class Client:
     undelete_tenant = _blocking(AsyncClient.undelete_tenant)
     suspend_tenant = _blocking(AsyncClient.suspend_tenant)
     resume_tenant = _blocking(AsyncClient.resume_tenant)
+    erase_tenant = _blocking(AsyncClient.erase_tenant)
+    get_erasure_receipt = _blocking(AsyncClient.get_erasure_receipt)
+    get_receipt_key = _blocking(AsyncClient.get_receipt_key)
+    export_tenant = _blocking(AsyncClient.export_tenant)
 
     create_key = _blocking(AsyncClient.create_key)
     list_keys = _iterating(AsyncClient.list_keys)

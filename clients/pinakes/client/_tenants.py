@@ -12,7 +12,7 @@ from pinakes.client import _names
 from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
 from pinakes.client._documents import Time, timestamp
 from pinakes.client._pages import Pages
-from pinakes.v1 import lifecycle_pb2, tenant_pb2
+from pinakes.v1 import tenant_pb2
 from pinakes.v1.resources_pb2 import ApiKey, Tenant
 
 Role = Literal["user", "service", "admin"]
@@ -71,21 +71,6 @@ class TenantCalls(Calls):
         """Delete a tenant: all that is its is unreachable at once, and goes for good when its `purge_time` is over."""
         request = tenant_pb2.DeleteTenantRequest(name=_names.tenant(tenant), etag=etag)
         await self._channel.call("TenantService/DeleteTenant", request, Empty, timeout)
-
-    async def undelete_tenant(self, tenant: str, *, etag: str = "", timeout: float | None = None) -> Tenant:
-        """Undelete a tenant with all that is its. Raises PinakesError (UNDELETE_WINDOW_OVER, TENANT_ERASED and others)."""
-        request = lifecycle_pb2.UndeleteTenantRequest(name=_names.tenant(tenant), etag=etag)
-        return await self._channel.call("TenantService/UndeleteTenant", request, Tenant, timeout)
-
-    async def suspend_tenant(self, tenant: str, reason: str, *, etag: str = "", timeout: float | None = None) -> Tenant:
-        """Suspend a tenant: within 5 s its credentials are refused everywhere. The reason is for administrators."""
-        request = lifecycle_pb2.SuspendTenantRequest(name=_names.tenant(tenant), reason=reason, etag=etag)
-        return await self._channel.call("TenantService/SuspendTenant", request, Tenant, timeout)
-
-    async def resume_tenant(self, tenant: str, *, etag: str = "", timeout: float | None = None) -> Tenant:
-        """Resume a suspended tenant: its credentials work again within 5 s."""
-        request = lifecycle_pb2.ResumeTenantRequest(name=_names.tenant(tenant), etag=etag)
-        return await self._channel.call("TenantService/ResumeTenant", request, Tenant, timeout)
 
     async def create_key(
         self,

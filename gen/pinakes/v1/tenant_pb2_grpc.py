@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from pinakes.v1 import lifecycle_pb2 as pinakes_dot_v1_dot_lifecycle__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
@@ -77,6 +78,26 @@ class TenantServiceStub:
                 '/pinakes.v1.TenantService/UndeleteTenant',
                 request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.UndeleteTenantRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
+                _registered_method=True)
+        self.EraseTenant = channel.unary_unary(
+                '/pinakes.v1.TenantService/EraseTenant',
+                request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.EraseTenantRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.GetErasureReceipt = channel.unary_unary(
+                '/pinakes.v1.TenantService/GetErasureReceipt',
+                request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.GetErasureReceiptRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.GetErasureReceiptResponse.FromString,
+                _registered_method=True)
+        self.GetReceiptKey = channel.unary_unary(
+                '/pinakes.v1.TenantService/GetReceiptKey',
+                request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.GetReceiptKeyRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.GetReceiptKeyResponse.FromString,
+                _registered_method=True)
+        self.ExportTenant = channel.unary_unary(
+                '/pinakes.v1.TenantService/ExportTenant',
+                request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.ExportTenantRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/pinakes.v1.TenantService/CreateApiKey',
@@ -163,6 +184,38 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseTenant(self, request, context):
+        """Erases a tenant in whatever state: it is unreachable at once, and a worker removes its documents, collections, keys,
+        queued and failed writes, operations, insights, usage, cached answers and what the journal of deletions knows of its
+        documents, counts all stores once more, and signs a receipt. Nothing brings it back, nor does the restore of a
+        snapshot. Asked for again, the same operation is the answer. It can't be cancelled. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasureReceipt(self, request, context):
+        """Reads the receipt of a tenant that was erased. It is kept for good. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReceiptKey(self, request, context):
+        """Reads the public key that receipts are checked with. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportTenant(self, request, context):
+        """Writes all that is a tenant's to object storage: documents as JSON Lines, collections, the tenant, keys without their
+        secrets, and a manifest with counts and checksums. For administrators, and those of the tenant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateApiKey(self, request, context):
         """Creates a key. The answer holds the secret, which can't be read again.
         """
@@ -226,6 +279,26 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.UndeleteTenant,
                     request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.UndeleteTenantRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_resources__pb2.Tenant.SerializeToString,
+            ),
+            'EraseTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseTenant,
+                    request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.EraseTenantRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'GetErasureReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasureReceipt,
+                    request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.GetErasureReceiptRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_lifecycle__pb2.GetErasureReceiptResponse.SerializeToString,
+            ),
+            'GetReceiptKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceiptKey,
+                    request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.GetReceiptKeyRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_lifecycle__pb2.GetReceiptKeyResponse.SerializeToString,
+            ),
+            'ExportTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportTenant,
+                    request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.ExportTenantRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -460,6 +533,114 @@ class TenantService:
             '/pinakes.v1.TenantService/UndeleteTenant',
             pinakes_dot_v1_dot_lifecycle__pb2.UndeleteTenantRequest.SerializeToString,
             pinakes_dot_v1_dot_resources__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/EraseTenant',
+            pinakes_dot_v1_dot_lifecycle__pb2.EraseTenantRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasureReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/GetErasureReceipt',
+            pinakes_dot_v1_dot_lifecycle__pb2.GetErasureReceiptRequest.SerializeToString,
+            pinakes_dot_v1_dot_lifecycle__pb2.GetErasureReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceiptKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/GetReceiptKey',
+            pinakes_dot_v1_dot_lifecycle__pb2.GetReceiptKeyRequest.SerializeToString,
+            pinakes_dot_v1_dot_lifecycle__pb2.GetReceiptKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/ExportTenant',
+            pinakes_dot_v1_dot_lifecycle__pb2.ExportTenantRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 TenantService: tenants and their API keys."""
 
 from collections import abc as _abc
+from google.longrunning import operations_pb2 as _operations_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
@@ -65,6 +66,20 @@ class TenantServiceStub:
     """Undeletes a tenant that was deleted and whose `purge_time` isn't over: with its keys, collections and documents; what
     was still queued when it was deleted is lost. One that was suspended is suspended again. Administrators only.
     """
+    EraseTenant: _grpc.UnaryUnaryMultiCallable[_lifecycle_pb2.EraseTenantRequest, _operations_pb2.Operation]
+    """Erases a tenant in whatever state: it is unreachable at once, and a worker removes its documents, collections, keys,
+    queued and failed writes, operations, insights, usage, cached answers and what the journal of deletions knows of its
+    documents, counts all stores once more, and signs a receipt. Nothing brings it back, nor does the restore of a
+    snapshot. Asked for again, the same operation is the answer. It can't be cancelled. Administrators only.
+    """
+    GetErasureReceipt: _grpc.UnaryUnaryMultiCallable[_lifecycle_pb2.GetErasureReceiptRequest, _lifecycle_pb2.GetErasureReceiptResponse]
+    """Reads the receipt of a tenant that was erased. It is kept for good. Administrators only."""
+    GetReceiptKey: _grpc.UnaryUnaryMultiCallable[_lifecycle_pb2.GetReceiptKeyRequest, _lifecycle_pb2.GetReceiptKeyResponse]
+    """Reads the public key that receipts are checked with. Administrators only."""
+    ExportTenant: _grpc.UnaryUnaryMultiCallable[_lifecycle_pb2.ExportTenantRequest, _operations_pb2.Operation]
+    """Writes all that is a tenant's to object storage: documents as JSON Lines, collections, the tenant, keys without their
+    secrets, and a manifest with counts and checksums. For administrators, and those of the tenant.
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]
@@ -105,6 +120,20 @@ class TenantServiceAsyncStub(TenantServiceStub):
     UndeleteTenant: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.UndeleteTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
     """Undeletes a tenant that was deleted and whose `purge_time` isn't over: with its keys, collections and documents; what
     was still queued when it was deleted is lost. One that was suspended is suspended again. Administrators only.
+    """
+    EraseTenant: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.EraseTenantRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Erases a tenant in whatever state: it is unreachable at once, and a worker removes its documents, collections, keys,
+    queued and failed writes, operations, insights, usage, cached answers and what the journal of deletions knows of its
+    documents, counts all stores once more, and signs a receipt. Nothing brings it back, nor does the restore of a
+    snapshot. Asked for again, the same operation is the answer. It can't be cancelled. Administrators only.
+    """
+    GetErasureReceipt: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.GetErasureReceiptRequest, _lifecycle_pb2.GetErasureReceiptResponse]  # type: ignore[assignment]
+    """Reads the receipt of a tenant that was erased. It is kept for good. Administrators only."""
+    GetReceiptKey: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.GetReceiptKeyRequest, _lifecycle_pb2.GetReceiptKeyResponse]  # type: ignore[assignment]
+    """Reads the public key that receipts are checked with. Administrators only."""
+    ExportTenant: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.ExportTenantRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Writes all that is a tenant's to object storage: documents as JSON Lines, collections, the tenant, keys without their
+    secrets, and a manifest with counts and checksums. For administrators, and those of the tenant.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Creates a key. The answer holds the secret, which can't be read again."""
@@ -191,6 +220,44 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_resources_pb2.Tenant, _abc.Awaitable[_resources_pb2.Tenant]]:
         """Undeletes a tenant that was deleted and whose `purge_time` isn't over: with its keys, collections and documents; what
         was still queued when it was deleted is lost. One that was suspended is suspended again. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseTenant(
+        self,
+        request: _lifecycle_pb2.EraseTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Erases a tenant in whatever state: it is unreachable at once, and a worker removes its documents, collections, keys,
+        queued and failed writes, operations, insights, usage, cached answers and what the journal of deletions knows of its
+        documents, counts all stores once more, and signs a receipt. Nothing brings it back, nor does the restore of a
+        snapshot. Asked for again, the same operation is the answer. It can't be cancelled. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasureReceipt(
+        self,
+        request: _lifecycle_pb2.GetErasureReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_pb2.GetErasureReceiptResponse, _abc.Awaitable[_lifecycle_pb2.GetErasureReceiptResponse]]:
+        """Reads the receipt of a tenant that was erased. It is kept for good. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def GetReceiptKey(
+        self,
+        request: _lifecycle_pb2.GetReceiptKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_pb2.GetReceiptKeyResponse, _abc.Awaitable[_lifecycle_pb2.GetReceiptKeyResponse]]:
+        """Reads the public key that receipts are checked with. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def ExportTenant(
+        self,
+        request: _lifecycle_pb2.ExportTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Writes all that is a tenant's to object storage: documents as JSON Lines, collections, the tenant, keys without their
+        secrets, and a manifest with counts and checksums. For administrators, and those of the tenant.
         """
 
     @_abc_1.abstractmethod

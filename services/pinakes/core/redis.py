@@ -35,6 +35,14 @@ def connect(url: str, seconds: float = CACHE_SECONDS, connections: int = CONNECT
     return Redis.from_pool(pool)
 
 
+async def delete_matching(redis: Redis, pattern: str) -> int:
+    """Delete all keys that match a pattern, and return how many there were. Raises what Redis raises."""
+    deleted = 0
+    async for key in redis.scan_iter(match=pattern, count=2000):
+        deleted += int(await redis.unlink(key))
+    return deleted
+
+
 def is_busy(error: BaseException) -> bool:
     """Tell whether it was this process that had no connection free, which says nothing about Redis."""
     return isinstance(error, MaxConnectionsError) or "No connection available" in str(error)

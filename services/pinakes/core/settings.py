@@ -178,6 +178,11 @@ class Settings(BaseSettings):
     )
 
     secret_key: SecretStr = Field(..., description="Key of etags, page tokens and key hashes, 32 characters or more.")
+    receipt_key: SecretStr | None = Field(
+        None,
+        description="Seed of the Ed25519 key that signs receipts of erasures, 43 characters of base64url; unset: derived from "
+        "the secret key.",
+    )
     bootstrap_admin_key: SecretStr | None = Field(
         None, description="API key of the first administrator, pk_bootstrap_ and 43 characters of base64url."
     )
@@ -261,6 +266,15 @@ class Settings(BaseSettings):
         """Refuse a key that could be guessed."""
         if len(value.get_secret_value()) < 32:
             message = "must have 32 characters or more"
+            raise ValueError(message)
+        return value
+
+    @field_validator("receipt_key")
+    @classmethod
+    def _seed(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what isn't 32 bytes of base64url."""
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]{43}", value.get_secret_value()):
+            message = "must be 32 random bytes as 43 characters of base64url"
             raise ValueError(message)
         return value
 

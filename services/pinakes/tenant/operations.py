@@ -11,6 +11,7 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import empty_pb2
 
 from pinakes.core.faults import Fault, Kind, not_found
+from pinakes.core.lifecycle import erasing
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import OperationRecord
 from pinakes.core.operations.store import OperationStore
@@ -100,6 +101,9 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
             if now.finished:
                 text = f"{name} is done ({now.state}); there is nothing to cancel"
                 raise Fault(Kind.PRECONDITION, "OPERATION_DONE", text, resource=("pinakes/Operation", name))
+            if now.verb == erasing.VERB:
+                text = f"{name} erases the tenant, part of which may be gone: it goes on to its end"
+                raise Fault(Kind.PRECONDITION, "OPERATION_NOT_CANCELLABLE", text, resource=("pinakes/Operation", name))
 
         await self._store.cancel(tenant.uid, operation_id, refuse)
         return empty_pb2.Empty()

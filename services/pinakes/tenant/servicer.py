@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
 from pinakes.core.identity.permissions import Role
 from pinakes.core.rpc import call as calls
 from pinakes.core.tenancy import messages
-from pinakes.tenant.commands import keys, tenants
+from pinakes.tenant.commands import keys, lifecycle, tenants
 from pinakes.tenant.queries import lists
 from pinakes.v1 import lifecycle_pb2, resources_pb2, tenant_pb2, tenant_pb2_grpc
 
@@ -69,6 +70,30 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
     async def ResumeTenant(self, request: lifecycle_pb2.ResumeTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Resume a tenant."""
         return self._tenant(await tenants.resume(request, self._platform))
+
+    async def EraseTenant(
+        self, request: lifecycle_pb2.EraseTenantRequest, context: Context
+    ) -> operations_pb2.Operation:
+        """Erase a tenant."""
+        return await lifecycle.erase(request, calls.current(), self._platform)
+
+    async def GetErasureReceipt(
+        self, request: lifecycle_pb2.GetErasureReceiptRequest, context: Context
+    ) -> lifecycle_pb2.GetErasureReceiptResponse:
+        """Read the receipt of a tenant that was erased."""
+        return await lifecycle.receipt(request, calls.current(), self._platform)
+
+    async def GetReceiptKey(
+        self, request: lifecycle_pb2.GetReceiptKeyRequest, context: Context
+    ) -> lifecycle_pb2.GetReceiptKeyResponse:
+        """Read the key that receipts are checked with."""
+        return lifecycle.receipt_key(self._platform)
+
+    async def ExportTenant(
+        self, request: lifecycle_pb2.ExportTenantRequest, context: Context
+    ) -> operations_pb2.Operation:
+        """Export a tenant."""
+        return await lifecycle.export(request, calls.current(), self._platform)
 
     async def CreateApiKey(
         self, request: tenant_pb2.CreateApiKeyRequest, context: Context

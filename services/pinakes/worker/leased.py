@@ -29,7 +29,7 @@ from pinakes.core.rpc import names
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import collection_rid
-from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
+from pinakes.core.tenancy.models import SUSPENDED, CollectionRecord, now_ms
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -144,10 +144,13 @@ class Leased:
     async def _open(self) -> Context:
         """Read tenant and collection as they are now, and make the scope. Raises a fault if either is gone."""
         record, directory = self.record, self._platform.directory
-        stored = await directory.tenants.store.get(record.tenant_id)
-        tenant = TenantRecord.from_json(stored.record) if stored else None
-        if tenant is None or not tenant.active or tenant.uid != record.tenant_uid:
+        tenant = await directory.any_tenant(record.tenant_id, record.tenant_uid)
+        if tenant is None or tenant.state not in self._job.states:
+            if tenant is not None and tenant.state == SUSPENDED:
+                raise Stopped(Why.PAUSE)
             raise not_found("pinakes/Tenant", names.tenant(record.tenant_id))
+        if self._job.of_tenant:
+            return Context(self._platform, record, tenant, None, None, self._save)
         stored = await directory.collections.store.get(collection_rid(tenant.uid, record.collection_id))
         collection = CollectionRecord.from_json(stored.record) if stored else None
         if collection is None or not collection.active or collection.uid != record.collection_uid:

@@ -19,6 +19,7 @@ from pinakes.core.operations.job import Job, Why
 from pinakes.core.operations.records import CANCELLING, OperationRecord
 from pinakes.core.operations.store import OperationStore, free
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.tenancy.models import SUSPENDED
 from pinakes.worker.jobs import JOBS
 from pinakes.worker.leased import Leased
 
@@ -74,7 +75,7 @@ class Runner:
 
     async def _look(self) -> None:
         """Tell running operations what was asked of them, and take free ones."""
-        found = await self._store.unfinished()
+        found = [record for record in await self._store.unfinished() if not await self._paused(record)]
         for record in found:
             if record.state == CANCELLING and record.rid in self._running:
                 self._running[record.rid][0].stop(Why.CANCEL)
@@ -89,6 +90,18 @@ class Runner:
         if time.monotonic() - self._swept > SWEEP_SECONDS:
             self._swept = time.monotonic()
             await self._store.sweep(self._platform.settings.operation_days)
+
+    async def _paused(self, record: OperationRecord) -> bool:
+        """Whether an operation has to wait because its tenant is suspended; one that is under way here is stopped."""
+        job = self._jobs.get(record.verb)
+        if job is None or record.state == CANCELLING:
+            return False
+        tenant = await self._platform.directory.known_tenant(record.tenant_id)
+        if tenant is None or tenant.uid != record.tenant_uid or tenant.state != SUSPENDED or SUSPENDED in job.states:
+            return False
+        if record.rid in self._running:
+            self._running[record.rid][0].stop(Why.PAUSE)
+        return True
 
     def _candidates(self, found: Iterable[OperationRecord]) -> Iterator[OperationRecord]:
         """Yield what may be taken, one of each tenant, those that waited longest for their turn first."""

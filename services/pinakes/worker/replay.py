@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pinakes-replay-deletions`: after a restore from a snapshot, deletes again what was deleted since it was taken."""
+"""`pinakes-replay-deletions`: after a restore from a snapshot, deletes again what was deleted or erased since it was taken."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import asyncio
 import sys
 
 from pinakes.core.engine.client import Engine
+from pinakes.core.engine.erasure import Remains
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.setup import prepare
+from pinakes.core.lifecycle.erasing import bury
 from pinakes.core.settings import Settings, load
 
 
@@ -17,7 +19,13 @@ async def replay(settings: Settings) -> tuple[int, int]:
     engine = Engine(settings)
     try:
         await prepare(engine, settings)
-        return await DeletionJournal(engine).replay()
+        journal = DeletionJournal(engine)
+        seen, changed = await journal.replay()
+        for tenant_id, tenant_uid in await journal.erasures():
+            seen += 1
+            changed += await Remains(engine, tenant_uid).remove_all()
+            await bury(engine, tenant_id, tenant_uid)
+        return seen, changed
     finally:
         await engine.close()
 

@@ -22,10 +22,12 @@ from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.engine.upgrade import rewrite_documents
 from pinakes.core.engine.usage import UsageStore
 from pinakes.core.faults import Fault
-from pinakes.core.operations.records import MOVE
+from pinakes.core.lifecycle import erasing
+from pinakes.core.operations.records import FINISHED, MOVE
 from pinakes.core.operations.store import OperationStore
 from pinakes.core.telemetry.logs import logger
-from pinakes.core.tenancy.models import ACTIVE, now_ms
+from pinakes.core.tenancy.directory import REPLACED, former_rid
+from pinakes.core.tenancy.models import ACTIVE, DELETED, TenantRecord, now_ms
 from pinakes.worker.retention import Retentions
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 _TURN = "sweeper"
 # A failed write that is retried on its last day may wait in the queue for a while.
 MARGIN_DAYS = 1.0
+PAGE = 200
+PURGED_AT_ONCE = 20
 _log = logger("pinakes.sweeper")
 
 
@@ -102,11 +106,38 @@ async def sweep(platform: Platform, retentions: Retentions | None = None) -> dic
         "failures": await platform.failures.expire(),
         "insights": await InsightStore(platform.engine).expire(settings.insight_days),
         "usage": await UsageStore(platform.engine).expire(settings.usage_days),
+        "tenants": await purge_tenants(platform),
         "rewritten": await rewrite_documents(platform.engine),
     }
     if any(done.values()):
         _log.info("swept", **done)
     return done
+
+
+async def purge_tenants(platform: Platform) -> int:
+    """Begin to erase tenants that were deleted and whose time for undeleting is over; return how many are being erased."""
+    begun = 0
+    for state in (DELETED, REPLACED):
+        after: str | None = None
+        while True:
+            page = await platform.directory.tenants.store.page(None, (state,), after, PAGE)
+            for record in map(TenantRecord.from_json, page):
+                after = record.tenant_id if state == DELETED else former_rid(record.tenant_id, record.uid)
+                over = record.goes_ms(platform.settings.undelete_days) <= now_ms()
+                if begun < PURGED_AT_ONCE and record.state == DELETED and over:
+                    begun += await _purge(platform, record)
+            if len(page) < PAGE:
+                break
+    return begun
+
+
+async def _purge(platform: Platform, record: TenantRecord) -> bool:
+    try:
+        operation = await erasing.begin(platform, record, erasing.PLATFORM, "the time for undeleting is over")
+    except Fault as fault:
+        _log.warning("a tenant can't be purged", tenant=record.tenant_id, error=str(fault))
+        return False
+    return operation.state not in FINISHED
 
 
 async def _waits(platform: Platform) -> bool:

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from pinakes.core.faults import Fault
-from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, is_busy
+from pinakes.core.faults import Fault, unavailable
+from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, delete_matching, is_busy
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.shared import SharedCalls
 from pinakes.core.telemetry import metrics
@@ -252,6 +252,18 @@ class ResponseCache:
         token = secrets.token_bytes(12)
         if await self._guarded(lambda redis: redis.set(generation, token, ex=GENERATION_SECONDS)) is None:
             await asyncio.sleep(self._milliseconds / 1000)
+
+    async def forget(self, tenant_uid: str) -> int:
+        """Delete all that is kept under a tenant's uid, rates too, and return how much that was.
+
+        Raises a fault of kind UNAVAILABLE if Redis can't be asked: then it may still be there.
+        """
+        if self._redis is None:
+            return 0
+        try:
+            return await delete_matching(self._redis, f"*{tenant_uid}*")
+        except FAILURES as error:
+            raise unavailable("the cache") from error
 
     async def close(self) -> None:
         """Finish storing and close the connections."""

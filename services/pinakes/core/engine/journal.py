@@ -3,7 +3,8 @@
 
 An entry is a tombstone without content and where it was written. It is written with the tombstone, in the same bulk call or
 before the deletion is acknowledged, and outlives every snapshot; replaying it writes the tombstones at their own revisions,
-to where their tenants are now: a tenant may have been moved since, and what was restored may be older than that.
+to where their tenants are now: a tenant may have been moved since, and what was restored may be older than that. Of an
+erased tenant there is one entry, that it is erased.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import orjson
 from pinakes.core.engine.bulk import Line
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.engine.setup import record_index
-from pinakes.core.tenancy.models import TenantRecord, now_ms
+from pinakes.core.tenancy.models import ERASED, TenantRecord, now_ms
 
 if TYPE_CHECKING:
     from pinakes.core.engine.client import Engine
@@ -87,6 +88,22 @@ class DeletionJournal:
             if len(page) < PAGE:
                 return places
 
+    async def erased(self, tenant_id: str, tenant_uid: str) -> None:
+        """Note that a tenant is erased: what a restore brings back of it goes again. Noting it once more changes nothing."""
+        record = {"tenant_id": tenant_id, "tenant_uid": tenant_uid}
+        await RecordStore(self._engine, KIND).put_many([(f"{ERASED}/{tenant_uid}", "", ERASED, record)])
+
+    async def erasures(self) -> list[tuple[str, str]]:
+        """Return id and uid of all tenants that are noted as erased."""
+        store, after = RecordStore(self._engine, KIND), ""
+        found: list[tuple[str, str]] = []
+        while True:
+            page = await store.page(None, (ERASED,), after or None, PAGE)
+            found += [(one["tenant_id"], one["tenant_uid"]) for one in page]
+            if len(page) < PAGE:
+                return found
+            after = f"{ERASED}/{page[-1]['tenant_uid']}"
+
     async def forget(self, days: float) -> int:
         """Delete entries older than `days`, longer than any snapshot is kept, and return how many there were."""
         query = {"range": {"changed": {"lt": now_ms() - round(days * 86_400_000)}}}
@@ -97,10 +114,10 @@ class DeletionJournal:
         return int(answer["deleted"])
 
     async def _pages(self) -> AsyncIterator[list[tuple[str, Json]]]:
-        """Yield all entries in the order of their ids."""
+        """Yield all deletions of documents in the order of their ids."""
         after: str | None = None
         while True:
-            body: Json = {"size": PAGE, "query": {"match_all": {}}, "sort": [{"rid": "asc"}]}
+            body: Json = {"size": PAGE, "query": {"term": {"state": "deleted"}}, "sort": [{"rid": "asc"}]}
             if after is not None:
                 body["search_after"] = [after]
             answer = await self._engine.call("journal_page", "POST", f"/{self._index}/_search", body=body)

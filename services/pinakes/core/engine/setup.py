@@ -15,7 +15,18 @@ from pinakes.core.tenancy.placement import Place
 if TYPE_CHECKING:
     from pinakes.core.settings import Settings
 
-RECORDS = ("tenants", "keys", "collections", "leases", "requests", "outcomes", "failures", "operations", "deletions")
+RECORDS = (
+    "tenants",
+    "keys",
+    "collections",
+    "leases",
+    "requests",
+    "outcomes",
+    "failures",
+    "operations",
+    "deletions",
+    "receipts",
+)
 
 
 def pool_alias(prefix: str, number: int = 0) -> str:

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinakes.core.faults import Kind
 from pinakes.core.operations.records import FAILURES, OperationRecord, Progress, Row
+from pinakes.core.tenancy.models import ACTIVE
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -56,6 +57,8 @@ class Why(StrEnum):
     """Somebody asked for it: what was done stands, and nothing more is done."""
     DRAIN = "drain"
     """This worker ends: another goes on at the checkpoint."""
+    PAUSE = "pause"
+    """The tenant is suspended: it goes on at the checkpoint when that is over."""
     LOST = "lost"
     """The lease is lost: another worker is at it already."""
 
@@ -76,7 +79,8 @@ class Job:
     `abandon` is called once when an operation ends without success, cancelled or failed, to clear away what is left
     half-done elsewhere (an unfinished upload); its failure is logged and changes nothing. `exclusive` verbs are done for
     one operation of a collection at a time, the oldest first. `whole` verbs work on all documents, also on those that the
-    caller may not read; they must tell nothing of them.
+    caller may not read; they must tell nothing of them. `of_tenant` verbs work on a tenant as a whole and have no collection.
+    In a tenant's other `states` an operation waits (suspended) or fails.
     """
 
     verb: str
@@ -84,6 +88,8 @@ class Job:
     abandon: Callable[[Context], Awaitable[None]] | None = None
     exclusive: bool = False
     whole: bool = False
+    of_tenant: bool = False
+    states: frozenset[str] = frozenset({ACTIVE})
 
 
 class Context:
@@ -91,7 +97,7 @@ class Context:
 
     `operation` is the record as it was when the run began (`parameters`, ids, `fence`), `tenant` and `collection` are the
     records read then, `scope` is the collection as the caller who asked for the operation may see it, or all of it for
-    `whole` verbs.
+    `whole` verbs. Verbs `of_tenant` have neither collection nor scope.
     """
 
     def __init__(
@@ -99,16 +105,16 @@ class Context:
         platform: Platform,
         operation: OperationRecord,
         tenant: TenantRecord,
-        collection: CollectionRecord,
-        scope: TenantScope,
+        collection: CollectionRecord | None,
+        scope: TenantScope | None,
         save: Callable[[Context], Awaitable[None]],
     ) -> None:
         """Begin at the record's checkpoint. `save` stores checkpoint, progress and failures, and raises `Stopped`."""
         self.platform = platform
         self.operation = operation
         self.tenant = tenant
-        self.collection = collection
-        self.scope = scope
+        self._collection = collection
+        self._scope = scope
         self._save = save
         self._checkpoint = operation.checkpoint
         self._progress = operation.progress
@@ -119,6 +125,22 @@ class Context:
         self._stop: asyncio.Future[Why] = asyncio.get_running_loop().create_future()
 
     # ---- for the job
+
+    @property
+    def collection(self) -> CollectionRecord:
+        """The collection as it was when the run began."""
+        if self._collection is None:
+            message = "the verb works on a tenant, and has no collection"
+            raise RuntimeError(message)
+        return self._collection
+
+    @property
+    def scope(self) -> TenantScope:
+        """The collection's documents."""
+        if self._scope is None:
+            message = "the verb works on a tenant, and has no scope"
+            raise RuntimeError(message)
+        return self._scope
 
     @property
     def parameters(self) -> Json:

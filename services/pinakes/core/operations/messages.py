@@ -14,12 +14,12 @@ from pinakes.core.faults import Fault, Kind
 from pinakes.core.operations.records import CANCELLED, FAILED, SUCCEEDED, OperationRecord, fault_from_json
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import status_of
-from pinakes.v1 import index_pb2
+from pinakes.v1 import index_pb2, lifecycle_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 
 Json = dict[str, Any]
 # Its answers are read by their names out of the pool of descriptors, where importing has put them.
-_KNOWN = (index_pb2.DESCRIPTOR, verbs_pb2.DESCRIPTOR)
+_KNOWN = (index_pb2.DESCRIPTOR, verbs_pb2.DESCRIPTOR, lifecycle_pb2.DESCRIPTOR)
 
 
 def operation_message(record: OperationRecord) -> operations_pb2.Operation:
@@ -46,7 +46,7 @@ def metadata_message(record: OperationRecord) -> verbs_pb2.OperationMetadata:
     progress = record.progress
     metadata = verbs_pb2.OperationMetadata(
         verb=record.verb,
-        target=names.collection(record.tenant_id, record.collection_id),
+        target=_target(record),
         state=f"STATE_{record.state.upper()}",
         total=progress.total, done=progress.done, failed=progress.failed,
         total_bytes=progress.total_bytes, done_bytes=progress.done_bytes,
@@ -69,6 +69,13 @@ def packed_json(message: Message) -> Json:
 def unpacked(kept: Json) -> any_pb2.Any:
     """Return the response that was kept."""
     return json_format.ParseDict(kept, any_pb2.Any(), ignore_unknown_fields=True)
+
+
+def _target(record: OperationRecord) -> str:
+    """Return the name of the collection that an operation is done to, or of the tenant."""
+    if not record.collection_id:
+        return names.tenant(record.tenant_id)
+    return names.collection(record.tenant_id, record.collection_id)
 
 
 def _set(time: timestamp_pb2.Timestamp, milliseconds: int) -> None:

@@ -55,8 +55,8 @@ class OperationRecord:
     operation_id: str
     tenant_uid: str
     tenant_id: str
-    collection_uid: str
-    collection_id: str
+    collection_uid: str = ""
+    collection_id: str = ""
     verb: str
     parameters: Json = field(default_factory=dict)
     readers: tuple[str, ...] | None = None

@@ -31,7 +31,7 @@ _ID_CHARS = 20
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for an operation on a collection.
+    """A request for an operation on a collection, or on a whole tenant: then there is no `collection`.
 
         asked = Asked(platform, "purge", tenant, collection, request, call.principal.readers, call.principal.role)
         if (earlier := await asked.repeated()) is not None:
@@ -39,15 +39,15 @@ class Asked:
         …refuse what can't be done…
         return await asked.start({"filter": …})  # or asked.finished(…) for what is done already
 
-    `request` has a `request_id`, and names the collection by `parent` or `name`. `readers` and `role` are those of the
-    caller; the job sees no document that they may not read, nor personal data that the role may not see. No readers means
-    every document.
+    `request` has a `request_id`, and names the collection or tenant by `parent` or `name`. `readers` and `role` are those
+    of the caller; the job sees no document that they may not read, nor personal data that the role may not see. No readers
+    means every document.
     """
 
     platform: Platform
     verb: str
     tenant: TenantRecord
-    collection: CollectionRecord
+    collection: CollectionRecord | None
     request: Message
     readers: tuple[str, ...] | None = None
     role: Role = Role.SERVICE
@@ -104,7 +104,8 @@ class Asked:
         return OperationRecord(
             operation_id=self._operation_id(),
             tenant_uid=self.tenant.uid, tenant_id=self.tenant.tenant_id,
-            collection_uid=self.collection.uid, collection_id=self.collection.collection_id,
+            collection_uid=self.collection.uid if self.collection else "",
+            collection_id=self.collection.collection_id if self.collection else "",
             verb=self.verb, parameters=parameters, readers=self.readers,
             role=self.role.value, payload=self._payload(), create_ms=now_ms(),
         )  # fmt: skip
@@ -127,6 +128,10 @@ class Asked:
         same.CopyFrom(self.request)
         same.ClearField("request_id")
         field = "parent" if "parent" in same.DESCRIPTOR.fields_by_name else "name"
-        setattr(same, field, names.collection(self.tenant.tenant_id, self.collection.collection_id))
-        text = f"{self.collection.uid}\0{payload_digest(same)}".encode()
+        if self.collection is None:
+            setattr(same, field, names.tenant(self.tenant.tenant_id))
+        else:
+            setattr(same, field, names.collection(self.tenant.tenant_id, self.collection.collection_id))
+        uid = self.collection.uid if self.collection is not None else self.tenant.uid
+        text = f"{uid}\0{payload_digest(same)}".encode()
         return hashlib.sha256(text).hexdigest()[:32]

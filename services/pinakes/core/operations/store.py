@@ -74,6 +74,11 @@ class OperationStore:
         """Return the uids of the tenants that have an unfinished operation of a verb."""
         return sorted({record.tenant_uid for record in await self.unfinished() if record.verb == verb})
 
+    async def unfinished_of(self, tenant_uid: str) -> list[OperationRecord]:
+        """Return the unfinished operations of a tenant, at most as many as a page has."""
+        found = await self._store.page(tenant_uid, UNFINISHED, None, _PAGE)
+        return [OperationRecord.from_json(record) for record in found]
+
     async def count_unfinished(self, tenant_uid: str) -> int:
         """Count a tenant's unfinished operations."""
         return await self._store.count(tenant_uid, *UNFINISHED)

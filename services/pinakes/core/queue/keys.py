@@ -6,47 +6,47 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-_PREFIX = "pinakes:queue:1:"
+PREFIX = "pinakes:queue:1:"
 GROUP = "workers"
-DOCUMENTS = _PREFIX + "documents"
+DOCUMENTS = PREFIX + "documents"
 """Hash: queued writes by tenant's uid; `*` is all of them."""
-BYTES = _PREFIX + "bytes"
+BYTES = PREFIX + "bytes"
 """Hash: bytes of queued writes by tenant's uid; `*` is all of them."""
-SINCE = _PREFIX + "since"
+SINCE = PREFIX + "since"
 """Hash: since when (ms) a tenant's queue hasn't been empty."""
-APPLIED = _PREFIX + "applied"
+APPLIED = PREFIX + "applied"
 """Hash: when (ms) the write was accepted that was applied last, by tenant's uid."""
-PARTITIONS = _PREFIX + "partitions"
+PARTITIONS = PREFIX + "partitions"
 """The number of partitions in use."""
-WORKERS = _PREFIX + "workers"
+WORKERS = PREFIX + "workers"
 """Sorted set: workers by the time (ms) they were last seen."""
-FENCE = _PREFIX + "fence"
+FENCE = PREFIX + "fence"
 """Counter of the fencing numbers of leases."""
 
 
 def stream(partition: int) -> str:
     """Return the stream of a partition."""
-    return f"{_PREFIX}partition:{partition}"
+    return f"{PREFIX}partition:{partition}"
 
 
 def lease(partition: int) -> str:
     """Return the key that says which worker holds a partition."""
-    return f"{_PREFIX}lease:{partition}"
+    return f"{PREFIX}lease:{partition}"
 
 
 def request(tenant_uid: str, request_id: str) -> str:
     """Return the key of a request id that was used."""
-    return f"{_PREFIX}request:{tenant_uid}:{request_id}"
+    return f"{PREFIX}request:{tenant_uid}:{request_id}"
 
 
 def position(tenant_uid: str, stream_id: str) -> str:
     """Return the key of the last message written by a caller's stream."""
-    return f"{_PREFIX}stream:{tenant_uid}:{stream_id}"
+    return f"{PREFIX}stream:{tenant_uid}:{stream_id}"
 
 
 def failed(tenant_uid: str) -> str:
     """Return the key that is there while a tenant has failed writes that could be retried."""
-    return f"{_PREFIX}failed:{tenant_uid}"
+    return f"{PREFIX}failed:{tenant_uid}"
 
 
 @lru_cache(maxsize=4096)

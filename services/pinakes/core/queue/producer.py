@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.queue import entry as entries
 from pinakes.core.queue import keys, scripts
-from pinakes.core.redis import FAILURES, connect, is_full
+from pinakes.core.redis import FAILURES, connect, delete_matching, is_full
 from pinakes.core.resilience import deadline
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics, tracing
@@ -202,6 +203,25 @@ class Producer:
         )
         return any(oldest)
 
+    async def queued(self, tenant_uid: str) -> int:
+        """Return how many accepted writes of a tenant aren't finished. Raises a fault of kind UNAVAILABLE."""
+        if self._redis is None:
+            return 0
+        found = await self._guarded(lambda redis: redis.hget(keys.DOCUMENTS, tenant_uid))
+        return max(0, int(found or 0))
+
+    async def forget(self, tenant_uid: str) -> int:
+        """Delete what is remembered of a tenant beside its entries: request ids, positions of streams, marks.
+
+        Returns how much that was. Raises a fault of kind UNAVAILABLE.
+        """
+        if self._redis is None:
+            return 0
+        deleted: int = await self._guarded(lambda redis: delete_matching(redis, f"{keys.PREFIX}*{tenant_uid}*"))
+        for name in (keys.SINCE, keys.APPLIED):
+            deleted += await self._guarded(partial(_hdel, name=name, field=tenant_uid))
+        return deleted
+
     async def ready(self) -> bool:
         """Tell whether the queue answers."""
         if self._redis is None:
@@ -280,6 +300,10 @@ class Producer:
             raise
         self._breaker.success(permit)
         return answer
+
+
+async def _hdel(redis: Redis, *, name: str, field: str) -> int:
+    return int(await redis.hdel(name, field))
 
 
 def _full(why: str, subject: str) -> Fault:

@@ -85,7 +85,7 @@ class Requests:
             accepted = None  # while the queue is away that can't be known
         if accepted is not None:
             recalled(accepted, request)
-        claim = await self._claim(_rid(tenant_uid, request_id), digest, count)
+        claim = await self._claim(tenant_uid, _rid(tenant_uid, request_id), digest, count)
         if "answer" in claim.record:
             return answer.FromString(zlib.decompress(base64.b64decode(claim.record["answer"])))
         try:
@@ -93,14 +93,14 @@ class Requests:
         except BaseException as error:
             # Shielded, so that a caller who goes away doesn't leave the claim held.
             keep = not isinstance(error, Fault) or error.kind in _UNKNOWN
-            await asyncio.shield(self._give_up(claim, keep=keep))
+            await asyncio.shield(self._give_up(tenant_uid, claim, keep=keep))
             raise
         if not worth(done):
-            await self._give_up(claim, keep=False)
+            await self._give_up(tenant_uid, claim, keep=False)
             return done
         packed = base64.b64encode(zlib.compress(done.SerializeToString(), 1)).decode()
         try:
-            await self._store.replace(claim, "", "done", claim.record | {"answer": packed})
+            await self._store.replace(claim, tenant_uid, "done", claim.record | {"answer": packed})
         except Conflict:
             pass  # another took over, and comes to the same
         return done
@@ -118,7 +118,7 @@ class Requests:
         """Forget old request ids, and return how many there were."""
         return await self._store.delete_older(now_ms() - self._ms)
 
-    async def _claim(self, rid: str, digest: str, count: int) -> Stored:
+    async def _claim(self, tenant_uid: str, rid: str, digest: str, count: int) -> Stored:
         """Return the claim of a request: a new one, one that was given up or abandoned, or one with its answer."""
         for _ in range(3):
             held = now_ms() + min(_HOLD_MS, round(deadline.remaining(_HOLD_MS / 1000) * 1000) + 1000)
@@ -126,23 +126,23 @@ class Requests:
             try:
                 if stored is None:
                     record = {"digest": digest, "first": self._revisions.take(count), "until": held}
-                    return await self._store.create(rid, "", "active", record)
+                    return await self._store.create(rid, tenant_uid, "active", record)
                 check_digest(stored.record["digest"], digest)
                 if "answer" in stored.record:
                     return stored
                 if stored.record["until"] > now_ms():
                     raise under_way((stored.record["until"] - now_ms()) / 1000)
                 resumed = stored.record | {"until": held, "resumed": True}
-                return await self._store.replace(stored, "", "active", resumed)
+                return await self._store.replace(stored, tenant_uid, "active", resumed)
             except Conflict:
                 continue
         raise under_way(1.0)
 
-    async def _give_up(self, claim: Stored, *, keep: bool) -> None:
+    async def _give_up(self, tenant_uid: str, claim: Stored, *, keep: bool) -> None:
         """Forget a claim, or keep its revisions for the next attempt."""
         try:
             if keep:
-                await self._store.replace(claim, "", "active", claim.record | {"until": 0})
+                await self._store.replace(claim, tenant_uid, "active", claim.record | {"until": 0})
             else:
                 await self._store.delete(claim)
         except (Conflict, Fault):

@@ -18,6 +18,7 @@ from pinakes.v1 import operations_pb2 as verbs_pb2
 if TYPE_CHECKING:
     from pinakes.core.platform import Platform
     from pinakes.core.rpc.call import Call
+    from pinakes.core.tenancy.models import CollectionRecord
 
 _COMPRESSIONS = {
     verbs_pb2.COMPRESSION_NONE: Compression.NONE,
@@ -33,7 +34,7 @@ async def import_documents(
 
     Its rows are written at the revision of this moment: what callers write later stands above them.
     """
-    asked = await _asked("import", request, call, platform)
+    asked, _ = await _asked("import", request, call, platform)
     location = uris.parse(request.source_uri, "source_uri")
     if (earlier := await asked.repeated()) is not None:
         return earlier
@@ -50,9 +51,9 @@ async def export_documents(
     request: verbs_pb2.ExportDocumentsRequest, call: Call, platform: Platform
 ) -> operations_pb2.Operation:
     """Start an export of the documents that the caller may read."""
-    asked = await _asked("export", request, call, platform)
+    asked, collection = await _asked("export", request, call, platform)
     location = uris.parse(request.destination_uri, "destination_uri")
-    condition_of(request.filter, asked.collection, platform.settings.limits)  # one that is wrong is told at once
+    condition_of(request.filter, collection, platform.settings.limits)  # one that is wrong is told at once
     if (earlier := await asked.repeated()) is not None:
         return earlier
     await platform.storage.check_writable(location, call.tenant.tenant_id)
@@ -68,10 +69,11 @@ async def _asked(
     request: verbs_pb2.ImportDocumentsRequest | verbs_pb2.ExportDocumentsRequest,
     call: Call,
     platform: Platform,
-) -> Asked:
-    """Return the request for an operation. Raises a fault of kind NOT_FOUND if there is no such collection."""
+) -> tuple[Asked, CollectionRecord]:
+    """Return the request for an operation, and its collection. Raises a fault of kind NOT_FOUND if there is no such collection."""
     _, collection = await open_scope(platform, call, names.parse(request.parent).collection)
-    return Asked(platform, verb, call.tenant, collection, request, call.principal.readers, call.principal.role)
+    asked = Asked(platform, verb, call.tenant, collection, request, call.principal.readers, call.principal.role)
+    return asked, collection
 
 
 def _compression(given: verbs_pb2.Compression, path: str) -> Compression:

@@ -26,7 +26,7 @@ from pinakes.worker.jobs.patience import patiently
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from pinakes.core.engine.scope import Hit, Page
+    from pinakes.core.engine.scope import Hit, Page, TenantScope
 
 Json = dict[str, Any]
 PATHS = KEPT - {"create_time"}
@@ -41,16 +41,16 @@ _PATIENCE = 600.0
 async def run(context: Context) -> Message:
     """Export, from the beginning."""
     location = uris.parse(context.parameters["destination_uri"], "destination_uri")
-    body = _body(context)
-    total = (await _page(context, body | {"size": 0, "track_total_hits": True})).total
+    body = body_of(condition_of(context.parameters["filter"], context.collection, context.platform.settings.limits))
+    total = (await _page(context, context.scope, body | {"size": 0, "track_total_hits": True})).total
     await context.advance({}, total=total, done=0, done_bytes=0)
     deflater, count = Deflater(Compression[context.parameters["compression"]]), 0
     storage, tenant_id = context.platform.storage, context.tenant.tenant_id
     async with await storage.sink(location, tenant_id, context.operation.operation_id, context.fence) as sink:
         waiting: list[bytes] = []
-        async with aclosing(ahead(_pages(context, body))) as pages:
+        async with aclosing(ahead(pages_of(context, context.scope, body))) as pages:
             async for hits in pages:
-                waiting.append(deflater.feed(b"".join([_row(context, hit) for hit in hits])))
+                waiting.append(deflater.feed(b"".join([row(context.scope, hit) for hit in hits])))
                 count += len(hits)
                 if sum(map(len, waiting)) >= WRITE_BYTES:
                     await sink.write(b"".join(waiting))
@@ -64,7 +64,7 @@ async def run(context: Context) -> Message:
     return operations_pb2.ExportDocumentsResponse(exported_count=count, size_bytes=size)
 
 
-def _body(context: Context) -> Json:
+def body_of(condition: Json | None = None) -> Json:
     """Return the search that finds the documents."""
     body: Json = {
         "size": PAGE,
@@ -72,15 +72,14 @@ def _body(context: Context) -> Json:
         "_source": source_fields(PATHS),
         "track_total_hits": False,
     }
-    condition = condition_of(context.parameters["filter"], context.collection, context.platform.settings.limits)
     return body if condition is None else body | {"filter": condition}
 
 
-async def _pages(context: Context, body: Json) -> AsyncGenerator[list[Hit]]:
-    """Yield pages of documents in the order of their ids."""
-    after: list[Any] | None = None
+async def pages_of(context: Context, scope: TenantScope, body: Json, start: str = "") -> AsyncGenerator[list[Hit]]:
+    """Yield pages of documents in the order of their ids, those after the id `start`."""
+    after: list[Any] | None = [start] if start else None
     while True:
-        found = await _page(context, body if after is None else body | {"search_after": after})
+        found = await _page(context, scope, body if after is None else body | {"search_after": after})
         if found.hits:
             yield found.hits
         if len(found.hits) < PAGE:
@@ -88,13 +87,13 @@ async def _pages(context: Context, body: Json) -> AsyncGenerator[list[Hit]]:
         after = found.hits[-1].sort
 
 
-async def _page(context: Context, body: Json) -> Page:
-    return await patiently(context, partial(context.scope.search, body, _PAGE_SECONDS), _PATIENCE)
+async def _page(context: Context, scope: TenantScope, body: Json) -> Page:
+    return await patiently(context, partial(scope.search, body, _PAGE_SECONDS), _PATIENCE)
 
 
-def _row(context: Context, hit: Hit) -> bytes:
+def row(scope: TenantScope, hit: Hit) -> bytes:
     """Return a document as a line: writing that again changes nothing."""
-    return write_row(context.scope.document(hit.source, PATHS, ""), hit.source["id"])
+    return write_row(scope.document(hit.source, PATHS, ""), hit.source["id"])
 
 
 JOB = Job("export", run)

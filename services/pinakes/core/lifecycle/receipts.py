@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receipts of erasures: a statement as JSON text, its Ed25519 signature, and the place where receipts are kept for good."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf import json_format
+
+from pinakes.core.engine.records import Conflict, RecordStore
+from pinakes.core.tenancy.models import ACTIVE
+from pinakes.v1 import lifecycle_pb2
+
+if TYPE_CHECKING:
+    from pinakes.core.engine.client import Engine
+    from pinakes.core.settings import Settings
+
+Json = dict[str, Any]
+KIND = "receipts"
+
+
+class ReceiptKey:
+    """The key of the deployment that signs receipts."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the setting, or derive the key from the deployment's secret: then it changes with that."""
+        if settings.receipt_key is not None:
+            seed = base64.urlsafe_b64decode(settings.receipt_key.get_secret_value() + "=")
+        else:
+            secret = settings.secret_key.get_secret_value().encode()
+            seed = hashlib.blake2b(b"receipt", key=secret[:64], digest_size=32).digest()
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        public = self._key.public_key()
+        self.key_id = hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]
+        self.public_key = public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+
+    def receipt(self, statement: lifecycle_pb2.ErasureStatement) -> lifecycle_pb2.ErasureReceipt:
+        """Return the receipt of a statement."""
+        text = json_format.MessageToJson(
+            statement, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=2
+        )
+        return lifecycle_pb2.ErasureReceipt(statement=text, key_id=self.key_id, signature=self._key.sign(text.encode()))
+
+
+class ReceiptStore:
+    """The receipts of all erasures, by the uid of the tenant. They name nothing else of it but its id."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use this engine."""
+        self._store = RecordStore(engine, KIND)
+
+    async def get(self, tenant_uid: str) -> lifecycle_pb2.ErasureReceipt | None:
+        """Return the receipt of a tenant, or None."""
+        stored = await self._store.get(tenant_uid)
+        return None if stored is None else _read(stored.record)
+
+    async def keep(self, tenant_uid: str, receipt: lifecycle_pb2.ErasureReceipt) -> lifecycle_pb2.ErasureReceipt:
+        """Keep a receipt and return it; if there is one already, that one stays and is returned."""
+        record: Json = json_format.MessageToDict(receipt, preserving_proto_field_name=True)
+        try:
+            await self._store.create(tenant_uid, "", ACTIVE, record)
+        except Conflict:
+            kept = await self.get(tenant_uid)
+            if kept is None:
+                raise
+            return kept
+        return receipt
+
+
+def _read(record: Json) -> lifecycle_pb2.ErasureReceipt:
+    return json_format.ParseDict(record, lifecycle_pb2.ErasureReceipt(), ignore_unknown_fields=True)
