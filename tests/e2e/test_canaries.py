@@ -16,7 +16,7 @@ import urllib.request
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -358,12 +358,10 @@ def _use_badly(endpoint: str, front: Door, doors: dict[str, Door], own: Home) ->
         call(b"", metadata=[("authorization", f"Bearer {own.user}"), *extra], timeout=5)
     channel.close()
     url = f"http://{endpoint}/v1/{own.name}/collections/people:search?query={planted('url')}&{planted('parameter')}=1"
-    for path in (url, url.replace("people", planted("path"))):
-        request = urllib.request.Request(
-            path, headers={"authorization": f"Bearer {planted('json')}", "x-forwarded-for": planted("hop")}
-        )
+    for address in (url, url.replace("people", planted("path"))):
+        headers = {"authorization": f"Bearer {planted('json')}", "x-forwarded-for": planted("hop")}
         with suppress(OSError):
-            urllib.request.urlopen(request, timeout=5).read()
+            urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=5).read()
 
 
 async def _refused_by_the_engine(own: Home, parts: Parts, direct: Direct, front: Door) -> bytes:
@@ -372,11 +370,7 @@ async def _refused_by_the_engine(own: Home, parts: Parts, direct: Direct, front:
     revision = parts.revisions.take(1)
     made = changes.put(Document(title="fine"), scope.owner, Direct.schema(), "bad", revision)
     body = orjson.loads(made.data) | {"num_00": planted("number"), "time_00": planted("time")}
-    bad = (
-        replace(made, data=orjson.dumps(body))
-        if not hasattr(made, "_replace")
-        else made._replace(data=orjson.dumps(body))
-    )
+    bad = made._replace(data=orjson.dumps(body))
     packed = parts.queue.parts(scope.owner, [(0, bad)], 1)
     await parts.queue.enqueue(scope.owner, packed, 1)
     for query in ({"range": {"update_time": {"gte": planted("range")}}}, {planted("kind"): {}}):
