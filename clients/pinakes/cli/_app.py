@@ -17,6 +17,7 @@ from pinakes.cli import (
     _movement,
     _operations,
     _platform,
+    _pools,
     _profile,
     _searching,
     _settings,
@@ -52,6 +53,7 @@ app.add_typer(_operations.operations, name="operations", rich_help_panel="Admini
 app.add_typer(_administration.collections, name="collections", rich_help_panel="Administration")
 app.add_typer(_administration.keys, name="keys", rich_help_panel="Administration")
 app.add_typer(_lifecycle.tenants, name="tenants", rich_help_panel="Administration")
+app.command("placement", rich_help_panel="Administration")(_pools.placement)
 app.add_typer(_profile.profiles, name="profile", rich_help_panel="Administration")
 _platform.add_to(app)
 

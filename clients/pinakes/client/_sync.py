@@ -140,6 +140,7 @@ class Client:
     create_tenant = _blocking(AsyncClient.create_tenant)
     get_tenant = _blocking(AsyncClient.get_tenant)
     list_tenants = _iterating(AsyncClient.list_tenants)
+    get_placement_plan = _blocking(AsyncClient.get_placement_plan)
     update_tenant = _blocking(AsyncClient.update_tenant)
     delete_tenant = _blocking(AsyncClient.delete_tenant)
     undelete_tenant = _blocking(AsyncClient.undelete_tenant)

@@ -12,7 +12,8 @@ from pinakes.client import _names
 from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
 from pinakes.client._documents import Time, timestamp
 from pinakes.client._pages import Pages
-from pinakes.v1 import tenant_pb2
+from pinakes.v1 import placement_plan_pb2, tenant_pb2
+from pinakes.v1.placement_plan_pb2 import PlacementPlan
 from pinakes.v1.resources_pb2 import ApiKey, Tenant
 
 Role = Literal["user", "service", "admin"]
@@ -59,6 +60,11 @@ class TenantCalls(Calls):
             )
 
         return Pages(paged(ask, lambda answer: answer.tenants))
+
+    async def get_placement_plan(self, *, timeout: float | None = None) -> PlacementPlan:
+        """Read how large tenants and pools are, which tenants should be moved because of it, and why."""
+        request = placement_plan_pb2.GetPlacementPlanRequest()
+        return await self._channel.call("TenantService/GetPlacementPlan", request, PlacementPlan, timeout)
 
     async def update_tenant(
         self, tenant: Tenant, update_mask: Iterable[str] = (), *, timeout: float | None = None

@@ -7,6 +7,7 @@ from google.longrunning import operations_pb2 as _operations_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
+from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

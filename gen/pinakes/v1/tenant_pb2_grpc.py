@@ -6,6 +6,7 @@ import warnings
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from pinakes.v1 import lifecycle_pb2 as pinakes_dot_v1_dot_lifecycle__pb2
+from pinakes.v1 import placement_plan_pb2 as pinakes_dot_v1_dot_placement__plan__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 from pinakes.v1 import tenant_pb2 as pinakes_dot_v1_dot_tenant__pb2
 
@@ -53,6 +54,11 @@ class TenantServiceStub:
                 '/pinakes.v1.TenantService/ListTenants',
                 request_serializer=pinakes_dot_v1_dot_tenant__pb2.ListTenantsRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_tenant__pb2.ListTenantsResponse.FromString,
+                _registered_method=True)
+        self.GetPlacementPlan = channel.unary_unary(
+                '/pinakes.v1.TenantService/GetPlacementPlan',
+                request_serializer=pinakes_dot_v1_dot_placement__plan__pb2.GetPlacementPlanRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_placement__plan__pb2.PlacementPlan.FromString,
                 _registered_method=True)
         self.UpdateTenant = channel.unary_unary(
                 '/pinakes.v1.TenantService/UpdateTenant',
@@ -139,6 +145,15 @@ class TenantServiceServicer:
 
     def ListTenants(self, request, context):
         """Lists tenants in the order of their ids. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlacementPlan(self, request, context):
+        """Reads how large tenants and pools are, which tenants should be moved because of it, and why. Administrators only.
+
+        The sizes are read for this answer; nothing is moved by it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -254,6 +269,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ListTenants,
                     request_deserializer=pinakes_dot_v1_dot_tenant__pb2.ListTenantsRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_tenant__pb2.ListTenantsResponse.SerializeToString,
+            ),
+            'GetPlacementPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlacementPlan,
+                    request_deserializer=pinakes_dot_v1_dot_placement__plan__pb2.GetPlacementPlanRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_placement__plan__pb2.PlacementPlan.SerializeToString,
             ),
             'UpdateTenant': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTenant,
@@ -398,6 +418,33 @@ class TenantService:
             '/pinakes.v1.TenantService/ListTenants',
             pinakes_dot_v1_dot_tenant__pb2.ListTenantsRequest.SerializeToString,
             pinakes_dot_v1_dot_tenant__pb2.ListTenantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlacementPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/GetPlacementPlan',
+            pinakes_dot_v1_dot_placement__plan__pb2.GetPlacementPlanRequest.SerializeToString,
+            pinakes_dot_v1_dot_placement__plan__pb2.PlacementPlan.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from google.longrunning import operations_pb2 as _operations_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
+from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
 from pinakes.v1 import tenant_pb2 as _tenant_pb2
 import abc as _abc_1
@@ -47,6 +48,11 @@ class TenantServiceStub:
     """Reads a tenant. A tenant's own keys read their tenant (`tenants/-`), administrators any."""
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.ListTenantsRequest, _tenant_pb2.ListTenantsResponse]
     """Lists tenants in the order of their ids. Administrators only."""
+    GetPlacementPlan: _grpc.UnaryUnaryMultiCallable[_placement_plan_pb2.GetPlacementPlanRequest, _placement_plan_pb2.PlacementPlan]
+    """Reads how large tenants and pools are, which tenants should be moved because of it, and why. Administrators only.
+
+    The sizes are read for this answer; nothing is moved by it.
+    """
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.UpdateTenantRequest, _resources_pb2.Tenant]
     """Changes a tenant's display name, labels or limits. Administrators only."""
     DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]
@@ -102,6 +108,11 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Reads a tenant. A tenant's own keys read their tenant (`tenants/-`), administrators any."""
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_pb2.ListTenantsRequest, _tenant_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """Lists tenants in the order of their ids. Administrators only."""
+    GetPlacementPlan: _aio.UnaryUnaryMultiCallable[_placement_plan_pb2.GetPlacementPlanRequest, _placement_plan_pb2.PlacementPlan]  # type: ignore[assignment]
+    """Reads how large tenants and pools are, which tenants should be moved because of it, and why. Administrators only.
+
+    The sizes are read for this answer; nothing is moved by it.
+    """
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.UpdateTenantRequest, _resources_pb2.Tenant]  # type: ignore[assignment]
     """Changes a tenant's display name, labels or limits. Administrators only."""
     DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_pb2.DeleteTenantRequest, _empty_pb2.Empty]  # type: ignore[assignment]
@@ -172,6 +183,17 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.ListTenantsResponse, _abc.Awaitable[_tenant_pb2.ListTenantsResponse]]:
         """Lists tenants in the order of their ids. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def GetPlacementPlan(
+        self,
+        request: _placement_plan_pb2.GetPlacementPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_placement_plan_pb2.PlacementPlan, _abc.Awaitable[_placement_plan_pb2.PlacementPlan]]:
+        """Reads how large tenants and pools are, which tenants should be moved because of it, and why. Administrators only.
+
+        The sizes are read for this answer; nothing is moved by it.
+        """
 
     @_abc_1.abstractmethod
     def UpdateTenant(

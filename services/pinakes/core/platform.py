@@ -15,6 +15,7 @@ from pinakes.core.engine.setup import prepare
 from pinakes.core.faults import Fault
 from pinakes.core.identity.authenticator import Authenticator
 from pinakes.core.limits.limiter import Limiter
+from pinakes.core.placement.newcomers import Newcomers
 from pinakes.core.queue.producer import Producer
 from pinakes.core.rpc.paging import PageTokens
 from pinakes.core.settings import Settings
@@ -66,6 +67,7 @@ class Platform:
     page_tokens: PageTokens
     storage: Storage
     usage: Usage
+    newcomers: Newcomers
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
     drain: Drain = field(default_factory=Drain)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -100,6 +102,7 @@ class Platform:
             page_tokens=PageTokens(secret),
             storage=Storage(settings),
             usage=usage,
+            newcomers=Newcomers(engine, settings.placement_pool_tenants),
         )
         platform._preparing = asyncio.create_task(platform._prepare(), name="prepare")
         return platform

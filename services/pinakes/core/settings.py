@@ -132,6 +132,43 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(30.0, gt=0, le=3600, description="Time between two sweeps for what has run out.")
     outcome_hours: float = Field(48.0, ge=24, description="Hours for which outcomes and request ids are remembered.")
 
+    placement: Literal["plan", "off"] = Field(
+        "plan", description="Placement of tenants: `plan` says which should be moved, `off` doesn't look."
+    )
+    placement_seconds: float = Field(
+        300.0, ge=1, le=86_400, description="Time between two looks at the sizes of tenants and pools, by one worker."
+    )
+    placement_dedicated_documents: int = Field(
+        10_000_000, ge=1, description="Documents from which on a tenant gets an index of its own."
+    )
+    placement_dedicated_bytes: int = Field(
+        20 << 30, ge=1, description="Bytes on disk from which on a tenant gets an index of its own."
+    )
+    placement_shard_bytes: int = Field(40 << 30, ge=1, description="Bytes on disk that a shard of a pool may have.")
+    placement_pool_documents: int = Field(
+        50_000_000, ge=1, description="Documents that fill a pool, for each of its shards."
+    )
+    placement_pool_tenants: int = Field(20_000, ge=1, description="Tenants that fill a pool.")
+    placement_fill: float = Field(
+        0.8, gt=0, lt=1, description="Part of a pool up to which it takes tenants; a full one is brought down to it."
+    )
+    placement_return: float = Field(
+        0.5, ge=0, lt=1, description="Part of what gave a tenant its own index below which it comes back to a pool."
+    )
+    placement_noise: float = Field(
+        0.5, gt=0, le=1, description="Part of its pool's work, searches or writes, that is too much for one tenant."
+    )
+    placement_noise_looks: int = Field(
+        3, ge=1, le=1000, description="Looks in a row at which a tenant makes too much work before it is moved."
+    )
+    placement_noise_work: float = Field(
+        50.0, gt=0, description="Searches or writes a second of a pool below which none of its tenants makes too much."
+    )
+    placement_cooldown_seconds: float = Field(
+        86_400.0, ge=0, description="Time for which a tenant isn't moved again by itself after a move."
+    )
+    placement_moves: int = Field(2, ge=1, le=64, description="Moves that go on at once at most for more to be begun.")
+
     vocabulary_seconds: float = Field(
         60.0,
         ge=1,

@@ -12,8 +12,8 @@ from pinakes.core.identity.permissions import Role
 from pinakes.core.rpc import call as calls
 from pinakes.core.tenancy import messages
 from pinakes.tenant.commands import keys, lifecycle, tenants
-from pinakes.tenant.queries import lists
-from pinakes.v1 import lifecycle_pb2, resources_pb2, tenant_pb2, tenant_pb2_grpc
+from pinakes.tenant.queries import lists, placement
+from pinakes.v1 import lifecycle_pb2, placement_plan_pb2, resources_pb2, tenant_pb2, tenant_pb2_grpc
 
 if TYPE_CHECKING:
     import grpc
@@ -45,6 +45,12 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
     ) -> tenant_pb2.ListTenantsResponse:
         """List tenants."""
         return await lists.list_tenants(request, self._platform)
+
+    async def GetPlacementPlan(
+        self, request: placement_plan_pb2.GetPlacementPlanRequest, context: Context
+    ) -> placement_plan_pb2.PlacementPlan:
+        """Read sizes and what should be moved because of them."""
+        return await placement.read_plan(self._platform)
 
     async def UpdateTenant(self, request: tenant_pb2.UpdateTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Change a tenant."""

@@ -18,6 +18,8 @@ from pinakes.core.tenancy.models import now_ms
 Json = dict[str, Any]
 FORMAT = 1
 _CHANGES = 1000
+# A thousand tenants that are made or moved within seconds are no reason to read all others again.
+_MOST_CHANGES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +161,19 @@ class RecordStore:
 
     async def changed_since(self, when: int) -> dict[str, Json] | None:
         """Return the records changed since a time in ms, by id, or None if there are too many to tell."""
-        body = {"size": _CHANGES, "query": {"range": {"changed": {"gte": when}}}, "sort": [{"changed": "asc"}]}
-        answer = await self._engine.call(f"{self.kind}_poll", "POST", f"/{self._index}/_search", body=body, retry=False)
-        hits = answer["hits"]["hits"]
-        if len(hits) == _CHANGES:
-            return None
-        return {hit["_source"]["rid"]: hit["_source"]["record"] for hit in hits}
+        sort = [{"changed": "asc"}, {"rid": "asc"}]
+        body: Json = {"size": _CHANGES, "query": {"range": {"changed": {"gte": when}}}, "sort": sort}
+        found: dict[str, Json] = {}
+        while len(found) < _MOST_CHANGES:
+            answer = await self._engine.call(
+                f"{self.kind}_poll", "POST", f"/{self._index}/_search", body=body, retry=False
+            )
+            hits = answer["hits"]["hits"]
+            found |= {hit["_source"]["rid"]: hit["_source"]["record"] for hit in hits}
+            if len(hits) < _CHANGES:
+                return found
+            body["search_after"] = hits[-1]["sort"]
+        return None
 
 
 def _body(rid: str, parent: str, state: str, record: Json) -> Json:

@@ -26,6 +26,7 @@ RECORDS = (
     "operations",
     "deletions",
     "receipts",
+    "placement",
 )
 
 

@@ -27,6 +27,7 @@ MOST_DAYS = 400
 """Days that can be asked for at once."""
 
 _COUNTED = "counted"
+_WORK_PAGE = 5000
 _SUMS = ("searches", "writes", "cost")
 
 
@@ -93,6 +94,22 @@ class UsageStore:
         body = {"size": 0, "query": {"bool": {"filter": filters}}, "aggs": {"days": days}}
         answer = await self._call("read", "POST", f"/{self._base}-*/_search", body)
         return [_day(bucket) for bucket in answer.get("aggregations", {}).get("days", {}).get("buckets", [])]
+
+    async def work(self, first: date) -> dict[str, tuple[int, int]]:
+        """Return searches and writes of every tenant from a day on, by uid, as far as processes have written them."""
+        sums: Json = {name: {"sum": {"field": name}} for name in ("searches", "writes")}
+        composite: Json = {"size": _WORK_PAGE, "sources": [{"tenant": {"terms": {"field": "tenant"}}}]}
+        query = {"range": {"day": {"gte": first.isoformat()}}}
+        found: dict[str, tuple[int, int]] = {}
+        while True:
+            body = {"size": 0, "query": query, "aggs": {"tenants": {"composite": composite, "aggs": sums}}}
+            answer = await self._call("work", "POST", f"/{self._base}-*/_search", body)
+            tenants = answer.get("aggregations", {}).get("tenants", {"buckets": []})
+            for one in tenants["buckets"]:
+                found[one["key"]["tenant"]] = (int(one["searches"]["value"]), int(one["writes"]["value"]))
+            if len(tenants["buckets"]) < _WORK_PAGE:
+                return found
+            composite["after"] = tenants["after_key"]
 
     async def erase(self, tenant_uid: str) -> int:
         """Delete all rows of a tenant, and return how many there were."""

@@ -113,6 +113,7 @@ RULES: dict[str, Rule] = {
     _TENANT + "CreateTenant": Rule(Permission.TENANTS_ADMINISTER, None, Audit.CHANGE),
     _TENANT + "GetTenant": Rule(Permission.TENANTS_READ, "name", Audit.DATA),
     _TENANT + "ListTenants": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
+    _TENANT + "GetPlacementPlan": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
     _TENANT + "UpdateTenant": Rule(Permission.TENANTS_ADMINISTER, "tenant.name", Audit.CHANGE),
     _TENANT + "DeleteTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "SuspendTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),

@@ -89,6 +89,21 @@ INSIGHTS = Counter(
 SEARCH_RESULTS = Histogram(
     "pinakes_search_results", "Results on the pages of searches.", buckets=(0, 1, 5, 10, 20, 50, 100, 1000)
 )
+POOL_FILL = Gauge(
+    "pinakes_pool_fill",
+    "Part of what a pool may hold that it holds, by pool; told by the worker that plans placement.",
+    ("pool",),
+    multiprocess_mode="livemax",
+)
+PLACEMENT_MOVES = Gauge(
+    "pinakes_placement_moves",
+    "Moves of tenants: planned ones that could begin now or wait, and those under way.",
+    ("state",),
+    multiprocess_mode="livemax",
+)
+PLACEMENT_STARTED = Counter(
+    "pinakes_placement_started", "Moves that automatic placement began, by why; or refused.", ("why",)
+)
 AUTHENTICATIONS = Counter(
     "pinakes_authentications", "Checks of credentials by kind (api_key, jwt, none) and outcome.", ("kind", "outcome")
 )

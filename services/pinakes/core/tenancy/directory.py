@@ -29,6 +29,8 @@ OVERLAP_MS = 10_000
 ADMINISTRATION_HOLD_SECONDS = 60.0
 _ABSENT_SECONDS = 1.0
 _ENTRIES = 50_000
+# Search settings make a record up to 350 kB large: so many bytes of each kind are kept at most, as far as can be told.
+_BYTES = 64 << 20
 _TRIES = 5
 REPLACED = "replaced"
 _log = logger("pinakes.directory")
@@ -45,6 +47,7 @@ class CachedRecords(Generic[R]):
         self._entries: OrderedDict[str, R] = OrderedDict()
         # By id: when what was read was asked for, and when it was put in.
         self._read_at: dict[str, tuple[float, float]] = {}
+        self._held = 0
         self._absent: OrderedDict[str, float] = OrderedDict()
         self._asked_ms = now_ms()
         self._confirmed = time.monotonic()
@@ -131,18 +134,27 @@ class CachedRecords(Generic[R]):
         `asked` is the moment (monotonic) at which it was certainly the last version, if that is known.
         """
         self._absent.pop(rid, None)
-        known = self._entries.get(rid)
+        known, read_at = self._entries.get(rid), self._read_at.get(rid)
         if known is None or known.version <= record.version:
+            self._drop(rid)
             self._entries[rid] = record
-            if known is None or asked is not None:
-                self._read_at[rid] = (asked or 0.0, time.monotonic())
-        if len(self._entries) > _ENTRIES:
-            self._read_at.pop(self._entries.popitem(last=False)[0], None)
+            self._held += record.memory
+            if asked is not None or read_at is None:
+                read_at = (asked or 0.0, time.monotonic())
+            self._read_at[rid] = read_at
+        while len(self._entries) > _ENTRIES or self._held > _BYTES:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, rid: str) -> None:
+        """Forget a record."""
+        record = self._entries.pop(rid, None)
+        if record is not None:
+            self._held -= record.memory
+        self._read_at.pop(rid, None)
 
     def _remember_absent(self, rid: str) -> None:
         """Keep for a second that there is no such record, so that made-up names don't reach the engine each time."""
-        self._entries.pop(rid, None)
-        self._read_at.pop(rid, None)
+        self._drop(rid)
         self._absent[rid] = time.monotonic() + _ABSENT_SECONDS
         if len(self._absent) > _ENTRIES:
             self._absent.popitem(last=False)
@@ -154,6 +166,7 @@ class CachedRecords(Generic[R]):
         if changes is None:
             self._entries.clear()
             self._read_at.clear()
+            self._held = 0
         else:
             for rid, record in changes.items():
                 if rid in self._entries:

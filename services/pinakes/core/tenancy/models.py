@@ -51,6 +51,11 @@ class Record:
         """Whether it may be used."""
         return self.state == ACTIVE
 
+    @property
+    def memory(self) -> int:
+        """About how many bytes it takes in memory."""
+        return 1500
+
     def changed(self, **changes: Any) -> Self:
         """Return the next version with these changes."""
         return dataclasses.replace(self, version=self.version + 1, update_ms=now_ms(), **changes)
@@ -140,6 +145,11 @@ class CollectionRecord(Record):
         record = Record.to_json(self)
         del record["masked"]
         return record | {"attributes": [_flat(attribute) for attribute in record["attributes"]]}
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes it takes in memory."""
+        return 1500 + 300 * len(self.attributes) + len(self.search)
 
     def __hash__(self) -> int:
         """Hash by what seldom agrees, so that what is compiled from a record can be looked up by it cheaply."""

@@ -24,6 +24,7 @@ from pinakes.core.tenancy.models import (
     TenantRecord,
     now_ms,
 )
+from pinakes.core.tenancy.placement import Place, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,8 @@ async def create(request: tenant_pb2.CreateTenantRequest, platform: Platform) ->
         raise exists
     if request.validate_only:
         return record
+    pool = await platform.newcomers.pool()
+    record = replace(record, placement=Placement(active=Place(pool=pool)))
     default = collections.new_collection(record, DEFAULT_COLLECTION)
     await collections.create(platform.directory, record, default)
     return await platform.directory.tenants.create(tenant_id, "", record, exists)
