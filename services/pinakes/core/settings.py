@@ -101,7 +101,7 @@ class Settings(BaseSettings):
 
     worker_bulk_bytes: int = Field(1 << 20, ge=1 << 16, description="Bytes a worker sends to the engine at once.")
     worker_bulk_documents: int = Field(500, ge=1, description="Documents a worker sends to the engine at once.")
-    worker_bulk_seconds: float = Field(0.05, ge=0, le=5, description="Time a worker waits for more before it sends.")
+    worker_bulk_seconds: float = Field(0.02, ge=0, le=5, description="Time a worker waits for more before it sends.")
     tombstone_days: float = Field(
         7.0, ge=1, description="Days in which deletions can be undone and failed writes retried; kept so long."
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -137,6 +138,18 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         version = version_key(call.tenant.uid, collection.uid)
         cache = self._platform.cache
         key = _key(call, collection, method, request)
+        begun = None if cache.likely(key) else cache.known(generation)
+        if begun is not None:
+            # Beside the engine's work: what the cache is asked then is only whether the collection has changed.
+            looking = asyncio.ensure_future(cache.get(key, generation, version))
+            try:
+                answer = (await query(request, scope, collection, self._parts)).SerializeToString()
+                found = await looking
+            finally:
+                looking.cancel()
+            if found.version <= collection.version:
+                cache.put_soon(key, generation, answer, begun)
+                return answer, collection, False
         found = await cache.get(key, generation, version)
         if found.version > collection.version:
             scope, collection = await reopen_scope(self._platform, call, collection.collection_id)

@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import time
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +36,8 @@ LOOKS = 64
 """Look-ups in one call."""
 STORES = 256
 """Answers that may wait to be stored."""
+ASKED, ASKED_LIFETIMES = 10_000, 2.0
+"""Keys and collections that a process remembers to have asked for, and for how many lifetimes of an answer."""
 
 # Two changes may be told in either order; the later one stays.
 _TELL = """
@@ -166,6 +169,8 @@ class ResponseCache:
         )
         self._to_store: list[_Kept] = []
         self._storing: asyncio.Task[None] | None = None
+        self._asked: OrderedDict[bytes, float] = OrderedDict()
+        self._tokens: OrderedDict[bytes, bytes] = OrderedDict()
 
     @classmethod
     def open(cls, url: str, seconds: float, timeout: float = CACHE_SECONDS) -> ResponseCache:
@@ -174,6 +179,29 @@ class ResponseCache:
         It connects at the first look-up; a step that takes longer than `timeout` seconds is a miss.
         """
         return cls(connect(url, timeout) if url and seconds > 0 else None, seconds)
+
+    def likely(self, key: bytes) -> bool:
+        """Tell whether an answer may be there: the key was asked for not long ago, by this process. Remembers that it is now.
+
+        Other processes may have an answer all the same. To wait for Redis to say that there is none costs a search that
+        nobody has asked for as much as all else that is beside the engine's work.
+        """
+        if self._redis is None:
+            return False
+        now = time.monotonic()
+        before = self._asked.pop(key, None)
+        self._asked[key] = now
+        if len(self._asked) > ASKED:
+            self._asked.popitem(last=False)
+        return before is not None and now - before < ASKED_LIFETIMES * self._milliseconds / 1000
+
+    def known(self, generation: bytes) -> Lookup | None:
+        """Return what an answer that is begun now may be kept under: the token that was seen last; None if none was.
+
+        If the generation has moved since then, nobody looks for the answer under this token.
+        """
+        token = self._tokens.get(generation)
+        return None if token is None else Lookup(None, token)
 
     async def get(self, key: bytes, generation: bytes, version: bytes) -> Lookup:
         """Return the answer kept under `key` for the present generation, if any, and what was told of the collection.
@@ -190,7 +218,12 @@ class ResponseCache:
         if token is None:
             # Never begun, or evicted. A new one is never equal to an old one, so nothing stored before is served.
             _MISS.inc()
+            self._tokens.pop(generation, None)
             return Lookup(None, secrets.token_bytes(12), begins=True, version=_number(told))
+        self._tokens[generation] = token
+        self._tokens.move_to_end(generation)
+        if len(self._tokens) > ASKED:
+            self._tokens.popitem(last=False)
         value = unpack(key + token, stored) if stored is not None else None
         (_MISS if value is None else _HIT).inc()
         return Lookup(value, token, version=_number(told))

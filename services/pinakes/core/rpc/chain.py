@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -320,19 +321,20 @@ async def name_call(call: Call, proceed: Proceed) -> bytes:
 
 
 async def log(call: Call, proceed: Proceed) -> bytes:
-    """Log the call when it has ended."""
+    """Log the call when it has ended, behind its answer: no caller waits for the line."""
     logs.bind(request_id=call.request_id, trace_id=tracing.trace_id())
     try:
         return await proceed()
     finally:
         write = _log.error if call.code is grpc.StatusCode.INTERNAL else _log.info
-        write(
-            "call", method=call.method, code=call.code.name, reason=call.reason or None,
+        line = partial(
+            write, "call", method=call.method, code=call.code.name, reason=call.reason or None,
             tenant=call.target.tenant_id if call.target else None,
             caller=call.caller.subject if call.caller else None,
             messages=call.number if call.streaming else None,
             duration_ms=round((time.perf_counter() - call.started) * 1000, 3),
         )  # fmt: skip
+        asyncio.get_running_loop().call_soon(line)
 
 
 async def measure(call: Call, proceed: Proceed) -> bytes:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -100,6 +101,10 @@ async def serve(service: Service, settings: Settings) -> None:
     platform = await Platform.open(settings)
     server, health = make_server(service, platform, settings)
     await server.start()
+    # What is there by now stays: the collector needn't look through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     _log.info("serving", listen=settings.listen, tls=bool(settings.tls_cert_file))
     watch = asyncio.create_task(_watch_health(health, service, platform), name="health")
     work = asyncio.create_task(service.work(platform, stop), name="work") if service.work else None

@@ -79,6 +79,11 @@ class Writer:
         created = revision_ms(revision) if create_ms is None else create_ms
         return compile_document(document, self.scope.owner, self.schema, document_id, revision, created)
 
+    def language_of(self, document: resources_pb2.Document) -> str:
+        """Return the language that a document is in without a look at its text, or nothing."""
+        languages = self.collection.languages
+        return document.language or (languages[0] if len(languages) == 1 else "")
+
     def quick(self) -> Compiler | None:
         """Return what compiles usual documents without a closer look."""
         return compiler_of(self.scope.owner, self.collection, self.platform.settings.limits)
@@ -128,11 +133,11 @@ class Writer:
 
 async def create(request: index_pb2.CreateDocumentRequest, writer: Writer) -> resources_pb2.Document:
     """Create a document that mustn't exist."""
-    writer.check(request.document, "document")
     if request.mode == ACCEPTED:
         if request.document_id:
             refuse_conditional("document_id", "whether the id is free")
         return await _accept(request, request.document, uuid.uuid4().hex, writer)
+    writer.check(request.document, "document")
     if request.validate_only:
         return await _create(request, writer, writer.attempt())
     return await _once(request, writer, resources_pb2.Document, lambda attempt: _create(request, writer, attempt))
@@ -165,7 +170,6 @@ async def update(request: index_pb2.UpdateDocumentRequest, document_id: str, wri
             refuse_conditional("document.etag")
         if not whole:
             refuse_conditional("update_mask", "what the document is; replace it whole, with mask * and allow_missing")
-        writer.check(request.document, "document")
         return await _accept(request, request.document, document_id, writer)
     if request.validate_only:
         return await _update(request, document_id, writer, paths, writer.attempt())
@@ -353,8 +357,7 @@ async def _accept(
     if document is None:
         change, will_be = changes.deletion(document_id, revision), resources_pb2.Document(name=owner.name(document_id))
     else:
-        body = writer.compile(document, document_id, None, revision)
-        change, will_be = changes.of_body(body), writer.message(body)
+        change, will_be = _prepared(document, document_id, revision, writer)
     if request.validate_only:
         return will_be
     claim = None
@@ -367,6 +370,29 @@ async def _accept(
         return resources_pb2.Document.FromString(recalled(done.seen, request))
     _tell(ACCEPTED, Outcome.OUTCOME_ACCEPTED, revision)
     return will_be
+
+
+def _prepared(
+    document: resources_pb2.Document, document_id: str, revision: int, writer: Writer
+) -> tuple[Change, resources_pb2.Document]:
+    """Return the change that writes a document, and the document as it will be. Refuses one that can't be written."""
+    language = writer.language_of(document)
+    quick = writer.quick() if language else None
+    change = quick(document, document_id, revision) if quick is not None else None
+    if change is None:
+        writer.check(document, "document")
+        body = writer.compile(document, document_id, None, revision)
+        return changes.of_body(body), writer.message(body)
+    will_be = resources_pb2.Document()
+    will_be.CopyFrom(document)
+    will_be.name, will_be.language = writer.scope.owner.name(document_id), language
+    will_be.content_hash = change.content_hash
+    will_be.etag = writer.platform.etags.make(revision, change.content_hash)
+    will_be.create_time.FromMilliseconds(revision_ms(revision))
+    will_be.update_time.CopyFrom(will_be.create_time)
+    if will_be.HasField("expire_time"):
+        will_be.expire_time.FromMilliseconds(will_be.expire_time.ToMilliseconds())
+    return change, will_be
 
 
 def _exists(writer: Writer, document_id: str) -> Fault:
