@@ -48,6 +48,9 @@ test-unit: setup ## Run the unit tests: no sockets, seconds
 faults: setup ## Break the platform at random under writers, SEEDS=10 times from PINAKES_SEED on; nothing may be lost
 	PINAKES_FAULTS=long SEEDS=$(or $(SEEDS),10) $(PYTEST) tests/faults -s $(ARGS)
 
+test-oidc: setup ## Test tokens of a real Keycloak (150 MB once; it starts for minutes)
+	$(PYTEST) tests/oidc -s $(ARGS)
+
 lint: setup ## Check style, types, import walls and the contract
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -115,4 +118,4 @@ $(eval $(call go-tool,helm,$(HELM_VERSION),helm.sh/helm/v3/cmd/helm))
 $(eval $(call go-tool,kubeconform,$(KUBECONFORM_VERSION),github.com/yannh/kubeconform/cmd/kubeconform))
 $(eval $(call go-tool,protoc-gen-openapi,$(PROTOC_GEN_OPENAPI_VERSION),github.com/google/gnostic/cmd/protoc-gen-openapi))
 
-.PHONY: help setup demo up down test test-unit faults lint bench relevance gen fmt lock tools clean
+.PHONY: help setup demo up down test test-unit test-oidc faults lint bench relevance gen fmt lock tools clean

@@ -26,7 +26,9 @@ SCHEMA_BASE = ROOT / "k8s" / "values.schema.base.json"
 OWN_IN_CHART = frozenset({
     "listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file", "opensearch_ca_file", "limits",
 })  # fmt: skip
-SECRET_ONLY = frozenset({"secret_key", "bootstrap_admin_key", "opensearch_password", "s3_secret_key"})
+SECRET_ONLY = frozenset({
+    "secret_key", "bootstrap_admin_key", "key_peppers", "opensearch_password", "s3_secret_key"
+})  # fmt: skip
 SECRET_OR_NOT = frozenset({"cache_url", "queue_url"})
 
 _HEAD = """# Settings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench [search|compile|write|memory|attributes|tenants] [--quick]`: measures, prints, writes `.bench/report.json`."""
+"""`python -m tests.bench [search|compile|identity|write|memory|attributes|tenants] [--quick]`: measures, prints, writes `.bench/report.json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench import attributes
 from tests.bench.report import CONSOLE, Value, at_most, write
 
-PARTS = ("attributes", "compile", "memory", "search", "write", "tenants")
+PARTS = ("attributes", "compile", "identity", "memory", "search", "write", "tenants")
 ON_ONE = {"memory", "search", "write"}
 """Parts that are measured on one platform."""
 REPORT = Path(".bench/report.json")
@@ -42,6 +42,10 @@ def main() -> int:
         from tests.bench import compiling  # as below
 
         values += compiling.run(quick=chosen.quick, seed=chosen.seed)
+    if "identity" in only:
+        from tests.bench import identity  # as below
+
+        values += identity.run(quick=chosen.quick)
     if ON_ONE & set(only):
         values += _on_platform(only, quick=chosen.quick, seed=chosen.seed)
     if "tenants" in only:

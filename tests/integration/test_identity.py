@@ -147,6 +147,70 @@ async def test_a_revoked_key_is_refused_by_every_process_soon(platform: Platform
             assert error.reason == "API_KEY_REVOKED"
 
 
+async def test_a_rotated_key_has_two_secrets_for_a_while_in_every_process_without_redis(
+    platform: Platform, tenant: Tenant, tmp_path: Path
+) -> None:
+    with running(platform, "search", tmp_path, PINAKES_CACHE_URL="redis://127.0.0.1:9/0") as alone:
+        async with (
+            AsyncClient(platform.endpoint, key=tenant.key) as keeper,
+            AsyncClient(platform.address("index"), key=tenant.key) as indexing,
+            AsyncClient(alone.address, key=tenant.key) as searching,
+            open_channel(alone.address) as channel,
+        ):
+            await _servers.until_health(channel)
+            await asyncio.gather(searching.search("x"), indexing.get_collection())
+            (key,) = [one async for one in keeper.list_keys()]
+            assert not key.HasField("rotate_time")
+            first = await keeper.rotate_key(key.name, overlap=60)
+            assert first.secret.startswith(key.prefix)
+            assert first.secret != tenant.key
+            assert first.api_key.HasField("previous_secret_expire_time")
+
+            async def works(secret: str) -> None:
+                async with (
+                    AsyncClient(alone.address, key=secret) as one,
+                    AsyncClient(platform.address("index"), key=secret) as other,
+                    AsyncClient(platform.endpoint, key=secret) as third,
+                ):
+                    await asyncio.gather(one.search("x"), other.get_collection(), third.get_tenant())
+
+            await _until(lambda: works(first.secret))
+            await works(tenant.key)
+            # Rotated again, with no overlap: the first secret ends as the oldest of three, the second at once.
+            second = await keeper.rotate_key(key.name, overlap=0)
+            assert not second.api_key.HasField("previous_secret_expire_time")
+            for attempt in (lambda: searching.search("x"), indexing.get_collection, keeper.get_tenant):
+                assert (await refused(attempt, Unauthenticated, REVOKED_WITHIN)).reason == "API_KEY_UNKNOWN"
+            async with AsyncClient(alone.address, key=first.secret) as client:
+                await refused(lambda: client.search("x"), Unauthenticated, REVOKED_WITHIN)
+            await _until(lambda: works(second.secret))
+            async with AsyncClient(platform.endpoint, key=second.secret) as again:
+                short = await again.rotate_key(key.name, overlap=3)
+                await refused(again.get_tenant, Unauthenticated, 3 + REVOKED_WITHIN)
+            async with AsyncClient(platform.endpoint, key=short.secret) as last:
+                await last.revoke_key(key.name)
+                with pytest.raises(Unauthenticated):
+                    await last.rotate_key(key.name)
+            async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
+                with pytest.raises(PinakesError) as caught:
+                    await admin.rotate_key(key.name, tenant=tenant.tenant_id)
+                assert caught.value.reason == "API_KEY_OVER"
+            async with AsyncClient(alone.address, key=short.secret) as client:
+                error = await refused(lambda: client.search("x"), Unauthenticated, REVOKED_WITHIN)
+                assert error.reason == "API_KEY_REVOKED"
+
+
+async def _until(attempt: Callable[[], Awaitable[None]]) -> None:
+    """Wait until every process has heard of a change."""
+    end = time.monotonic() + REVOKED_WITHIN
+    while True:
+        try:
+            return await attempt()
+        except Unauthenticated:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+
+
 async def test_a_deleted_tenant_is_gone_for_every_process_soon_and_a_new_one_of_its_name_starts_empty(
     platform: Platform, tenant: Tenant
 ) -> None:
@@ -282,6 +346,7 @@ async def test_a_token_of_the_issuer_opens_the_tenant_that_it_names_and_no_other
     other = await new_tenant(platform)
     settings = {
         "PINAKES_JWT_ISSUER": ISSUER, "PINAKES_JWT_AUDIENCE": AUDIENCE, "PINAKES_JWT_JWKS_URL": issuer.url,
+        "PINAKES_JWT_ROLES": "admin=admin,service=service",
     }  # fmt: skip
     with running(platform, "index", tmp_path, **settings) as server:
         async with open_channel(server.address) as channel:

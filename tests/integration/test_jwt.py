@@ -47,8 +47,10 @@ class Issuer:
 
     keys: dict[str, tuple[str, PrivateKey]] = field(default_factory=dict)
     fetches: int = 0
+    discoveries: int = 0
     broken: bool = False
     url: str = ""
+    said: dict[str, Any] = field(default_factory=dict)
 
     def rotate(self, key_id: str, algorithm: str = "ES256") -> None:
         """Publish one new key in place of all others."""
@@ -60,6 +62,16 @@ class Issuer:
         claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 300, "sub": "someone", "tenant_id": "acme"}
         claims = {name: value for name, value in {**claims, **(changes or {})}.items() if value is not None}
         return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id, **header})
+
+    async def discover(self, _request: web.Request) -> web.Response:
+        """Say where the keys are."""
+        self.discoveries += 1
+        return web.json_response({"issuer": self.base, "jwks_uri": self.url, **self.said})
+
+    @property
+    def base(self) -> str:
+        """The address that discovery begins with."""
+        return self.url.rpartition("/")[0] + "/realms/acme"
 
     async def answer(self, _request: web.Request) -> web.Response:
         """Publish the keys."""
@@ -90,6 +102,8 @@ async def issuer() -> AsyncIterator[Issuer]:
     made.rotate("k1")
     application = web.Application()
     application.router.add_get("/jwks", made.answer)
+    application.router.add_get("/moved", made.answer)
+    application.router.add_get("/realms/acme/.well-known/openid-configuration", made.discover)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -268,3 +282,103 @@ async def test_without_an_issuer_every_token_is_refused(issuer: Issuer) -> None:
     verifier = JwtVerifier(Settings(secret_key=SecretStr("s" * 32)))
     assert (await refusal(verifier, issuer.token("k1"))).reason == "TOKEN_INVALID"
     await verifier.close()
+
+
+@pytest.fixture
+async def discovering(issuer: Issuer, clock: Clock) -> AsyncIterator[JwtVerifier]:
+    """Give a verifier that knows nothing but the issuer's address."""
+    settings = Settings(secret_key=SecretStr("s" * 32), jwt_issuer=issuer.base, jwt_audience=AUDIENCE)
+    made = JwtVerifier(settings, clock)
+    yield made
+    await made.close()
+
+
+async def test_the_issuer_s_address_is_enough(discovering: JwtVerifier, issuer: Issuer, clock: Clock) -> None:
+    token = issuer.token("k1", {"iss": issuer.base})
+    for _ in range(3):
+        assert (await discovering.verify(token))["sub"] == "someone"
+    assert (issuer.discoveries, issuer.fetches) == (1, 1)
+    # Keys that are fetched again are where they were; where that is, is asked again after an hour.
+    clock.now += 11
+    await refusal(discovering, issuer.token("k1", {"iss": issuer.base}, kid="unknown"))
+    assert (issuer.discoveries, issuer.fetches) == (1, 2)
+
+
+async def test_keys_that_have_moved_are_looked_for_again(
+    discovering: JwtVerifier, issuer: Issuer, clock: Clock
+) -> None:
+    token = issuer.token("k1", {"iss": issuer.base})
+    await discovering.verify(token)
+    issuer.said = {"jwks_uri": issuer.url.replace("/jwks", "/moved")}
+    issuer.broken, clock.now = True, clock.now + 11
+    await refusal(discovering, issuer.token("k1", {"iss": issuer.base}, kid="k2"))
+    issuer.broken, clock.now = False, clock.now + 11
+    issuer.rotate("k2")
+    await discovering.verify(issuer.token("k2", {"iss": issuer.base}))
+    assert issuer.discoveries == 2
+
+
+@pytest.mark.parametrize(
+    "said", [{"issuer": "https://another.example"}, {"jwks_uri": None}, {"jwks_uri": "file:///keys"}]
+)
+async def test_an_issuer_that_says_it_is_another_is_not_believed(
+    discovering: JwtVerifier, issuer: Issuer, said: dict[str, Any]
+) -> None:
+    issuer.said = said
+    with pytest.raises(Fault) as caught:
+        await discovering.verify(issuer.token("k1", {"iss": issuer.base}))
+    assert caught.value.kind is Kind.UNAVAILABLE
+    assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt"])
+async def test_access_tokens_are_known_by_their_type(verifier: JwtVerifier, issuer: Issuer, kind: str) -> None:
+    await verifier.verify(issuer.token("k1", typ=kind))
+
+
+@pytest.mark.parametrize("kind", ["logout+jwt", "dpop+jwt", "secevent+jwt", "", "J W T"])
+async def test_tokens_of_another_type_are_refused(verifier: JwtVerifier, issuer: Issuer, kind: str) -> None:
+    algorithm, key = issuer.keys["k1"]
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 300, "sub": "someone"}
+    head = encode(json.dumps({"alg": algorithm, "kid": "k1", "typ": kind}).encode())
+    body = f"{head}.{encode(json.dumps(claims).encode())}"
+    signature = jwt.get_algorithm_by_name(algorithm).sign(body.encode(), key)
+    assert (await refusal(verifier, f"{body}.{encode(signature)}")).reason == "TOKEN_TYPE"
+
+
+async def test_a_token_without_a_type_passes_and_one_that_demands_more_does_not(
+    verifier: JwtVerifier, issuer: Issuer
+) -> None:
+    await verifier.verify(issuer.token("k1", typ=None))
+    assert (await refusal(verifier, issuer.token("k1", crit=["exp"], exp=1))).reason == "TOKEN_INVALID"
+
+
+async def test_the_clock_difference_that_is_forgiven_is_a_setting(issuer: Issuer, clock: Clock) -> None:
+    verifier = JwtVerifier(
+        Settings(
+            secret_key=SecretStr("s" * 32), jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=issuer.url,
+            jwt_clock_skew_seconds=0,
+        ), clock,
+    )  # fmt: skip
+    assert (await refusal(verifier, issuer.token("k1", {"exp": int(time.time()) - 2}))).reason == "TOKEN_EXPIRED"
+    assert (await refusal(verifier, issuer.token("k1", {"nbf": int(time.time()) + 5}))).reason == "TOKEN_NOT_YET_VALID"
+    await verifier.close()
+
+
+async def test_what_was_verified_by_keys_stands_until_they_change(
+    verifier: JwtVerifier, issuer: Issuer, clock: Clock
+) -> None:
+    await verifier.verify(issuer.token("k1"))
+    before = verifier.generation
+    clock.now += 11
+    await refusal(verifier, issuer.token("k1", kid="unknown"))
+    assert issuer.fetches == 2
+    assert verifier.vouches_for(before)
+    issuer.rotate("k2")
+    clock.now += 11
+    await verifier.verify(issuer.token("k2"))
+    assert not verifier.vouches_for(before)
+    assert verifier.vouches_for(verifier.generation)
+    issuer.broken = True
+    clock.now += 3601
+    assert not verifier.vouches_for(verifier.generation)

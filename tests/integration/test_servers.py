@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
 import json
 import signal
 import time
@@ -16,16 +14,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2, resources_pb2, search_pb2, tenant_pb2
 from tests.integration import _servers
+from tests.integration._certificates import Pair, issue
 from tests.integration._servers import NOT_SERVING, SERVICES, SERVING, bearer, open_channel, running, stubs
 
 NOBODY = "127.0.0.1:9"
@@ -201,56 +196,16 @@ async def test_long_answers_are_gzipped_and_short_ones_are_not(platform: Platfor
     assert sizes["short"] > len(bodies["short"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """A certificate and its key."""
-
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-    @property
-    def key_pem(self) -> bytes:
-        return self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-
-
-def _issue(name: str, issuer: _Pair | None = None) -> _Pair:
-    """Make a certificate: of an authority when it has no issuer."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-    )
-    return _Pair(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
-
-
 @pytest.fixture(scope="module")
-def authority() -> _Pair:
+def authority() -> Pair:
     """Give a certificate authority."""
-    return _issue("authority")
+    return issue("authority")
 
 
 @pytest.fixture
-def tls(authority: _Pair, tmp_path: Path) -> dict[str, str]:
+def tls(authority: Pair, tmp_path: Path) -> dict[str, str]:
     """Give the settings of a server that speaks TLS."""
-    server = _issue("localhost", authority)
+    server = issue("localhost", authority)
     (tmp_path / "server.pem").write_bytes(server.pem)
     (tmp_path / "server.key").write_bytes(server.key_pem)
     return {
@@ -260,22 +215,22 @@ def tls(authority: _Pair, tmp_path: Path) -> dict[str, str]:
 
 
 async def test_a_server_speaks_tls_and_only_that(
-    platform: Platform, tmp_path: Path, authority: _Pair, tls: dict[str, str]
+    platform: Platform, tmp_path: Path, authority: Pair, tls: dict[str, str]
 ) -> None:
     with running(platform, "tenant", tmp_path, **tls) as server:
         async with open_channel(server.address, grpc.ssl_channel_credentials(authority.pem)) as channel:
             await _servers.until_health(channel)
-        async with open_channel(server.address, grpc.ssl_channel_credentials(_issue("other").pem)) as channel:
+        async with open_channel(server.address, grpc.ssl_channel_credentials(issue("other").pem)) as channel:
             assert await _servers.health(channel) == 0
         async with open_channel(server.address) as channel:
             assert await _servers.health(channel) == 0
 
 
 async def test_with_a_client_authority_only_its_clients_get_in(
-    platform: Platform, tmp_path: Path, authority: _Pair, tls: dict[str, str]
+    platform: Platform, tmp_path: Path, authority: Pair, tls: dict[str, str]
 ) -> None:
     (tmp_path / "ca.pem").write_bytes(authority.pem)
-    client, stranger = _issue("client", authority), _issue("stranger", _issue("another authority"))
+    client, stranger = issue("client", authority), issue("stranger", issue("another authority"))
     mutual = tls | {"PINAKES_TLS_CLIENT_CA_FILE": str(tmp_path / "ca.pem")}
     with running(platform, "tenant", tmp_path, **mutual) as server:
         known = grpc.ssl_channel_credentials(authority.pem, client.key_pem, client.pem)

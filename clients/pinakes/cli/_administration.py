@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pinakes tenants`, `pinakes keys`, `pinakes collections`: what is set up before documents come."""
+"""`pinakes tenants`, `pinakes collections`: what is set up before documents come."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pinakes.cli import _keeping
 from pinakes.cli._session import Session, TenantOption, calling, usage
 from pinakes.client import _documents, _names
-from pinakes.v1.resources_pb2 import ApiKey, AttributeDefinition, Collection, Tenant
-from pinakes.v1.tenant_pb2 import CreateApiKeyResponse
+from pinakes.v1.resources_pb2 import AttributeDefinition, Collection, Tenant
 
 tenants = typer.Typer(
     no_args_is_help=True, help="Create, list, read, suspend, delete and erase tenants (administrators' keys)."
 )
-keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke a tenant's API keys.")
 collections = typer.Typer(no_args_is_help=True, help="Create, list, read, change and delete collections.")
 
 DisplayName = Annotated[str, typer.Option("--display-name", help="Name for people.")]
@@ -90,65 +88,6 @@ def delete_tenant(
     with session.client() as client:
         client.delete_tenant(tenant, etag=etag)
     session.done(f"deleted {_names.tenant(tenant)}", deleted=_names.tenant(tenant))
-
-
-@keys.command("create")
-@calling
-def create_key(
-    session: Session,
-    role: Annotated[
-        str, typer.Option("--role", help="user (reads), service (writes too), admin (keeps keys too).")
-    ] = "user",
-    tenant: TenantOption = "-",
-    display_name: DisplayName = "",
-    reader: Annotated[list[str], typer.Option("--reader", help="A reader whose documents the key may see.")] = [],  # noqa: B006 - typer copies it
-    expires: Annotated[str, typer.Option("--expires", help="When it stops working, RFC 3339.", metavar="TIME")] = "",
-) -> None:
-    """Create a key. It is shown once, on stdout; nobody can read it again."""
-    if role not in {"user", "service", "admin"}:
-        raise usage(f"--role {role}: not user, service or admin")
-    with session.client() as client:
-        made = client.create_key(
-            role,  # type: ignore[arg-type]  # checked above
-            tenant=tenant,
-            display_name=display_name,
-            readers=reader,
-            expire_time=expires or None,
-        )
-    session.show(made, _created_rows(made))
-
-
-@keys.command("list")
-@calling
-def list_keys(session: Session, tenant: TenantOption = "-") -> None:
-    """List a tenant's keys, revoked ones too, without their secrets."""
-    with session.client() as client:
-        session.show_all(
-            client.list_keys(tenant=tenant),
-            ("ID", "NAME", "ROLE", "STATE", "PREFIX", "CREATED"),
-            lambda key: (
-                _names.last(key.name),
-                key.display_name,
-                _role(key),
-                ApiKey.State.Name(key.state).removeprefix("STATE_").lower(),
-                key.prefix,
-                _time(key),
-            ),
-            "there are no keys",
-        )
-
-
-@keys.command("revoke")
-@calling
-def revoke_key(
-    session: Session,
-    key: Annotated[str, typer.Argument(help="Id of the key.", metavar="ID")],
-    tenant: TenantOption = "-",
-) -> None:
-    """Revoke a key: it is refused everywhere within 5 s."""
-    with session.client() as client:
-        revoked = client.revoke_key(key, tenant=tenant)
-    session.show(revoked, [("key", revoked.name), ("state", "revoked")])
 
 
 @collections.command("create")
@@ -291,15 +230,6 @@ def tenant_rows(tenant: Tenant) -> list[tuple[str, str]]:
     ]
 
 
-def _created_rows(made: CreateApiKeyResponse) -> list[tuple[str, str]]:
-    return [
-        ("key", made.api_key.name),
-        ("role", _role(made.api_key)),
-        ("secret", made.secret),
-        ("", "Keep the secret now: it can't be read again."),
-    ]
-
-
 def _collection_rows(collection: Collection) -> list[tuple[str, str]]:
     return [
         ("collection", collection.name),
@@ -325,15 +255,11 @@ def _definition(attribute: AttributeDefinition) -> str:
     return f"{attribute.name}:{kind}" + (":sortable" if attribute.sortable else "") + personal
 
 
-def _role(key: ApiKey) -> str:
-    return ApiKey.Role.Name(key.role).removeprefix("ROLE_").removeprefix("TENANT_").lower()
-
-
 def _tenant_state(tenant: Tenant) -> str:
     return Tenant.State.Name(tenant.state).removeprefix("STATE_").lower()
 
 
-def _time(resource: Tenant | ApiKey | Collection) -> str:
+def _time(resource: Tenant | Collection) -> str:
     if not resource.HasField("create_time"):
         return ""
     return _at(resource.create_time)

@@ -13,6 +13,7 @@ from pinakes.cli import (
     _failed,
     _finding,
     _import,
+    _keys,
     _lifecycle,
     _movement,
     _operations,
@@ -51,7 +52,8 @@ app.command("purge", rich_help_panel="Documents")(_operations.purge)
 app.command("reindex", rich_help_panel="Administration")(_operations.reindex)
 app.add_typer(_operations.operations, name="operations", rich_help_panel="Administration")
 app.add_typer(_administration.collections, name="collections", rich_help_panel="Administration")
-app.add_typer(_administration.keys, name="keys", rich_help_panel="Administration")
+app.add_typer(_keys.keys, name="keys", rich_help_panel="Administration")
+app.command("token", rich_help_panel="Administration")(_keys.token)
 app.add_typer(_lifecycle.tenants, name="tenants", rich_help_panel="Administration")
 app.command("placement", rich_help_panel="Administration")(_pools.placement)
 app.add_typer(_profile.profiles, name="profile", rich_help_panel="Administration")

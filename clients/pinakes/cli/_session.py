@@ -82,6 +82,11 @@ class Session:
         """The endpoint of the chosen profile."""
         return resolve(self.profile, self.endpoint).endpoint
 
+    @property
+    def key(self) -> str:
+        """The key of the chosen profile; empty for none."""
+        return resolve(self.profile, self.endpoint).key
+
     def client(self) -> Client:
         """Make the blocking client of the chosen profile."""
         where = resolve(self.profile, self.endpoint)

@@ -21,6 +21,7 @@ from pinakes.client._errors import (
 from pinakes.client._operations import Operation
 from pinakes.client._receipts import read_receipt, verify_receipt, write_receipt
 from pinakes.client._sync import Client
+from pinakes.client._tokens import scoped_token
 from pinakes.client._writing import Written
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "deletion",
     "document",
     "read_receipt",
+    "scoped_token",
     "search_request",
     "verify_receipt",
     "write_receipt",

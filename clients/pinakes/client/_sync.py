@@ -153,6 +153,7 @@ class Client:
 
     create_key = _blocking(AsyncClient.create_key)
     list_keys = _iterating(AsyncClient.list_keys)
+    rotate_key = _blocking(AsyncClient.rotate_key)
     revoke_key = _blocking(AsyncClient.revoke_key)
 
     create_collection = _blocking(AsyncClient.create_collection)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Literal
 
 from google.protobuf.empty_pb2 import Empty
@@ -12,7 +13,7 @@ from pinakes.client import _names
 from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
 from pinakes.client._documents import Time, timestamp
 from pinakes.client._pages import Pages
-from pinakes.v1 import placement_plan_pb2, tenant_pb2
+from pinakes.v1 import keys_pb2, placement_plan_pb2, tenant_pb2
 from pinakes.v1.placement_plan_pb2 import PlacementPlan
 from pinakes.v1.resources_pb2 import ApiKey, Tenant
 
@@ -112,6 +113,25 @@ class TenantCalls(Calls):
             )
 
         return Pages(paged(ask, lambda answer: answer.api_keys))
+
+    async def rotate_key(
+        self,
+        key: str,
+        *,
+        overlap: float | timedelta | None = None,
+        tenant: str = _names.MINE,
+        timeout: float | None = None,
+    ) -> keys_pb2.RotateApiKeyResponse:
+        """Give a key, by its id or name, another secret: the answer's `secret`, which can't be read again.
+
+        The secret before works on for `overlap` (seconds, or a timedelta, at most 30 days; a day if it isn't given), with the
+        scoped tokens made of it.
+        """
+        request = keys_pb2.RotateApiKeyRequest(name=_names.key(key, tenant))
+        if overlap is not None:
+            lasting = overlap if isinstance(overlap, timedelta) else timedelta(seconds=overlap)
+            request.overlap.FromTimedelta(lasting)
+        return await self._channel.call("TenantService/RotateApiKey", request, keys_pb2.RotateApiKeyResponse, timeout)
 
     async def revoke_key(self, key: str, *, tenant: str = _names.MINE, timeout: float | None = None) -> ApiKey:
         """Revoke a key, by its id or name: it is refused everywhere within 5 s."""

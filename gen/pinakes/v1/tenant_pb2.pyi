@@ -6,6 +6,7 @@ from google.api import resource_pb2 as _resource_pb2
 from google.longrunning import operations_pb2 as _operations_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from pinakes.v1 import keys_pb2 as _keys_pb2
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
 from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2

@@ -5,6 +5,7 @@ import warnings
 
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from pinakes.v1 import keys_pb2 as pinakes_dot_v1_dot_keys__pb2
 from pinakes.v1 import lifecycle_pb2 as pinakes_dot_v1_dot_lifecycle__pb2
 from pinakes.v1 import placement_plan_pb2 as pinakes_dot_v1_dot_placement__plan__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
@@ -114,6 +115,11 @@ class TenantServiceStub:
                 '/pinakes.v1.TenantService/ListApiKeys',
                 request_serializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.RotateApiKey = channel.unary_unary(
+                '/pinakes.v1.TenantService/RotateApiKey',
+                request_serializer=pinakes_dot_v1_dot_keys__pb2.RotateApiKeyRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_keys__pb2.RotateApiKeyResponse.FromString,
                 _registered_method=True)
         self.RevokeApiKey = channel.unary_unary(
                 '/pinakes.v1.TenantService/RevokeApiKey',
@@ -245,6 +251,14 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateApiKey(self, request, context):
+        """Gives a key another secret, which the answer holds. The one before works on for `overlap`; never more than two do, so
+        rotating again within that time ends the oldest. FAILED_PRECONDITION if the key was revoked or has expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeApiKey(self, request, context):
         """Revokes a key: it is refused everywhere within 5 s. Revoking a revoked key changes nothing.
         """
@@ -329,6 +343,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ListApiKeys,
                     request_deserializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RotateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateApiKey,
+                    request_deserializer=pinakes_dot_v1_dot_keys__pb2.RotateApiKeyRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_keys__pb2.RotateApiKeyResponse.SerializeToString,
             ),
             'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeApiKey,
@@ -742,6 +761,33 @@ class TenantService:
             '/pinakes.v1.TenantService/ListApiKeys',
             pinakes_dot_v1_dot_tenant__pb2.ListApiKeysRequest.SerializeToString,
             pinakes_dot_v1_dot_tenant__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/RotateApiKey',
+            pinakes_dot_v1_dot_keys__pb2.RotateApiKeyRequest.SerializeToString,
+            pinakes_dot_v1_dot_keys__pb2.RotateApiKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

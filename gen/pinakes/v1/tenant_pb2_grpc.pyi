@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.longrunning import operations_pb2 as _operations_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
+from pinakes.v1 import keys_pb2 as _keys_pb2
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
 from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
@@ -90,6 +91,10 @@ class TenantServiceStub:
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]
     """Lists a tenant's keys, revoked ones too, in the order of their ids."""
+    RotateApiKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RotateApiKeyRequest, _keys_pb2.RotateApiKeyResponse]
+    """Gives a key another secret, which the answer holds. The one before works on for `overlap`; never more than two do, so
+    rotating again within that time ends the oldest. FAILED_PRECONDITION if the key was revoked or has expired.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.RevokeApiKeyRequest, _resources_pb2.ApiKey]
     """Revokes a key: it is refused everywhere within 5 s. Revoking a revoked key changes nothing."""
 
@@ -150,6 +155,10 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists a tenant's keys, revoked ones too, in the order of their ids."""
+    RotateApiKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RotateApiKeyRequest, _keys_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
+    """Gives a key another secret, which the answer holds. The one before works on for `overlap`; never more than two do, so
+    rotating again within that time ends the oldest. FAILED_PRECONDITION if the key was revoked or has expired.
+    """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_tenant_pb2.RevokeApiKeyRequest, _resources_pb2.ApiKey]  # type: ignore[assignment]
     """Revokes a key: it is refused everywhere within 5 s. Revoking a revoked key changes nothing."""
 
@@ -297,6 +306,16 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.ListApiKeysResponse, _abc.Awaitable[_tenant_pb2.ListApiKeysResponse]]:
         """Lists a tenant's keys, revoked ones too, in the order of their ids."""
+
+    @_abc_1.abstractmethod
+    def RotateApiKey(
+        self,
+        request: _keys_pb2.RotateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.RotateApiKeyResponse, _abc.Awaitable[_keys_pb2.RotateApiKeyResponse]]:
+        """Gives a key another secret, which the answer holds. The one before works on for `overlap`; never more than two do, so
+        rotating again within that time ends the oldest. FAILED_PRECONDITION if the key was revoked or has expired.
+        """
 
     @_abc_1.abstractmethod
     def RevokeApiKey(

@@ -23,6 +23,7 @@ from pinakes.core.storage.objects import Storage
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import Directory
 from pinakes.core.tenancy.etags import Etags
+from pinakes.core.tenancy.key_uses import KeyUses
 from pinakes.core.tenancy.lease import PlacementLease, poll_seconds
 from pinakes.core.usage.ledger import Usage
 from pinakes.core.writing.failures import FailedWrites
@@ -55,6 +56,7 @@ class Platform:
     settings: Settings
     engine: Engine
     directory: Directory
+    key_uses: KeyUses
     authenticator: Authenticator
     limiter: Limiter
     cache: ResponseCache
@@ -81,6 +83,7 @@ class Platform:
         lease = settings.placement_lease_seconds
         directory = Directory(engine, settings.identity_hold_seconds, poll_seconds(lease))
         engine.placements = PlacementLease(directory.tenants, lease)
+        key_uses = KeyUses(engine, directory)
         revisions = RevisionSource(engine, settings.max_clock_skew_seconds)
         etags = Etags(secret)
         queue = Producer(settings)
@@ -90,7 +93,8 @@ class Platform:
             settings=settings,
             engine=engine,
             directory=directory,
-            authenticator=Authenticator(settings, directory),
+            key_uses=key_uses,
+            authenticator=Authenticator(settings, directory, key_uses),
             limiter=Limiter.open(settings),
             cache=ResponseCache.open(settings.cache_url, settings.cache_seconds),
             revisions=revisions,
@@ -133,6 +137,7 @@ class Platform:
         for close in self.closing:
             await close()
         await self.usage.close()
+        await self.key_uses.close()
         await self.directory.close()
         await self.revisions.close()
         await self.authenticator.close()
@@ -152,4 +157,5 @@ class Platform:
             else:
                 break
         self.directory.start()
+        self.key_uses.start()
         self.prepared.set()

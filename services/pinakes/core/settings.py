@@ -223,12 +223,41 @@ class Settings(BaseSettings):
     bootstrap_admin_key: SecretStr | None = Field(
         None, description="API key of the first administrator, pk_bootstrap_ and 43 characters of base64url."
     )
-    jwt_issuer: str = Field("", description="`iss` of accepted tokens; empty turns JWT off.")
-    jwt_audience: str = Field("", description="`aud` of accepted tokens.")
-    jwt_jwks_url: str = Field("", description="Where the issuer publishes its keys.")
+    key_peppers: SecretStr = Field(
+        SecretStr(""),
+        description="Server keys that API keys are hashed with, comma-separated, 32 characters or more each: the first "
+        "hashes, all verify. Unset: the secret key.",
+    )
+    jwt_issuer: str = Field("", description="`iss` of accepted tokens, an address; empty turns JWT off.")
+    jwt_audience: str = Field("", description="`aud` of accepted tokens; there is no JWT without it.")
+    jwt_jwks_url: str = Field(
+        "",
+        description="Where the issuer publishes its keys; unset: where its `/.well-known/openid-configuration` says.",
+    )
     jwt_algorithms: CommaList = Field(["RS256", "ES256", "EdDSA"], description="Accepted algorithms.")
-    jwt_tenant_claim: str = Field("tenant_id", description="Claim that names the tenant.")
-    jwt_role_claim: str = Field("role", description="Claim that names the role.")
+    jwt_clock_skew_seconds: float = Field(
+        30.0, ge=0, le=300, description="Difference of clocks that times in tokens may be off by."
+    )
+    jwt_tenant_claim: str = Field(
+        "tenant_id", description="Claim that names the tenant; here and below, dots lead into nested claims."
+    )
+    jwt_role_claim: str = Field(
+        "role", description="Claim with a role, or with a list of which the strongest counts, as `realm_access.roles`."
+    )
+    jwt_roles: CommaList = Field(
+        [], description="What the issuer's roles are here, THEIRS=OURS each; unset: the same, but nobody is `admin`."
+    )
+    jwt_groups_claim: str = Field("groups", description="Claim with groups: a caller reads as `group:NAME` of each.")
+    jwt_readers_claim: str = Field("readers", description="Claim with further names that a caller reads documents as.")
+    service_accounts: CommaList = Field(
+        [],
+        description="What client certificates are, by their SPIFFE ids: spiffe://…=ROLE@TENANT, several tenants of a "
+        "service joined by +, no @ for `admin`. Needs a client CA.",
+    )
+    trusted_proxies: CommaList = Field(
+        [],
+        description="SPIFFE ids of proxies whose `x-forwarded-client-cert` is believed, given a client CA; nobody else's is.",
+    )
     identity_hold_seconds: float = Field(
         3600.0, ge=60, description="How long known identities serve without the engine."
     )
@@ -272,7 +301,20 @@ class Settings(BaseSettings):
 
     limits: Limits = Field(default_factory=Limits)
 
-    @field_validator("opensearch_urls", "jwt_algorithms", "s3_buckets", mode="before")
+    @property
+    def key_pepper_list(self) -> list[str]:
+        """The peppers, newest first; empty if there are none."""
+        return [part.strip() for part in self.key_peppers.get_secret_value().split(",") if part.strip()]
+
+    @field_validator(
+        "opensearch_urls",
+        "jwt_algorithms",
+        "jwt_roles",
+        "service_accounts",
+        "trusted_proxies",
+        "s3_buckets",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """Take comma-separated text for a list."""
@@ -315,6 +357,15 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("key_peppers")
+    @classmethod
+    def _long_peppers(cls, value: SecretStr) -> SecretStr:
+        """Refuse peppers that could be guessed."""
+        if any(len(part.strip()) < 32 for part in value.get_secret_value().split(",") if part.strip()):
+            message = "each must have 32 characters or more"
+            raise ValueError(message)
+        return value
+
     @field_validator("jwt_algorithms")
     @classmethod
     def _asymmetric(cls, value: list[str]) -> list[str]:
@@ -334,8 +385,14 @@ class Settings(BaseSettings):
         if self.tls_client_ca_file and not self.tls_cert_file:
             message = "PINAKES_TLS_CLIENT_CA_FILE needs PINAKES_TLS_CERT_FILE"
             raise ValueError(message)
-        if self.jwt_issuer and not (self.jwt_jwks_url and self.jwt_audience):
-            message = "PINAKES_JWT_ISSUER needs PINAKES_JWT_JWKS_URL and PINAKES_JWT_AUDIENCE"
+        if self.jwt_issuer and not self.jwt_audience:
+            message = "PINAKES_JWT_ISSUER needs PINAKES_JWT_AUDIENCE, or tokens for others would be accepted"
+            raise ValueError(message)
+        if self.jwt_issuer and not self.jwt_jwks_url and not re.match(r"https?://[^/\s]", self.jwt_issuer):
+            message = "PINAKES_JWT_ISSUER isn't an address where keys could be found; set PINAKES_JWT_JWKS_URL"
+            raise ValueError(message)
+        if (self.service_accounts or self.trusted_proxies) and not self.tls_client_ca_file:
+            message = "PINAKES_SERVICE_ACCOUNTS and PINAKES_TRUSTED_PROXIES need PINAKES_TLS_CLIENT_CA_FILE"
             raise ValueError(message)
         if bool(self.s3_access_key) != bool(self.s3_secret_key.get_secret_value()):
             message = "PINAKES_S3_ACCESS_KEY and PINAKES_S3_SECRET_KEY go together"

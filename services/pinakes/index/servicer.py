@@ -55,7 +55,8 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.ListCollectionsRequest, context: Context
     ) -> index_pb2.ListCollectionsResponse:
         """List collections."""
-        return await collection_queries.list_collections(request, calls.current().tenant, self._platform)
+        call = calls.current()
+        return await collection_queries.list_collections(request, call.tenant, call.principal, self._platform)
 
     async def UpdateCollection(
         self, request: index_pb2.UpdateCollectionRequest, context: Context

@@ -26,13 +26,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One jar: its coordinates, its digest and its size in bytes."""
+    """One file, a jar unless its kind is another: its coordinates, its digest and its size in bytes."""
 
     group: str
     name: str
     version: str
     sha256: str
     size: int
+    kind: str = "jar"
 
     @property
     def coordinates(self) -> str:
@@ -41,8 +42,8 @@ class Artifact:
 
     @property
     def filename(self) -> str:
-        """Return the jar's file name, as the engine expects it in its folders."""
-        return f"{self.name}-{self.version}.jar"
+        """Return the file's name, as the engine expects it in its folders."""
+        return f"{self.name}-{self.version}.{self.kind}"
 
     @property
     def remote_path(self) -> str:
@@ -51,16 +52,16 @@ class Artifact:
 
 
 def read_lock(path: Path = LOCK_FILE) -> list[Artifact]:
-    """Read the lock file. Raises LocalError when a line isn't `group:name:version sha256 bytes`."""
+    """Read the lock file. Raises LocalError when a line isn't `group:name:version[:kind] sha256 bytes`."""
     artifacts = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         try:
             coordinates, digest, size = line.split()
-            group, name, version = coordinates.split(":")
-            artifacts.append(Artifact(group, name, version, digest, int(size)))
-        except ValueError as error:
+            group, name, version, *kind = coordinates.split(":")
+            artifacts.append(Artifact(group, name, version, digest, int(size), *kind))
+        except (ValueError, TypeError) as error:
             message = f"{path.name}, line {number} isn't `group:name:version sha256 bytes`"
             raise LocalError(message, "Write it again with `python -m pinakes.local.lock`") from error
     return artifacts

@@ -180,11 +180,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
 def _key(call: calls.Call, collection: CollectionRecord, method: str, request: Message) -> bytes:
     """Return what an answer is kept under: everything that it depends on."""
+    principal = call.principal
     return cache_key(
-        call.tenant.uid, collection.uid, collection.version, call.tenant.placement.epoch, call.principal.readers or (),
-        # Seeing everything and reading as nobody are not the same.
-        f"{method}:{call.principal.readers is None}", request.SerializeToString(deterministic=True),
-        masked=collection.masked,
+        call.tenant.uid, collection.uid, collection.version, call.tenant.placement.epoch, principal.readers, method,
+        request.SerializeToString(deterministic=True), masked=collection.masked, narrowing=principal.filter,
     )  # fmt: skip
 
 

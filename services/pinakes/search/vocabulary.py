@@ -143,7 +143,14 @@ class Vocabulary:
     def _group(self, scope: TenantScope, options: Options) -> _Group:
         """Return what is known of a scope's collection, by all that a count depends on."""
         fields = tuple([name for pairs in options.fields.values() for name, _ in pairs])
-        key = (scope.owner.collection_uid, scope.readers, fields, options.languages, options.matching == ALL)
+        key = (
+            scope.owner.collection_uid,
+            scope.readers,
+            scope.narrowing,
+            fields,
+            options.languages,
+            options.matching == ALL,
+        )
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(key, self._seconds)

@@ -8,6 +8,7 @@ from google.longrunning import operations_pb2_grpc
 
 from pinakes.core.platform import Platform
 from pinakes.core.rpc.server import Service, run
+from pinakes.tenant.hashes import renew_hashes
 from pinakes.tenant.operations import OperationsServicer
 from pinakes.tenant.servicer import TenantServicer
 from pinakes.v1 import tenant_pb2_grpc
@@ -19,7 +20,7 @@ def add(platform: Platform, server: grpc.aio.Server) -> None:
     operations_pb2_grpc.add_OperationsServicer_to_server(OperationsServicer(platform), server)
 
 
-SERVICE = Service("pinakes.v1.TenantService", add, ("google.longrunning.Operations",))
+SERVICE = Service("pinakes.v1.TenantService", add, ("google.longrunning.Operations",), work=renew_hashes)
 
 
 def main() -> None:

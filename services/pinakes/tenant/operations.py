@@ -19,10 +19,12 @@ from pinakes.core.query.pages import page_size
 from pinakes.core.resilience import deadline
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
+from pinakes.v1 import operations_pb2 as verbs_pb2
 
 if TYPE_CHECKING:
     import grpc
 
+    from pinakes.core.identity.principal import Principal
     from pinakes.core.platform import Platform
     from pinakes.core.tenancy.models import TenantRecord
 
@@ -57,7 +59,7 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
         size = page_size(request.page_size, self._platform.settings.limits)
         after = self._platform.page_tokens.read(request, tenant.uid)
         found = await self._store.page(tenant.uid, after[0] if after else None, size + 1)
-        seen = [one for one in found[:size] if one.visible_to(calls.current().principal.readers)]
+        seen = [one for one in found[:size] if one.visible_to(calls.current().principal)]
         answer = operations_pb2.ListOperationsResponse(operations=[operation_message(one) for one in seen])
         if len(found) > size:
             last = found[size - 1].operation_id
@@ -156,12 +158,23 @@ async def queued_operation(
     if outcomes is None:
         return None
     found: operations_pb2.Operation | None = await outcomes.operation(tenant, operation_id)
-    return found
+    return found if found is None or _within(calls.current().principal, found) else None
+
+
+def _within(principal: Principal, operation: operations_pb2.Operation) -> bool:
+    """Whether the outcomes of writes are of a collection that a narrowed credential may know of."""
+    if principal.filter:
+        return False  # it writes nothing
+    if principal.collections is None:
+        return True
+    state = verbs_pb2.OperationMetadata()
+    operation.metadata.Unpack(state)
+    return names.parse(state.target).collection in principal.collections
 
 
 def _known(record: OperationRecord | None) -> TypeGuard[OperationRecord]:
     """Whether the caller may know of an operation."""
-    return record is not None and not record.hidden and record.visible_to(calls.current().principal.readers)
+    return record is not None and not record.hidden and record.visible_to(calls.current().principal)
 
 
 def _absent(name: str) -> Fault:

@@ -13,13 +13,13 @@ from pinakes.core.rpc import call as calls
 from pinakes.core.tenancy import messages
 from pinakes.tenant.commands import keys, lifecycle, tenants
 from pinakes.tenant.queries import lists, placement
-from pinakes.v1 import lifecycle_pb2, placement_plan_pb2, resources_pb2, tenant_pb2, tenant_pb2_grpc
+from pinakes.v1 import keys_pb2, lifecycle_pb2, placement_plan_pb2, resources_pb2, tenant_pb2, tenant_pb2_grpc
 
 if TYPE_CHECKING:
     import grpc
 
     from pinakes.core.platform import Platform
-    from pinakes.core.tenancy.models import TenantRecord
+    from pinakes.core.tenancy.models import KeyRecord, TenantRecord
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -114,9 +114,21 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
         """List keys."""
         return await lists.list_keys(request, calls.current().tenant, self._platform)
 
+    async def RotateApiKey(
+        self, request: keys_pb2.RotateApiKeyRequest, context: Context
+    ) -> keys_pb2.RotateApiKeyResponse:
+        """Give a key another secret."""
+        record, text = await keys.rotate(request, calls.current().tenant, self._platform)
+        return keys_pb2.RotateApiKeyResponse(api_key=await self._shown(record), secret=text)
+
     async def RevokeApiKey(self, request: tenant_pb2.RevokeApiKeyRequest, context: Context) -> resources_pb2.ApiKey:
         """Revoke a key."""
-        return messages.api_key(await keys.revoke(request, calls.current().tenant, self._platform))
+        return await self._shown(await keys.revoke(request, calls.current().tenant, self._platform))
 
     def _tenant(self, record: TenantRecord, *, placed: bool = True) -> resources_pb2.Tenant:
         return messages.tenant(record, self._platform.etags, self._platform.limiter.defaults, placed=placed)
+
+    async def _shown(self, record: KeyRecord) -> resources_pb2.ApiKey:
+        """Return a key with when it was last used."""
+        (used,) = await self._platform.key_uses.last_used([record.key_id])
+        return messages.api_key(record, used)

@@ -79,6 +79,7 @@ class Engine:
         self.pseudonyms = Pseudonyms(settings.secret_key.get_secret_value().encode())
         # By which scopes know where documents are; without it, as the tenant's record says that they are given.
         self.placements: PlacementLease | None = None
+        self.limits = settings.limits
         self._client = AsyncOpenSearch(
             hosts=settings.opensearch_urls,
             http_auth=auth if auth[0] else None,

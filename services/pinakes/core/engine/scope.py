@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`TenantScope`: the one door to document indices. It is made from a verified principal and adds what keeps tenants apart.
 
-Every search body gets the filters of tenant, collection, readers, not-deleted and not-expired; every id is derived from
-the tenant's and collection's uids; every document that a read returns is checked against the scope once more.
+Every search body gets the filters of tenant, collection, readers, not-deleted and not-expired, and the one that the caller's
+credential is narrowed by; every id is derived from the tenant's and collection's uids; every document that a read returns is
+checked against the scope once more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.privacy.sight import mask_document, sees_personal_data
 from pinakes.core.query import allowlist
+from pinakes.core.query.narrowing import narrowing_condition
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
 from pinakes.core.tenancy.placement import POOL, Place, Placement
@@ -137,7 +139,12 @@ class TenantScope:
     ) -> None:
         """Bind the scope. Raises a fault of kind DENIED if the principal isn't of the tenant."""
         mine = principal.tenants is None or tenant.tenant_id in principal.tenants
-        if not mine or principal.tenant_uid not in {None, tenant.uid} or collection.tenant_uid != tenant.uid:
+        within = principal.collections is None or collection.collection_id in principal.collections
+        if (
+            not (mine and within)
+            or principal.tenant_uid not in {None, tenant.uid}
+            or collection.tenant_uid != tenant.uid
+        ):
             raise Fault(Kind.DENIED, "PERMISSION_DENIED", "the resource isn't the caller's, or doesn't exist")
         self._engine = engine
         self._readers = principal.readers
@@ -148,12 +155,20 @@ class TenantScope:
             principal, masked_for_services=collection.masked_for_services
         )
         """Whether the principal may not see what is classed as personal data."""
+        self._narrowing = principal.filter
+        # Compiled before anything is read, so that a filter that means nothing here lets nothing through.
+        self._condition = narrowing_condition(principal.filter, collection, engine.limits) if principal.filter else None
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
 
     @property
     def readers(self) -> tuple[str, ...] | None:
         """Whose documents the principal may read beside those without readers; None means everybody's."""
         return self._readers
+
+    @property
+    def narrowing(self) -> str:
+        """The filter that the principal's credential is narrowed by; empty for none."""
+        return self._narrowing
 
     @classmethod
     def for_work(cls, engine: Engine, tenant: TenantRecord, collection: CollectionRecord) -> TenantScope:
@@ -183,7 +198,13 @@ class TenantScope:
         return found[0]
 
     async def mget(self, document_ids: Sequence[str], fields: Sequence[str] | None = None) -> list[Found | None]:
-        """Read documents and tombstones as they were last written, in the order of the ids."""
+        """Read documents and tombstones as they were last written, in the order of the ids.
+
+        Under a credential's filter they are read as searches see them: only there can a filter be asked, and what a document
+        was when it matched must not show what it has become since.
+        """
+        if self._condition is not None:
+            return await self._mget_searched(document_ids, fields)
         place = (await self._to_read()).active
         params = {**self._routing(place), "filter_path": _MGET}
         if fields is not None:
@@ -191,6 +212,22 @@ class TenantScope:
         body = {"ids": [self.owner.engine_id(i) for i in document_ids]}
         answer = await self._call("mget", "POST", f"/{self._alias(place)}/_mget", params=params, body=body)
         return [self._checked(doc, wanted, place) for doc, wanted in zip(answer["docs"], document_ids, strict=True)]
+
+    async def _mget_searched(self, document_ids: Sequence[str], fields: Sequence[str] | None) -> list[Found | None]:
+        """Read documents that match the credential's filter. They can't be compared and set: writes are refused before."""
+        body: Json = {
+            "size": len(document_ids), "filter": {"terms": {"id": list(document_ids)}}, "sort": [{"id": "asc"}],
+            "track_total_hits": False,
+        }  # fmt: skip
+        if fields is not None:
+            body["_source"] = sorted({*fields, *_CHECKED})
+        place = (await self._to_read()).active
+        page = await self.search(body, self._engine.limits.search_seconds)
+        docs = {
+            hit.source["id"]: {"found": True, "_source": hit.source, "_seq_no": -1, "_primary_term": 0}
+            for hit in page.hits
+        }
+        return [self._checked(docs.get(wanted, {}), wanted, place) for wanted in document_ids]
 
     def _checked(self, doc: Mapping[str, Any], document_id: str, place: Place) -> Found | None:
         """Return a document that is in the scope; whatever else the engine returned is None."""
@@ -307,6 +344,8 @@ class TenantScope:
             unrestricted = {"bool": {"must_not": [{"exists": {"field": "readers"}}]}}
             mine = [{"terms": {"readers": list(self._readers)}}] if self._readers else []
             filters.append({"bool": {"should": [unrestricted, *mine], "minimum_should_match": 1}})
+        if self._condition is not None:
+            filters.append(self._condition)
         return filters
 
     async def refresh(self) -> None:

@@ -27,6 +27,7 @@ RECORDS = (
     "deletions",
     "receipts",
     "placement",
+    "uses",
 )
 
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verifies bearer JWTs against the keys their issuer publishes, through rotations and outages of the issuer."""
+"""Verifies bearer JWTs against the keys their issuer publishes, through rotations and outages of the issuer.
+
+The keys are where a setting says, or else where the issuer's own `/.well-known/openid-configuration` does (OIDC discovery).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,12 +29,15 @@ from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.settings import Settings
 from pinakes.core.telemetry import logs
 
-LEEWAY_SECONDS = 30
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 10.0
 FETCH_SECONDS = 5.0
+DISCOVERY_SECONDS = 3600.0
+DISCOVERY_PATH = "/.well-known/openid-configuration"
 LARGEST_TOKEN = 16_384
-LARGEST_JWKS = 1 << 20
+LARGEST_ANSWER = 1 << 20
+# Access tokens say `JWT`, `at+jwt` (RFC 9068) or nothing. Other kinds, such as logout tokens, are signed with the same keys.
+TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _PUBLIC_TYPES = frozenset({"RSA", "EC", "OKP"})
 
 _log = logs.logger(__name__)
@@ -45,10 +52,14 @@ class JwtVerifier:
         self._audience = settings.jwt_audience
         self._url = settings.jwt_jwks_url
         self._algorithms = tuple(settings.jwt_algorithms)
+        self._leeway = settings.jwt_clock_skew_seconds
         self._hold = settings.identity_hold_seconds
         self._clock = clock
         self._published: list[dict[str, Any]] = []
         self._keys: dict[tuple[str | None, str], jwt.PyJWK] = {}
+        self._generation = object()
+        self._discovered = ""
+        self._discovered_at = 0.0
         self._fetched: float | None = None
         self._tried: float | None = None
         self._lock = asyncio.Lock()
@@ -67,6 +78,24 @@ class JwtVerifier:
         key = await self._key(key_id, algorithm)
         return self._claims(token, key)
 
+    @property
+    def generation(self) -> object:
+        """What stands for the issuer's keys as they are known now; another object when they have changed."""
+        return self._generation
+
+    def ends_ms(self, claims: Mapping[str, Any]) -> int:
+        """Return when a token with these claims stops being accepted, in ms since 1970."""
+        return round((float(claims["exp"]) + self._leeway) * 1000)
+
+    def vouches_for(self, generation: object) -> bool:
+        """Tell whether what was verified by these keys still stands. Renews keys that are a little old, behind the caller."""
+        if self._fetched is None or generation is not self._generation:
+            return False
+        age = self._clock() - self._fetched
+        if age > REFRESH_SECONDS:
+            self._refresh_behind()
+        return age <= self._hold
+
     async def close(self) -> None:
         """Stop refreshing and close the connection to the issuer."""
         if self._refresh is not None:
@@ -80,10 +109,17 @@ class JwtVerifier:
         if len(token) > LARGEST_TOKEN:
             raise _refused("TOKEN_INVALID", f"the token is longer than {LARGEST_TOKEN} characters")
         try:
-            header = jwt.get_unverified_header(token)
-        except (InvalidTokenError, ValueError):
-            raise _refused("TOKEN_INVALID", "the token isn't a JWT") from None
-        algorithm, key_id = header.get("alg"), header.get("kid")
+            text = token.partition(".")[0]
+            header = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        except ValueError:
+            header = None
+        if not isinstance(header, dict) or token.count(".") != 2:
+            raise _refused("TOKEN_INVALID", "the token isn't a JWT")
+        algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ")
+        if kind is not None and str(kind).lower() not in TYPES:
+            raise _refused("TOKEN_TYPE", "the token's typ isn't that of an access token: JWT or at+jwt")
+        if "crit" in header:
+            raise _refused("TOKEN_INVALID", "the token's header demands what isn't known here (crit)")
         if algorithm not in self._algorithms:
             raise _refused("TOKEN_INVALID", f"the token's algorithm isn't one of {', '.join(self._algorithms)}")
         return key_id if isinstance(key_id, str) else None, algorithm
@@ -138,24 +174,20 @@ class JwtVerifier:
             try:
                 published = await self._download()
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                _log.warning("the issuer's keys can't be fetched", error=type(error).__name__)
+                _log.warning("the issuer's keys can't be fetched", error=type(error).__name__, detail=str(error)[:200])
                 return
-            self._published, self._keys, self._fetched = published, {}, self._clock()
+            self._fetched = self._clock()
+            if published != self._published:
+                self._published, self._keys, self._generation = published, {}, object()
 
     async def _download(self) -> list[dict[str, Any]]:
         """Return the public signature keys that the issuer publishes; raises ValueError when there are none."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_SECONDS))
-        async with self._session.get(self._url, allow_redirects=False) as response:
-            response.raise_for_status()
-            body = bytearray()
-            async for chunk in response.content.iter_chunked(65_536):
-                body += chunk
-                if len(body) > LARGEST_JWKS:
-                    message = "the issuer's list of keys is too long"
-                    raise ValueError(message)
-        document = orjson.loads(body)
-        keys = document.get("keys") if isinstance(document, dict) else None
+        try:
+            document = await self._read(self._url or await self._discover())
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            self._discovered = ""  # the issuer may have moved its keys
+            raise
+        keys = document.get("keys")
         usable = [
             key
             for key in (keys if isinstance(keys, list) else [])
@@ -166,6 +198,42 @@ class JwtVerifier:
             raise ValueError(message)
         return usable
 
+    async def _discover(self) -> str:
+        """Return where the issuer says that its keys are. Raises ValueError if it doesn't, or is another than expected."""
+        if self._discovered and self._clock() - self._discovered_at < DISCOVERY_SECONDS:
+            return self._discovered
+        document = await self._read(self._issuer.rstrip("/") + DISCOVERY_PATH)
+        if document.get("issuer") != self._issuer:
+            message = "the issuer says that it is another"
+            raise ValueError(message)
+        url = document.get("jwks_uri")
+        # Keys that came over an open connection could be anybody's.
+        if not isinstance(url, str) or not url.startswith(("https://", self._issuer.partition("://")[0] + "://")):
+            message = "the issuer doesn't say where its keys are, or they are less safe than itself"
+            raise ValueError(message)
+        self._discovered, self._discovered_at = url, self._clock()
+        return url
+
+    async def _read(self, url: str) -> dict[str, Any]:
+        """Return a JSON object of the issuer's."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_SECONDS))
+        async with self._session.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                message = f"the issuer answers with status {response.status}"
+                raise ValueError(message)
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(65_536):
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    message = "the issuer's answer is too long"
+                    raise ValueError(message)
+        document = orjson.loads(body)
+        if not isinstance(document, dict):
+            message = "the issuer's answer isn't a JSON object"
+            raise ValueError(message)  # noqa: TRY004  # a wrong answer, not a wrong argument
+        return document
+
     def _claims(self, token: str, key: jwt.PyJWK) -> Mapping[str, Any]:
         """Check signature and claims."""
         try:
@@ -175,7 +243,7 @@ class JwtVerifier:
                 algorithms=[key.algorithm_name],
                 audience=self._audience,
                 issuer=self._issuer,
-                leeway=LEEWAY_SECONDS,
+                leeway=self._leeway,
                 options={"require": ["exp", "iss", "aud"]},
             )
         except ExpiredSignatureError:

@@ -47,7 +47,12 @@ def generate() -> NewKey:
     """Make a key: an id of 80 random bits and a secret of 256."""
     key_id = "".join(secrets.choice(_ALPHABET) for _ in range(ID_CHARS))
     secret = secrets.token_bytes(SECRET_BYTES)
-    return NewKey(key_id, f"{PREFIX}{key_id}_{_encode(secret)}", secret)
+    return NewKey(key_id, text_of(key_id, secret), secret)
+
+
+def text_of(key_id: str, secret: bytes) -> str:
+    """Return the whole key, as its holder sends it."""
+    return f"{PREFIX}{key_id}_{_encode(secret)}"
 
 
 def parse(text: str) -> ParsedKey:

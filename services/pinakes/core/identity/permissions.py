@@ -18,6 +18,10 @@ class Role(StrEnum):
     SERVICE = "service"
 
 
+# These see every document of their tenants; the others see those without readers, and those that name one of theirs.
+SEES_ALL = frozenset({Role.ADMIN, Role.TENANT_ADMIN, Role.SERVICE})
+
+
 class Permission(StrEnum):
     """What an RPC needs."""
 
@@ -28,6 +32,7 @@ class Permission(StrEnum):
     COLLECTIONS_WRITE = "collections.write"
     DOCUMENTS_READ = "documents.read"
     DOCUMENTS_WRITE = "documents.write"
+    DOCUMENTS_EXPORT = "documents.export"
     OPERATIONS_READ = "operations.read"
     OPERATIONS_WRITE = "operations.write"
 
@@ -35,7 +40,8 @@ class Permission(StrEnum):
 _READ = {Permission.TENANTS_READ, Permission.COLLECTIONS_READ, Permission.DOCUMENTS_READ}
 # Operations tell of documents whoever may read them: they are for those who write.
 _WRITE = _READ | {
-    Permission.COLLECTIONS_WRITE, Permission.DOCUMENTS_WRITE, Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
+    Permission.COLLECTIONS_WRITE, Permission.DOCUMENTS_WRITE, Permission.DOCUMENTS_EXPORT, Permission.OPERATIONS_READ,
+    Permission.OPERATIONS_WRITE,
 }  # fmt: skip
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
@@ -46,7 +52,17 @@ GRANTS: dict[Role, frozenset[Permission]] = {
 # What a tenant's own data are: an administrator who touches them says why, in the metadata `x-pinakes-admin-reason`.
 TENANT_DATA = frozenset({
     Permission.COLLECTIONS_READ, Permission.COLLECTIONS_WRITE, Permission.DOCUMENTS_READ, Permission.DOCUMENTS_WRITE,
-    Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
+    Permission.DOCUMENTS_EXPORT,    Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
+})  # fmt: skip
+# What is left to a credential that a filter narrows: it reads what the filter lets through. A write can't be held to a filter,
+# because it decides itself what the document is from then on.
+FILTERED = frozenset({
+    Permission.TENANTS_READ, Permission.COLLECTIONS_READ, Permission.DOCUMENTS_READ, Permission.DOCUMENTS_EXPORT,
+    Permission.OPERATIONS_READ,
+})  # fmt: skip
+# What a credential that is narrowed to some collections may do with names that say none: each of these looks to it itself.
+BEYOND_COLLECTIONS = frozenset({
+    Permission.TENANTS_READ, Permission.COLLECTIONS_READ, Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
 })  # fmt: skip
 # Changes of who may do what: known identities serve these for 60 s at most when the engine can't be asked.
 ADMINISTRATION = frozenset({Permission.TENANTS_ADMINISTER, Permission.KEYS_ADMINISTER})
@@ -108,7 +124,7 @@ RULES: dict[str, Rule] = {
     _INDEX + "PurgeDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
     _INDEX + "ImportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
     # It writes to the deployment's storage.
-    _INDEX + "ExportDocuments": Rule(Permission.DOCUMENTS_WRITE, "parent", Audit.CHANGE),
+    _INDEX + "ExportDocuments": Rule(Permission.DOCUMENTS_EXPORT, "parent", Audit.CHANGE),
     _INDEX + "ReindexCollection": Rule(Permission.COLLECTIONS_WRITE, "name", Audit.CHANGE),
     _TENANT + "CreateTenant": Rule(Permission.TENANTS_ADMINISTER, None, Audit.CHANGE),
     _TENANT + "GetTenant": Rule(Permission.TENANTS_READ, "name", Audit.DATA),
@@ -126,6 +142,7 @@ RULES: dict[str, Rule] = {
     _TENANT + "ExportTenant": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.CHANGE),
     _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.ACCESS),
+    _TENANT + "RotateApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
     _OPERATIONS + "ListOperations": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
     _OPERATIONS + "GetOperation": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
@@ -150,6 +167,7 @@ STATES: dict[str, frozenset[str]] = {
     _TENANT + "ExportTenant": WHOLE,
     _TENANT + "CreateApiKey": WHOLE,
     _TENANT + "ListApiKeys": WHOLE,
+    _TENANT + "RotateApiKey": WHOLE,
     _TENANT + "RevokeApiKey": WHOLE,
     _OPERATIONS + "ListOperations": _ANY,
     _OPERATIONS + "GetOperation": _ANY,

@@ -16,7 +16,7 @@ class Principal:
     `tenants` are the ids it may name, None for all (administrators). `readers` are the names it reads documents as,
     None for every document. `tenant_uid` binds a key to the tenant it was made for, not to a later one of that name.
 
-    `credential` stands for what it authenticates with, for limits per credential: `key:ID`, `jwt:ISSUER:SUBJECT`,
+    `credential` stands for what it authenticates with, for limits per credential: `key:ID`, `jwt:SUBJECT`,
     `spiffe://…`. The scoped tokens of a key have the key's, and an id of their own in `token`; `rate` is the rate that
     such a token allows itself, in requests a second, 0 for none. `collections` are the ids it is narrowed to, None for
     all; `filter` is the AIP-160 filter that all it reads must match, empty for none. `limits` are those of the API key, if

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pinakes.core.faults import Fault, Kind, Violation
+
+if TYPE_CHECKING:
+    from pinakes.core.identity.principal import Principal
 
 Json = dict[str, Any]
 PENDING, RUNNING, CANCELLING = "pending", "running", "cancelling"
@@ -19,6 +22,8 @@ HIDDEN = "deleted"
 FAILURES = 100
 MOVE = "move"
 """The verb of moving a tenant, which others must know of: its documents are there twice meanwhile."""
+# The parameter that says which filter the credential was narrowed by that an operation was asked for with.
+NARROWED = "narrowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,19 @@ class OperationRecord:
         """Whether nothing will happen to it any more."""
         return self.state in FINISHED
 
-    def visible_to(self, readers: tuple[str, ...] | None) -> bool:
-        """Whether a caller with these readers may know of it: it may tell of documents that others can't read."""
-        if readers is None:
+    def visible_to(self, principal: Principal) -> bool:
+        """Whether a caller may know of it: it may tell of documents that the caller can't read.
+
+        A caller whose credential is narrowed sees what is within its collections, and under a filter what was asked for
+        under that very filter.
+        """
+        if principal.collections is not None and self.collection_id not in principal.collections:
+            return False
+        if principal.filter and self.parameters.get(NARROWED) != principal.filter:
+            return False
+        if principal.readers is None:
             return True
-        return self.readers is not None and set(self.readers) <= set(readers)
+        return self.readers is not None and set(self.readers) <= set(principal.readers)
 
     @property
     def filed(self) -> str:

@@ -41,7 +41,7 @@ class Asked:
 
     `request` has a `request_id`, and names the collection or tenant by `parent` or `name`. `readers` and `role` are those
     of the caller; the job sees no document that they may not read, nor personal data that the role may not see. No readers
-    means every document.
+    means every document. `narrowing` is the filter of the caller's credential: with another one the same request is another.
     """
 
     platform: Platform
@@ -51,6 +51,7 @@ class Asked:
     request: Message
     readers: tuple[str, ...] | None = None
     role: Role = Role.SERVICE
+    narrowing: str = ""
 
     async def repeated(self) -> operations_pb2.Operation | None:
         """Return the operation that the same request with the same request id has started, or None.
@@ -134,4 +135,6 @@ class Asked:
             setattr(same, field, names.collection(self.tenant.tenant_id, self.collection.collection_id))
         uid = self.collection.uid if self.collection is not None else self.tenant.uid
         text = f"{uid}\0{payload_digest(same)}".encode()
+        if self.narrowing:
+            text += b"\0" + self.narrowing.encode()
         return hashlib.sha256(text).hexdigest()[:32]

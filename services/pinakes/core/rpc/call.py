@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 # Envoy sets it on what it has made of JSON.
+# gRPC's name for them.
+_PEER_URIS = "peer_uri"
 _TRANSCODED = "x-envoy-original-path"
 
 
@@ -76,6 +78,11 @@ class Call:
             self.headers = self.told
         else:
             self.context.set_trailing_metadata((("x-request-id", self.request_id), *self.told))
+
+    def peer_names(self) -> tuple[str, ...]:
+        """Return the URIs in the client certificate of the connection, as TLS has verified it; none without one."""
+        names = (self.context.auth_context() or {}).get(_PEER_URIS, ())
+        return tuple(name.decode("utf-8", "replace") for name in names)
 
     @property
     def service(self) -> str:

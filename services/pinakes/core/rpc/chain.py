@@ -261,7 +261,9 @@ def build(settings: Settings, authenticator: Authenticator, directory: Directory
 
     async def authenticate(call: Call) -> None:
         administration = RULES[call.method].permission in ADMINISTRATION
-        call.caller = await authenticator.authenticate(call.metadata, administration=administration)
+        call.caller = await authenticator.authenticate(
+            call.metadata, administration=administration, peer=call.peer_names
+        )
         call.authenticated = time.monotonic()
 
     async def authenticate_again(call: Call) -> None:

@@ -9,7 +9,16 @@ import protovalidate
 from google.protobuf.message import DecodeError
 
 from pinakes.core.faults import Fault, Kind, Violation, invalid, not_found
-from pinakes.core.identity.permissions import ADMINISTRATION, GRANTS, TENANT_DATA, Role, Rule, states_of
+from pinakes.core.identity.permissions import (
+    ADMINISTRATION,
+    BEYOND_COLLECTIONS,
+    FILTERED,
+    GRANTS,
+    TENANT_DATA,
+    Role,
+    Rule,
+    states_of,
+)
 from pinakes.core.rpc import foreign, names
 from pinakes.core.rpc.plain import without_plain
 from pinakes.core.tenancy.models import SUSPENDED
@@ -17,6 +26,7 @@ from pinakes.core.tenancy.models import SUSPENDED
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from pinakes.core.identity.principal import Principal
     from pinakes.core.rpc.call import Call
     from pinakes.core.tenancy.directory import Directory
     from pinakes.core.tenancy.models import TenantRecord
@@ -92,9 +102,12 @@ async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
         raise _denied(f"the role {principal.role} doesn't have the permission {rule.permission}")
     if principal.role is Role.ADMIN:
         call.admin_reason = _admin_reason(call)
+    if principal.filter and rule.permission not in FILTERED:
+        raise _denied("the token is narrowed by a filter, so it only reads documents")
     if rule.name_field is None:
         return
-    tenant_id = names.parse(_name_in(call, rule.name_field)).tenant
+    name = names.parse(_name_in(call, rule.name_field))
+    tenant_id = name.tenant
     if tenant_id == names.OWN:
         if principal.home is None:
             text = "tenants/- means the caller's own tenant, and the caller hasn't just one; name it"
@@ -106,6 +119,7 @@ async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
         raise _denied("the resource isn't the caller's, or doesn't exist")
     if principal.role is Role.ADMIN and rule.permission in TENANT_DATA and not call.admin_reason:
         raise _reason_required("an administrator who acts in a tenant's data has to say why")
+    _check_collection(principal, rule, name.collection)
     administration = rule.permission in ADMINISTRATION
     tenant = await directory.known_tenant(tenant_id, administration=administration)
     if tenant is not None and principal.tenant_uid not in {None, tenant.uid}:
@@ -146,6 +160,16 @@ def _reason_required(what: str) -> Fault:
     fewest, most = REASON_CHARS
     text = f"{what}: send the metadata {ADMIN_REASON} with {fewest} to {most} printable characters, or use a key of the tenant"
     return Fault(Kind.DENIED, "ADMIN_REASON_REQUIRED", text, metadata={"metadata": ADMIN_REASON})
+
+
+def _check_collection(principal: Principal, rule: Rule, collection_id: str) -> None:
+    """Hold a narrowed credential to its collections. Another one is the same refusal whether it exists or not."""
+    if principal.collections is None:
+        return
+    if not collection_id and rule.permission not in BEYOND_COLLECTIONS:
+        raise _denied("the token is narrowed to some collections, so it can't be used for the whole tenant")
+    if collection_id and collection_id not in principal.collections:
+        raise _denied("the resource isn't the caller's, or doesn't exist")
 
 
 def _name_in(call: Call, name_field: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 OWN = "-"
 
@@ -20,8 +21,9 @@ class Name:
     failed_write: str = ""
 
 
+@lru_cache(maxsize=8192)
 def parse(text: str) -> Name:
-    """Split a name that has passed the contract's pattern."""
+    """Split a name that has passed the contract's pattern. Every call's is, some twice: the latest ones are remembered."""
     parts = dict(zip(*[iter(text.split("/"))] * 2, strict=False))
     return Name(
         tenant=parts.get("tenants", ""),

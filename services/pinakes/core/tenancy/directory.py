@@ -57,13 +57,22 @@ class CachedRecords(Generic[R]):
 
         `administration` asks for a record that was confirmed within the last minute.
         """
-        hold = min(self._hold, ADMINISTRATION_HOLD_SECONDS) if administration else self._hold
-        if (found := self._entries.get(rid)) is not None and time.monotonic() - self._confirmed <= hold:
-            self._entries.move_to_end(rid)
+        if (found := self.known(rid, administration=administration)) is not None:
             return found
         if self._absent.get(rid, 0.0) > time.monotonic():
             return None
         return await self.fresh(rid)
+
+    def known(self, rid: str, *, administration: bool = False) -> R | None:
+        """Return a record that this process knows and may still go by, or None. Asks nobody."""
+        found = self._entries.get(rid)
+        if found is None:
+            return None
+        hold = min(self._hold, ADMINISTRATION_HOLD_SECONDS) if administration else self._hold
+        if time.monotonic() - self._confirmed > hold:
+            return None
+        self._entries.move_to_end(rid)
+        return found
 
     async def fresh(self, rid: str) -> R | None:
         """Return a record as it was last written, past the cache. Raises a fault of kind UNAVAILABLE if it can't be known."""
@@ -198,7 +207,9 @@ class Directory:
 
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         """Return an active tenant, or None."""
-        found = await self.known_tenant(tenant_id, administration=administration)
+        found = self.tenants.known(tenant_id, administration=administration)
+        if found is None:
+            found = await self.known_tenant(tenant_id, administration=administration)
         return found if found is not None and found.active else None
 
     async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
@@ -245,7 +256,11 @@ class Directory:
 
     async def collection(self, tenant: TenantRecord, collection_id: str) -> CollectionRecord | None:
         """Return an active collection of a tenant, or None."""
-        found = await self.collections.get(collection_rid(tenant.uid, collection_id))
+        rid = collection_rid(tenant.uid, collection_id)
+        # Nearly always known, and then nobody needs to be waited for.
+        found = self.collections.known(rid)
+        if found is None:
+            found = await self.collections.get(rid)
         return found if found is not None and found.active else None
 
     async def key(self, key_id: str, *, administration: bool = False) -> KeyRecord | None:

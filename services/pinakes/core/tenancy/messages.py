@@ -15,7 +15,7 @@ from pinakes.core.privacy.classes import Pii
 from pinakes.core.query.options import search_settings
 from pinakes.core.query.schema import AttributeType
 from pinakes.core.rpc import names
-from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED
+from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED, now_ms
 from pinakes.core.tenancy.placement import Place, Placement, Step
 from pinakes.v1 import personal_data_pb2, placement_pb2, resources_pb2
 
@@ -133,8 +133,8 @@ def collection(tenant_id: str, record: CollectionRecord, etags: Etags) -> resour
     return message
 
 
-def api_key(record: KeyRecord) -> resources_pb2.ApiKey:
-    """Return the key's message; there is no secret in it."""
+def api_key(record: KeyRecord, used_ms: int = 0) -> resources_pb2.ApiKey:
+    """Return the key's message; there is no secret in it. `used_ms` is when it was last used, 0 for never."""
     message = resources_pb2.ApiKey(
         name=names.api_key(record.tenant_id, record.key_id), display_name=record.display_name,
         role=_ROLE_OF[record.role], readers=record.readers, prefix=f"{keys.PREFIX}{record.key_id}_",
@@ -147,6 +147,12 @@ def api_key(record: KeyRecord) -> resources_pb2.ApiKey:
         message.revoke_time.FromMilliseconds(record.delete_ms)
     if record.limits != NO_KEY_LIMITS:
         message.limits.CopyFrom(limits.of_key(record))
+    if used_ms:
+        message.last_use_time.FromMilliseconds(used_ms)
+    if record.rotate_ms:
+        message.rotate_time.FromMilliseconds(record.rotate_ms)
+    if record.previous_until_ms > now_ms():
+        message.previous_secret_expire_time.FromMilliseconds(record.previous_until_ms)
     return message
 
 

@@ -180,7 +180,11 @@ class CollectionRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord(Record):
-    """An API key: its keyed hash and public half, never its secret."""
+    """An API key: its keyed hash and public half, never its secret.
+
+    `pepper` is the id of the server's key that it was hashed with. `previous_…` are those of the secret before, which works
+    until `previous_until_ms`.
+    """
 
     key_id: str
     tenant_id: str
@@ -192,6 +196,17 @@ class KeyRecord(Record):
     readers: tuple[str, ...] = ()
     expire_ms: int = 0
     limits: KeyLimits = NO_KEY_LIMITS
+    pepper: str = ""
+    rotate_ms: int = 0
+    previous_digest: str = ""
+    previous_pepper: str = ""
+    previous_public_key: str = ""
+    previous_until_ms: int = 0
+
+    def until_ms(self, *, previous: bool) -> int:
+        """When the present secret, or the one before, stops working, in ms since 1970; 0 for never."""
+        ends = [end for end in (self.expire_ms, self.previous_until_ms if previous else 0) if end]
+        return min(ends, default=0)
 
     @classmethod
     def from_json(cls, record: Json) -> KeyRecord:

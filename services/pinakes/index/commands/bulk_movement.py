@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from google.longrunning import operations_pb2
 
 from pinakes.core.operations.pages import condition_of
+from pinakes.core.operations.records import NARROWED
 from pinakes.core.operations.start import Asked
+from pinakes.core.query.narrowing import narrowed_filter
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope
 from pinakes.core.storage import uris
@@ -53,14 +55,18 @@ async def export_documents(
     """Start an export of the documents that the caller may read."""
     asked, collection = await _asked("export", request, call, platform)
     location = uris.parse(request.destination_uri, "destination_uri")
-    condition_of(request.filter, collection, platform.settings.limits)  # one that is wrong is told at once
+    limits, narrowing = platform.settings.limits, call.principal.filter
+    condition_of(request.filter, collection, limits)  # one that is wrong is told at once
+    chosen = narrowed_filter(narrowing, request.filter, limits) if narrowing else request.filter
+    condition_of(chosen, collection, limits)
     if (earlier := await asked.repeated()) is not None:
         return earlier
     await platform.storage.check_writable(location, call.tenant.tenant_id)
     return await asked.start({
         "destination_uri": location.uri,
         "compression": _compression(request.compression, location.path).name,
-        "filter": request.filter,
+        "filter": chosen,
+        **({NARROWED: narrowing} if narrowing else {}),
     })  # fmt: skip
 
 
@@ -72,7 +78,8 @@ async def _asked(
 ) -> tuple[Asked, CollectionRecord]:
     """Return the request for an operation, and its collection. Raises a fault of kind NOT_FOUND if there is no such collection."""
     _, collection = await open_scope(platform, call, names.parse(request.parent).collection)
-    asked = Asked(platform, verb, call.tenant, collection, request, call.principal.readers, call.principal.role)
+    who = call.principal
+    asked = Asked(platform, verb, call.tenant, collection, request, who.readers, who.role, who.filter)
     return asked, collection
 
 

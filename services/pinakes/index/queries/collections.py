@@ -12,19 +12,25 @@ from pinakes.core.tenancy.models import ACTIVE, CollectionRecord, TenantRecord
 from pinakes.v1 import index_pb2
 
 if TYPE_CHECKING:
+    from pinakes.core.identity.principal import Principal
     from pinakes.core.platform import Platform
 
 
 async def list_collections(
-    request: index_pb2.ListCollectionsRequest, tenant: TenantRecord, platform: Platform
+    request: index_pb2.ListCollectionsRequest, tenant: TenantRecord, principal: Principal, platform: Platform
 ) -> index_pb2.ListCollectionsResponse:
-    """List a tenant's active collections in the order of their ids."""
+    """List a tenant's active collections in the order of their ids: those that the caller's credential isn't narrowed out of."""
     size = page_size(request.page_size, platform.settings.limits)
-    after = platform.page_tokens.read(request, tenant.uid)
-    found = await platform.directory.collections.store.page(
-        tenant.uid, (ACTIVE,), after[0] if after else None, size + 1
-    )
-    records = [CollectionRecord.from_json(record) for record in found]
+    token = platform.page_tokens.read(request, tenant.uid)
+    after = token[0] if token else None
+    if principal.collections is None:
+        found = await platform.directory.collections.store.page(tenant.uid, (ACTIVE,), after, size + 1)
+        records = [CollectionRecord.from_json(record) for record in found]
+    else:
+        rids = {collection_rid(tenant.uid, one): one for one in principal.collections}
+        wanted = [rids[rid] for rid in sorted(rids) if after is None or rid > after]
+        seen = [await platform.directory.collection(tenant, one) for one in wanted]
+        records = [one for one in seen if one is not None][: size + 1]
     answer = index_pb2.ListCollectionsResponse(
         collections=[messages.collection(tenant.tenant_id, record, platform.etags) for record in records[:size]]
     )

@@ -38,7 +38,9 @@ async def list_keys(
     store = platform.directory.keys.store
     found = await store.page(tenant.uid, (ACTIVE, DELETED), after[0] if after else None, size + 1)
     records = [KeyRecord.from_json(record) for record in found]
-    answer = tenant_pb2.ListApiKeysResponse(api_keys=[messages.api_key(r) for r in records[:size]])
+    used = await platform.key_uses.last_used([record.key_id for record in records[:size]])
+    shown = [messages.api_key(record, when) for record, when in zip(records[:size], used, strict=True)]
+    answer = tenant_pb2.ListApiKeysResponse(api_keys=shown)
     if len(records) > size:
         answer.next_page_token = platform.page_tokens.make(request, tenant.uid, [records[size - 1].key_id])
     return answer

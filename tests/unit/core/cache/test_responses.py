@@ -33,10 +33,16 @@ def test_the_tenant_is_readable_in_the_key_and_nothing_else_is() -> None:
         cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"requesu"),
         cache_key("t1", "c13", "", "e1", ("a", "b"), "Search", b"request"),
         cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"request", masked=True),
+        cache_key("t1", "c1", 3, "e1", None, "Search", b"request"),
+        cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"request", narrowing="tags = x"),
     ],
 )
 def test_every_part_changes_the_key(other: bytes) -> None:
     assert other != KEY
+
+
+def test_seeing_everything_and_reading_as_nobody_are_not_the_same() -> None:
+    assert cache_key("t1", "c1", 3, "e1", None, "Search", b"r") != cache_key("t1", "c1", 3, "e1", (), "Search", b"r")
 
 
 def test_order_and_repetition_of_readers_do_not_change_the_key() -> None:

@@ -71,7 +71,7 @@ class OneTenant:
         self.record = TenantRecord(tenant_id="acme", uid="u-acme", state="active", create_ms=1, update_ms=1)
         self.authentications = 0
 
-    async def authenticate(self, metadata: Mapping[str, Any], *, administration: bool) -> Principal:
+    async def authenticate(self, metadata: Mapping[str, Any], *, administration: bool, peer: object) -> Principal:
         self.authentications += 1
         assert metadata["authorization"] == "Bearer key"
         return Principal("key:k", Role.SERVICE, ("acme",), None, self.record.uid)

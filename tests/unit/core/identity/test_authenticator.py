@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Credentials are proved once: again only when something has changed that they hang on, and never past their time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from pinakes.client import scoped_token
+from pinakes.core.engine.client import Engine
+from pinakes.core.faults import Fault
+from pinakes.core.identity import keys
+from pinakes.core.identity.authenticator import Authenticator
+from pinakes.core.identity.peppers import Peppers
+from pinakes.core.identity.permissions import Role
+from pinakes.core.identity.principal import Principal
+from pinakes.core.identity.scoped import ScopedToken
+from pinakes.core.identity.seen import SeenCredentials, Verified
+from pinakes.core.settings import Settings
+from pinakes.core.tenancy.directory import Directory
+from pinakes.core.tenancy.key_uses import KeyUses
+from pinakes.core.tenancy.models import DELETED, KeyRecord, TenantRecord, now_ms
+
+TENANT = TenantRecord(tenant_id="acme", uid="u-acme", create_ms=1)
+
+
+class World:
+    """An authenticator that knows a tenant and a key; `proofs` counts hashes and signatures that were checked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Know them without an engine: nothing is looked up that isn't remembered."""
+        settings = Settings(secret_key=SecretStr("s" * 32), bootstrap_admin_key=SecretStr("pk_bootstrap_" + "A" * 43))
+        engine = Engine(settings)
+        self.directory = Directory(engine, 3600)
+        self.uses = KeyUses(engine, self.directory)
+        self.authenticator = Authenticator(settings, self.directory, self.uses)
+        self.key = keys.generate()
+        self.record = KeyRecord(
+            key_id=self.key.key_id, tenant_id="acme", tenant_uid="u-acme", role="service",
+            digest=Peppers(settings).digest(self.key.secret), public_key=keys.public_half(self.key.secret), create_ms=2,
+        )  # fmt: skip
+        self.directory.tenants.remember("acme", TENANT)
+        self.directory.keys.remember(self.key.key_id, self.record)
+        self.proofs = 0
+        for owner, name in ((Peppers, "matches"), (ScopedToken, "signed_by")):
+            monkeypatch.setattr(owner, name, self._counting(getattr(owner, name)))
+
+    def _counting(self, method: Any) -> Any:
+        def counted(*arguments: Any) -> Any:
+            self.proofs += 1
+            return method(*arguments)
+
+        return counted
+
+    def change(self, **changes: Any) -> None:
+        """Change the key's record, as a poll of the directory would tell it."""
+        self.record = self.record.changed(**changes)
+        self.directory.keys.remember(self.key.key_id, self.record)
+
+    async def let_in(self, credential: str) -> Principal | str:
+        """Return who a credential is, or the reason that it is refused for."""
+        try:
+            return await self.authenticator.authenticate(
+                {"authorization": f"Bearer {credential}"}, administration=False
+            )
+        except Fault as fault:
+            return fault.reason
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Give it."""
+    return World(monkeypatch)
+
+
+@pytest.mark.parametrize("scoped", [False, True])
+async def test_a_credential_that_was_seen_is_not_proved_again_until_its_record_changes(
+    world: World, scoped: bool
+) -> None:
+    credential = scoped_token(world.key.text, expire=60) if scoped else world.key.text
+    first = await world.let_in(credential)
+    assert isinstance(first, Principal)
+    for _ in range(5):
+        assert await world.let_in(credential) is first
+    assert world.proofs == 1
+    world.change(display_name="other")
+    assert await world.let_in(credential) == first
+    assert world.proofs == 2
+
+
+async def test_revocation_rotation_and_the_end_of_the_tenant_are_seen_at_the_next_call(world: World) -> None:
+    token = scoped_token(world.key.text, expire=60)
+    assert isinstance(await world.let_in(world.key.text), Principal)
+    assert isinstance(await world.let_in(token), Principal)
+    other = keys.generate()
+    before = world.record
+    world.change(
+        digest=Peppers(Settings(secret_key=SecretStr("s" * 32))).digest(other.secret),
+        public_key=keys.public_half(other.secret), previous_digest=before.digest,
+        previous_public_key=before.public_key, previous_until_ms=now_ms() + 300,
+    )  # fmt: skip
+    assert isinstance(await world.let_in(world.key.text), Principal)
+    assert isinstance(await world.let_in(token), Principal)
+    world.change(previous_until_ms=now_ms() - 1)
+    assert await world.let_in(world.key.text) == await world.let_in(token) == "API_KEY_ROTATED"
+    assert isinstance(await world.let_in(keys.text_of(world.key.key_id, other.secret)), Principal)
+    world.change(state=DELETED)
+    assert await world.let_in(keys.text_of(world.key.key_id, other.secret)) == "API_KEY_REVOKED"
+    world.change(state="active")
+    assert isinstance(await world.let_in(keys.text_of(world.key.key_id, other.secret)), Principal)
+    world.directory.tenants.remember("acme", TENANT.changed(state=DELETED))
+    assert await world.let_in(keys.text_of(world.key.key_id, other.secret)) == "API_KEY_UNKNOWN"
+
+
+async def test_what_was_seen_ends_at_its_time_though_nothing_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.change(expire_ms=now_ms() + 50_000)
+    token = scoped_token(world.key.text, expire=20)
+    for credential in (world.key.text, token):
+        assert isinstance(await world.let_in(credential), Principal)
+    for seconds, reason in ((30, "SCOPED_TOKEN_EXPIRED"), (60, "API_KEY_EXPIRED")):
+        later = now_ms() + seconds * 1000
+        for module in ("seen", "authenticator"):
+            monkeypatch.setattr(f"pinakes.core.identity.{module}.now_ms", lambda later=later: later)
+        assert await world.let_in(token if seconds == 30 else world.key.text) == reason
+        monkeypatch.undo()
+
+
+async def test_what_was_refused_is_refused_anew_each_time_and_not_remembered(world: World) -> None:
+    wrong = world.key.text[:-2] + ("AA" if not world.key.text.endswith("AA") else "EA")
+    for _ in range(3):
+        assert await world.let_in(wrong) in {"API_KEY_UNKNOWN", "API_KEY_MALFORMED"}
+    assert not world.authenticator._seen._entries
+
+
+async def test_the_scheme_is_told_apart_and_every_credential_has_one_text(world: World) -> None:
+    for header in (f"Basic {world.key.text}", world.key.text, "Bearer", "Bearer "):
+        with pytest.raises(Fault) as caught:
+            await world.authenticator.authenticate({"authorization": header}, administration=False)
+        assert caught.value.reason == "CREDENTIAL_MALFORMED"
+    found = await world.authenticator.authenticate(
+        {"authorization": f"bearer  {world.key.text} "}, administration=False
+    )
+    assert found.subject == f"key:{world.key.key_id}"
+
+
+async def test_the_bootstrap_key_is_proved_once_and_stands(world: World) -> None:
+    for _ in range(3):
+        found = await world.let_in("pk_bootstrap_" + "A" * 43)
+        assert isinstance(found, Principal)
+        assert found.tenants is None
+    assert await world.let_in("pk_bootstrap_" + "B" * 42 + "A") == "API_KEY_UNKNOWN"
+
+
+async def test_a_key_s_use_is_noted_each_time_whatever_it_was_proved_by(world: World) -> None:
+    await world.let_in(world.key.text)
+    world.uses._seen.clear()
+    await world.let_in(world.key.text)
+    await world.let_in(scoped_token(world.key.text, expire=60))
+    assert world.uses._seen == {world.key.key_id}
+
+
+def test_the_credentials_that_were_not_used_for_longest_are_forgotten(world: World) -> None:
+    kept = SeenCredentials(world.directory, None, entries=3)
+    names = [kept.name(f"Bearer {number}") for number in range(4)]
+    principal = Principal("x", Role.ADMIN, None, None)
+    for name in names[:3]:
+        kept.remember(name, Verified(principal))
+    assert kept.get(names[0], administration=False)
+    kept.remember(names[3], Verified(principal))
+    assert [bool(kept.get(name, administration=False)) for name in names] == [True, False, True, True]
+    assert len(set(names)) == 4
+    assert kept.name("Bearer 0") == names[0]
+    assert SeenCredentials(world.directory, None).name("Bearer 0") != names[0]
