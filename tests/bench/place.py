@@ -27,6 +27,7 @@ class Place:
     addresses: dict[str, str]
     pids: dict[str, int]
     key: str
+    admin_key: str
     queue: str
 
     @property
@@ -54,6 +55,7 @@ def place() -> Iterator[Place]:
             addresses={name: f"127.0.0.1:{state['ports'][name]}" for name in ("search", "index", "tenant")},
             pids={name: process["pid"] for name, process in state["processes"].items()},
             key=key,
+            admin_key=platform.admin_key,
             queue=platform.queue_url,
         )
     finally:

@@ -42,7 +42,7 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
             if not written.ok:
                 message = f"{written.id} wasn't written: {written.error}"
                 raise RuntimeError(message)
-    requests = _requests(seed, documents, 1500 if quick else 5000)
+    requests = distinct_requests(seed, documents, 1500 if quick else 5000)
     bodies, answer = asyncio.run(_recorded(place, requests))
     raw = Target("raw", place.engine, "", bodies)
     asyncio.run(_warmed(place, requests))
@@ -107,7 +107,7 @@ def _pickled(plan: Plan) -> bytes:
     return pickle.dumps(plan)
 
 
-def _requests(seed: int, documents: Sequence[Document], count: int) -> list[bytes]:
+def distinct_requests(seed: int, documents: Sequence[Document], count: int) -> list[bytes]:
     """Make distinct requests of one to three words of one document, so that all find something and no cache knows them."""
     dice = random.Random(seed)
     texts = [sorted(set(re.findall(r"[a-z]{4,}", document.body.lower()))) for document in documents]

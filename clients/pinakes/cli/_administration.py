@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pinakes.cli import _keeping
+from pinakes.cli import _keeping, _limits
 from pinakes.cli._session import Session, TenantOption, calling, usage
 from pinakes.client import _documents, _names
+from pinakes.client._limits import TENANT_NAMES
 from pinakes.v1.resources_pb2 import AttributeDefinition, Collection, Tenant
 
 tenants = typer.Typer(
@@ -42,14 +43,18 @@ def create_tenant(
     display_name: DisplayName = "",
     label: Annotated[list[str], typer.Option("--label", help="A label.", metavar="KEY=VALUE")] = [],  # noqa: B006 - typer copies it
     rate_limit: Annotated[float, typer.Option("--rate-limit", help="Requests a second; 0 for the default.", min=0)] = 0,
+    limit: _limits.LimitOption = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Create a tenant with its collection `default`."""
     pairs = [text.partition("=") for text in label]
     if wrong := [text for text, (key, separator, _) in zip(label, pairs, strict=True) if not (key and separator)]:
         raise usage(f"--label {wrong[0]}: not KEY=VALUE")
     labels = {key: value for key, _, value in pairs}
+    limits = _limits.read(limit, TENANT_NAMES)
     with session.client() as client:
-        tenant = client.create_tenant(tenant_id, display_name=display_name, labels=labels, rate_limit=rate_limit)
+        tenant = client.create_tenant(
+            tenant_id, display_name=display_name, labels=labels, rate_limit=rate_limit, limits=limits
+        )
     session.show(tenant, tenant_rows(tenant))
 
 
@@ -77,6 +82,20 @@ def list_tenants(
             lambda tenant: (_names.last(tenant.name), tenant.display_name, _tenant_state(tenant), _time(tenant)),
             "there are no tenants",
         )
+
+
+@tenants.command("limit")
+@calling
+def limit_tenant(
+    session: Session,
+    tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")],
+    limit: _limits.LimitOption,
+) -> None:
+    """Change limits of a tenant; the others stay. In force everywhere within 5 s."""
+    limits = _limits.read(limit, TENANT_NAMES)
+    with session.client() as client:
+        changed = client.set_limits(tenant, limits)
+    session.show(changed, tenant_rows(changed))
 
 
 @tenants.command("delete")
@@ -221,6 +240,7 @@ def tenant_rows(tenant: Tenant) -> list[tuple[str, str]]:
         ("state", _tenant_state(tenant)),
         ("labels", " ".join(f"{key}={value}" for key, value in sorted(tenant.labels.items()))),
         ("rate limit", f"{tenant.rate_limit:g}/s" if tenant.rate_limit else "the platform's default"),
+        ("limits in force", _limits.shown(tenant.limits.in_force)),
         ("created", _time(tenant)),
         ("suspended", _at(tenant.suspend_time) if tenant.HasField("suspend_time") else ""),
         ("because", tenant.suspend_reason),

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from pinakes.cli import _limits
 from pinakes.cli._session import Session, TenantOption, calling, print_json, usage
 from pinakes.client import _names, scoped_token
+from pinakes.client._limits import KEY_NAMES
 from pinakes.v1.resources_pb2 import ApiKey
 from pinakes.v1.tenant_pb2 import CreateApiKeyResponse
 
@@ -32,6 +34,7 @@ def create_key(
     display_name: DisplayName = "",
     reader: Annotated[list[str], typer.Option("--reader", help="A reader whose documents the key may see.")] = [],  # noqa: B006 - typer copies it
     expires: Annotated[str, typer.Option("--expires", help="When it stops working, RFC 3339.", metavar="TIME")] = "",
+    limit: _limits.KeyLimitOption = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Create a key. It is shown once, on stdout; nobody can read it again."""
     if role not in {"user", "service", "admin"}:
@@ -43,6 +46,7 @@ def create_key(
             display_name=display_name,
             readers=reader,
             expire_time=expires or None,
+            limits=_limits.read(limit, KEY_NAMES),
         )
     session.show(made, _created_rows(made))
 

@@ -142,6 +142,7 @@ class Client:
     list_tenants = _iterating(AsyncClient.list_tenants)
     get_placement_plan = _blocking(AsyncClient.get_placement_plan)
     update_tenant = _blocking(AsyncClient.update_tenant)
+    set_limits = _blocking(AsyncClient.set_limits)
     delete_tenant = _blocking(AsyncClient.delete_tenant)
     undelete_tenant = _blocking(AsyncClient.undelete_tenant)
     suspend_tenant = _blocking(AsyncClient.suspend_tenant)

@@ -12,6 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from pinakes.client import _names
 from pinakes.client._calls import LARGEST_PAGE, Calls, mask, paged
 from pinakes.client._documents import Time, timestamp
+from pinakes.client._limits import Limits, limited, of_key
 from pinakes.client._pages import Pages
 from pinakes.v1 import keys_pb2, placement_plan_pb2, tenant_pb2
 from pinakes.v1.placement_plan_pb2 import PlacementPlan
@@ -35,14 +36,16 @@ class TenantCalls(Calls):
         display_name: str = "",
         labels: Mapping[str, str] | None = None,
         rate_limit: float = 0.0,
+        limits: Limits | None = None,
         validate_only: bool = False,
         timeout: float | None = None,
     ) -> Tenant:
         """Create a tenant with its collection `default`; `rate_limit` is in requests a second, 0 for the default.
 
-        Raises AlreadyExists if an active tenant has the id.
+        `limits` are others by name (docs/reference/limits.md). Raises AlreadyExists if an active tenant has the id.
         """
         tenant = Tenant(display_name=display_name, labels=dict(labels or {}), rate_limit=rate_limit)
+        limited(tenant, limits or {})
         request = tenant_pb2.CreateTenantRequest(tenant=tenant, tenant_id=tenant_id, validate_only=validate_only)
         return await self._channel.call("TenantService/CreateTenant", request, Tenant, timeout)
 
@@ -74,6 +77,19 @@ class TenantCalls(Calls):
         request = tenant_pb2.UpdateTenantRequest(tenant=tenant, update_mask=mask(update_mask))
         return await self._channel.call("TenantService/UpdateTenant", request, Tenant, timeout)
 
+    async def set_limits(self, tenant: str, limits: Limits, *, timeout: float | None = None) -> Tenant:
+        """Change limits of a tenant by their names, and leave the others; 0 is the platform's default.
+
+        `requests_per_second` is the tenant's `rate_limit`. They are in force everywhere within 5 s. Raises ValueError for a
+        name that isn't a limit.
+        """
+        changed = Tenant(name=_names.tenant(tenant))
+        paths = limited(changed, limits)
+        if not paths:
+            message = "there is no limit to change"
+            raise ValueError(message)
+        return await self.update_tenant(changed, paths, timeout=timeout)
+
     async def delete_tenant(self, tenant: str, *, etag: str = "", timeout: float | None = None) -> None:
         """Delete a tenant: all that is its is unreachable at once, and goes for good when its `purge_time` is over."""
         request = tenant_pb2.DeleteTenantRequest(name=_names.tenant(tenant), etag=etag)
@@ -87,9 +103,12 @@ class TenantCalls(Calls):
         display_name: str = "",
         readers: Iterable[str] = (),
         expire_time: Time | None = None,
+        limits: Limits | None = None,
         timeout: float | None = None,
     ) -> tenant_pb2.CreateApiKeyResponse:
         """Create a key: `user` reads, `service` reads and writes, `admin` also keeps the tenant's keys.
+
+        `limits` are the key's own, by name, within those of its tenant.
 
         The answer's `secret` is the whole key, and can't be read again.
         """
@@ -99,6 +118,8 @@ class TenantCalls(Calls):
         key = ApiKey(display_name=display_name, role=_ROLES[role], readers=readers)
         if expire_time is not None:
             key.expire_time.CopyFrom(timestamp(expire_time))
+        if limits:
+            key.limits.CopyFrom(of_key(limits))
         request = tenant_pb2.CreateApiKeyRequest(parent=_names.tenant(tenant), api_key=key)
         return await self._channel.call("TenantService/CreateApiKey", request, tenant_pb2.CreateApiKeyResponse, timeout)
 

@@ -15,6 +15,7 @@ from pinakes.core.engine.setup import prepare
 from pinakes.core.faults import Fault
 from pinakes.core.identity.authenticator import Authenticator
 from pinakes.core.limits.limiter import Limiter
+from pinakes.core.limits.quota import Quota
 from pinakes.core.placement.newcomers import Newcomers
 from pinakes.core.queue.producer import Producer
 from pinakes.core.rpc.paging import PageTokens
@@ -59,6 +60,7 @@ class Platform:
     key_uses: KeyUses
     authenticator: Authenticator
     limiter: Limiter
+    quota: Quota
     cache: ResponseCache
     revisions: RevisionSource
     etags: Etags
@@ -89,13 +91,15 @@ class Platform:
         queue = Producer(settings)
         usage = Usage(engine, settings.usage_flush_seconds)
         engine.written = usage.wrote
+        limiter = Limiter.open(settings)
         platform = cls(
             settings=settings,
             engine=engine,
             directory=directory,
             key_uses=key_uses,
             authenticator=Authenticator(settings, directory, key_uses),
-            limiter=Limiter.open(settings),
+            limiter=limiter,
+            quota=Quota(usage, limiter.in_force),
             cache=ResponseCache.open(settings.cache_url, settings.cache_seconds),
             revisions=revisions,
             etags=etags,

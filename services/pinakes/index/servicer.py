@@ -76,6 +76,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.CreateDocumentRequest, context: Context
     ) -> resources_pb2.Document:
         """Create a document."""
+        _sent(1)
         writer = await self._writer(request.parent)
         return writer.scope.shown(await write.create(request, writer))
 
@@ -88,6 +89,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.UpdateDocumentRequest, context: Context
     ) -> resources_pb2.Document:
         """Change a document."""
+        _sent(1)
         name = request.document.name
         writer = await self._writer(name)
         return writer.scope.shown(await write.update(request, names.parse(name).document, writer))
@@ -100,6 +102,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.UndeleteDocumentRequest, context: Context
     ) -> resources_pb2.Document:
         """Bring a deleted document back."""
+        _sent(1)
         writer = await self._writer(request.name)
         return writer.scope.shown(await write.undelete(request, names.parse(request.name).document, writer))
 
@@ -121,6 +124,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.BatchWriteDocumentsRequest, context: Context
     ) -> index_pb2.BatchWriteDocumentsResponse:
         """Write documents."""
+        _sent(len(request.writes))
         return await batch.write(request, await self._writer(request.parent), calls.current().item_violations)
 
     async def StreamWriteDocuments(
@@ -183,3 +187,10 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         scope, record = await open_scope(self._platform, calls.current(), names.parse(name).collection)
         await self._platform.revisions.ready()
         return write.Writer(scope, record, record.schema(), self._platform)
+
+
+def _sent(documents: int) -> None:
+    """Charge documents that came in the message of the running call."""
+    call = calls.current()
+    if call.budget is not None:
+        call.budget.sent(documents, len(call.raw))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf import duration_pb2
 
 from pinakes.core.cache.responses import cache_key, generation_key, version_key
+from pinakes.core.limits.cost import CACHED
+from pinakes.core.limits.kinds import Limit
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope, reopen_scope
@@ -50,7 +52,6 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         started = time.perf_counter()
         answer, collection, cached = await self._answered("Search", search.run, request, request.parent)
-        self._searched()
         # What is said anew on each hit is appended as serialised fields, so a hit never builds the message.
         seconds = time.perf_counter() - started
         return answer + _told(seconds, self._noted(request, collection, seconds, finds(answer)), cached=cached)
@@ -62,8 +63,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         started = time.perf_counter()
         scope, collection = await self._scope(request.parent)
-        answer = await batch.run(request, scope, collection, self._parts)
-        self._searched(sum(outcome.HasField("response") for outcome in answer.outcomes))
+        answered = 0
+        try:
+            answer = await batch.run(request, scope, collection, self._parts)
+            answered = sum(outcome.HasField("response") for outcome in answer.outcomes)
+        finally:
+            self._charge(scope.cost, answered)
         seconds = time.perf_counter() - started
         answer.took.FromNanoseconds(round(seconds * 1e9))
         for one, outcome in zip(request.requests, answer.outcomes, strict=True):
@@ -79,7 +84,6 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         started = time.perf_counter()
         answer, _, _ = await self._answered("Suggest", suggest.run, request, request.parent)
-        self._searched()
         took = _duration(time.perf_counter() - started)
         return answer + suggest_pb2.SuggestResponse(took=took).SerializeToString()
 
@@ -88,8 +92,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> search_pb2.CountDocumentsResponse:
         """Count what a search finds."""
         del context
-        answer = await self._timed(count.run, request, request.parent)
-        self._searched()
+        started = time.perf_counter()
+        answer = await self._asked(count.run, request, *await self._scope(request.parent))
+        answer.took.FromNanoseconds(round((time.perf_counter() - started) * 1e9))
         return answer
 
     async def ExplainDocument(
@@ -97,9 +102,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> search_pb2.ExplainDocumentResponse:
         """Say why a document is (not) in a result."""
         del context
-        answer = await explain.run(request, *await self._scope(request.name), self._parts)
-        self._searched()
-        return answer
+        return await self._asked(explain.run, request, *await self._scope(request.name))
 
     async def RecordEvent(
         self, request: insights_pb2.RecordEventRequest, context: Context
@@ -115,9 +118,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         return await insights.read(request, *await self._scope(request.parent), self._parts)
 
-    def _searched(self, searches: int = 1) -> None:
-        """Count searches that were answered as their tenant's use."""
-        self._platform.usage.add(calls.current().tenant.uid, searches=searches)
+    def _charge(self, cost: float, searches: int) -> None:
+        """Count searches that were answered, and what they and those that weren't cost, as their tenant's use."""
+        call = calls.current()
+        self._platform.usage.add(call.tenant.uid, searches=searches, cost=cost)
+        if call.budget is not None:
+            call.budget.charge(Limit.SEARCH_COST, cost)
 
     def _noted(
         self, request: search_pb2.SearchRequest, collection: CollectionRecord, seconds: float, found: bool
@@ -156,8 +162,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             key = _key(call, collection, method, request)
             found = await cache.get(key, generation, version)
         if found.value is not None:
+            self._charge(CACHED, 1)
             return found.value, collection, True
-        answer = (await query(request, scope, collection, self._parts)).SerializeToString()
+        answer = (await self._asked(query, request, scope, collection)).SerializeToString()
         cache.put_soon(key, generation, answer, found)
         return answer, collection, False
 
@@ -170,11 +177,16 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             return await reopen_scope(self._platform, call, collection.collection_id)
         return scope, collection
 
-    async def _timed(self, query: Query[Request, Answer], request: Request, name: str) -> Answer:
-        """Answer a query and say how long that took."""
-        started = time.perf_counter()
-        answer = await query(request, *await self._scope(name), self._parts)
-        answer.took.FromNanoseconds(round((time.perf_counter() - started) * 1e9))  # type: ignore[attr-defined]
+    async def _asked(
+        self, query: Query[Request, Answer], request: Request, scope: TenantScope, collection: CollectionRecord
+    ) -> Answer:
+        """Answer a query by doing it, and charge it."""
+        answered = 0
+        try:
+            answer = await query(request, scope, collection, self._parts)
+            answered = 1
+        finally:
+            self._charge(scope.cost, answered)
         return answer
 
 

@@ -9,9 +9,10 @@ checked against the scope once more.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -24,6 +25,7 @@ from pinakes.core.engine.searches import MANY_CLAUSES, MANY_VALUES, Refused, Sea
 from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
+from pinakes.core.limits.cost import cost_of, cost_of_failed
 from pinakes.core.privacy.sight import mask_document, sees_personal_data
 from pinakes.core.query import allowlist
 from pinakes.core.query.narrowing import narrowing_condition
@@ -33,6 +35,7 @@ from pinakes.core.tenancy.placement import POOL, Place, Placement
 from pinakes.v1 import resources_pb2
 
 Json = dict[str, Any]
+T = TypeVar("T")
 _log = logger("pinakes.scope")
 TOTAL_HITS = 10_000
 # Of a write whose time by the placement lease ran out before it was its turn.
@@ -159,6 +162,8 @@ class TenantScope:
         # Compiled before anything is read, so that a filter that means nothing here lets nothing through.
         self._condition = narrowing_condition(principal.filter, collection, engine.limits) if principal.filter else None
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
+        self.cost = 0.0
+        """What the searches of this scope have cost so far (`core/limits/cost.py`)."""
 
     @property
     def readers(self) -> tuple[str, ...] | None:
@@ -260,16 +265,19 @@ class TenantScope:
         """
         search = self._search(body, await self._to_read(), cheap=cheap)
         try:
-            return _page(await self._engine.searches.run(search, seconds), seconds, partial=partial)
+            answer = await self._charged(self._engine.searches.run(search, seconds))
         except Refused as refused:
             raise self._refused(refused) from None
+        self.cost += cost_of(answer.get("took", 0), len(body.get("aggs", ())))
+        return _page(answer, seconds, partial=partial)
 
     async def search_many(self, bodies: Sequence[Json], seconds: float) -> list[Page | Fault]:
         """Search several times in one round trip; each has a page or the fault that `search` would have raised."""
         outcomes: list[Page | Fault] = []
         placement = await self._to_read()
         searches = [self._search(body, placement, cheap=False) for body in bodies]
-        for answer in await self._engine.searches.run_all(searches, seconds):
+        answers = await self._charged(self._engine.searches.run_all(searches, seconds))
+        for body, answer in zip(bodies, answers, strict=True):
             try:
                 if isinstance(answer, Refused):
                     outcomes.append(self._refused(answer))
@@ -278,6 +286,7 @@ class TenantScope:
                 elif isinstance(answer, Exception):
                     raise answer
                 else:
+                    self.cost += cost_of(answer.get("took", 0), len(body.get("aggs", ())))
                     outcomes.append(_page(answer, seconds, partial=True))
             except Fault as fault:
                 outcomes.append(fault)
@@ -292,10 +301,20 @@ class TenantScope:
         routing = place.routing(self.owner.tenant_uid)
         search = Search(self._alias(place), routing, orjson.dumps(body), cheap=False)
         try:
-            answer = await self._engine.searches.run(search, seconds)
+            answer = await self._charged(self._engine.searches.run(search, seconds))
         except Refused as refused:
             raise self._refused(refused) from None
+        self.cost += cost_of(answer.get("took", 0), 0)
         return read_similar(self.owner, answer, len(words))
+
+    async def _charged(self, asked: Awaitable[T]) -> T:
+        """Wait for searches; those that fail, or whose caller has gone, cost the time that they took."""
+        began = time.monotonic()
+        try:
+            return await asked
+        except BaseException:
+            self.cost += cost_of_failed(time.monotonic() - began)
+            raise
 
     def _search(self, body: Json, placement: Placement, *, cheap: bool) -> Search:
         """Return a search of the active place with the scope's filters in it."""

@@ -11,6 +11,7 @@ from pinakes.core.limits.refusals import exceeded, would_refuse
 
 if TYPE_CHECKING:
     from pinakes.core.identity.principal import Principal
+    from pinakes.core.limits.figures import InForce
     from pinakes.core.limits.holdings import Holding, Home, Places, Share
     from pinakes.core.limits.limiter import Limiter
     from pinakes.core.tenancy.models import TenantRecord
@@ -21,7 +22,7 @@ Told = tuple[tuple[str, str], ...]
 class Budget:
     """The limits of one caller for one kind of call. It is made once, and again when a limit has changed."""
 
-    __slots__ = ("_charged", "_counted", "_dry_run", "_limiter", "home", "limits", "rooms", "tenant")
+    __slots__ = ("_charged", "_counted", "_dry_run", "_limiter", "home", "in_force", "limits", "rooms", "tenant")
 
     def __init__(  # what it is made of
         self,
@@ -31,14 +32,14 @@ class Budget:
         charged: tuple[Share, ...],
         rooms: tuple[Places, ...],
         *,
-        dry_run: bool,
+        in_force: InForce,
         tenant: TenantRecord | None,
         limits: object,
     ) -> None:
         """Of these buckets. `counted` take a token for each request, `charged` are those of its kind."""
         self._limiter, self.home = limiter, home
         self._counted, self._charged, self.rooms = counted, charged, rooms
-        self._dry_run = dry_run
+        self.in_force, self._dry_run = in_force, in_force.dry_run
         self.tenant, self.limits = tenant, limits
 
     def made_of(self, tenant: TenantRecord | None, principal: Principal | None) -> bool:
@@ -78,6 +79,12 @@ class Budget:
         for room in self.rooms:
             room.in_use -= 1
         self._limiter.tend(self.home)
+
+    def sent(self, documents: int, size: int) -> None:
+        """Charge documents that were sent to be written, in messages of so many bytes."""
+        if self._charged:
+            self.charge(Limit.DOCUMENTS_RATE, documents)
+            self.charge(Limit.BYTES_RATE, size)
 
     def charge(self, limit: Limit, amount: float) -> None:
         """Charge what a call came to, when that is known; nothing where there is no such limit."""

@@ -33,7 +33,7 @@ class Words:
 WORDS = {
     Limit.REQUESTS: Words("RATE_LIMIT_EXCEEDED", "requests/s", "requests a second"),
     Limit.CONCURRENT: Words("CONCURRENCY_LIMIT_EXCEEDED", "requests", "requests at once"),
-    Limit.SEARCH_COST: Words("SEARCH_COST_EXCEEDED", "cost/s", "cost of searches a second"),
+    Limit.SEARCH_COST: Words("SEARCH_COST_EXCEEDED", "cost/s", "units of search cost a second"),
     Limit.DOCUMENTS_RATE: Words("INGEST_RATE_EXCEEDED", "documents/s", "documents a second"),
     Limit.BYTES_RATE: Words("INGEST_RATE_EXCEEDED", "bytes/s", "bytes a second"),
     Limit.DOCUMENTS: Words("DOCUMENTS_EXHAUSTED", "documents", "documents"),

@@ -69,7 +69,7 @@ class Limiter:
 
     def in_force(self, tenant: TenantRecord) -> InForce:
         """Return what holds for a tenant."""
-        return in_force(tenant, self.defaults)
+        return self.work(tenant).in_force
 
     def budget(self, principal: Principal, tenant: TenantRecord | None, method: str) -> Budget:
         """Return what a caller of a method may use; `tenant` is its own, None if it has none or several."""
@@ -121,7 +121,7 @@ class Limiter:
                 rooms.append(home.room(mine, "key", own.concurrent_requests))
             charged += [home.share(mine, one, "key", rate) for one in RATES_OF[kind] if (rate := getattr(own, one))]
         return Budget(
-            self, home, tuple(counted), tuple(charged), tuple(rooms), dry_run=held.dry_run, tenant=tenant, limits=own
+            self, home, tuple(counted), tuple(charged), tuple(rooms), in_force=held, tenant=tenant, limits=own
         )
 
     def _home(self, uid: str) -> Home:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.cache.responses import version_key
-from pinakes.core.faults import Fault, Kind, etag_mismatch
+from pinakes.core.faults import etag_mismatch
+from pinakes.core.limits.kinds import Limit
+from pinakes.core.limits.quota import check_count
 from pinakes.core.privacy.sight import sees_personal_data
 from pinakes.core.query import options
 from pinakes.core.query.update_mask import update_paths
@@ -36,12 +38,9 @@ async def create(
     """Create a collection, within the tenant's number of them."""
     limits = platform.settings.limits
     record = _merged(collections.new_collection(tenant, request.collection_id), request.collection, CHANGEABLE, limits)
-    most = limits.collections
-    if await platform.directory.collections.store.count(tenant.uid, ACTIVE) >= most:
-        raise Fault(
-            Kind.EXHAUSTED, "COLLECTIONS_EXHAUSTED", f"a tenant may have {most} collections",
-            quota=f"tenants/{tenant.tenant_id}",
-        )  # fmt: skip
+    held = platform.limiter.in_force(tenant)
+    count = await platform.directory.collections.store.count(tenant.uid, ACTIVE)
+    check_count(Limit.COLLECTIONS, held.collections, count, tenant.uid, dry_run=held.dry_run)
     if request.validate_only:
         return record
     return await collections.create(platform.directory, tenant, record)

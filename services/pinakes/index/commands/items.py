@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pinakes.core.engine.documents import Examined
 from pinakes.core.engine.revisions import STEP
 from pinakes.core.faults import Fault, Kind, Violation, invalid
+from pinakes.core.limits.quota import Incoming
 from pinakes.core.queue.producer import Claim, StreamPosition
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import status_of
@@ -78,7 +79,7 @@ async def write_items(  # the knobs of a batch and of a stream
     good = _checked(writes, items, writer, bad, attempt)
     if attempt is None or validate_only or (not good and position is None):
         return items
-    plain, conditional = _compiled(good, writer, attempt)
+    plain, conditional = await _within_quota(*_compiled(good, writer, attempt), items, writer)
     if mode == index_pb2.WRITE_MODE_ACCEPTED:
         await _accept(items, plain, writer, attempt.first, once, position, track=track)
     else:
@@ -183,6 +184,26 @@ def _compiled(
         else:
             plain.append((item.place, writer.change(document, item.document_id, revision, item.examined)))
     return plain, conditional
+
+
+async def _within_quota(
+    plain: list[tuple[int, Change]], conditional: list[Conditional], items: Items, writer: Writer
+) -> tuple[list[tuple[int, Change]], list[Conditional]]:
+    """Return the writes that the tenant has room for, and reject the others. Deletions need none."""
+    incoming = {
+        place: Incoming(change.document_id, change.size) for place, change in plain if not change.deletion
+    } | {
+        item.place: Incoming(item.document_id, item.document.ByteSize())
+        for item in conditional
+        if item.document is not None
+    }  # fmt: skip
+    faults = await writer.admit(list(incoming.values()))
+    beyond = {place: fault for place, fault in zip(incoming, faults, strict=True) if fault is not None}
+    for place, fault in beyond.items():
+        items.outcomes[place] = Applied(Outcome.OUTCOME_REJECTED, fault=fault)
+    if not beyond:
+        return plain, conditional
+    return [one for one in plain if one[0] not in beyond], [one for one in conditional if one.place not in beyond]
 
 
 def _name(write: index_pb2.DocumentWrite) -> str:

@@ -204,6 +204,8 @@ class WriteStream:
             message.sequence, list(message.writes), self._call.item_violations, documents,
             repeated=message.sequence <= self._last,
         )  # fmt: skip
+        if self._call.budget is not None:
+            self._call.budget.sent(len(message.writes), len(self._call.raw))
         self._last = max(self._last, message.sequence)
         taken.task = asyncio.create_task(self._write(taken, self._before(taken)), name="write-message")
         self._under_way.append(taken)

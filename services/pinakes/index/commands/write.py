@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -24,6 +24,7 @@ from pinakes.core.engine.documents import (
 )
 from pinakes.core.engine.scope import Found, Put, TenantScope
 from pinakes.core.faults import Fault, Kind, concurrent_change, etag_mismatch, invalid, not_found
+from pinakes.core.limits.quota import Incoming
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.queue.producer import Claim
 from pinakes.core.rpc import call as calls
@@ -126,6 +127,16 @@ class Writer:
         if searchable:
             await self.platform.cache.advance(generation_key(self.scope.owner.tenant_uid, self.collection.uid))
 
+    async def refuse_beyond(self, document_id: str, size: int) -> None:
+        """Refuse a document of so many bytes for which the tenant has no room. Raises a fault of kind EXHAUSTED."""
+        (fault,) = await self.admit([Incoming(document_id, size)])
+        if fault is not None:
+            raise fault
+
+    async def admit(self, incoming: Sequence[Incoming]) -> list[Fault | None]:
+        """Return, for each document, None or the fault of what the tenant has no room for."""
+        return await self.platform.quota.admit(self.scope, calls.current().tenant, incoming)
+
     def absent(self, document_id: str) -> Fault:
         """Return the fault of a document that isn't there."""
         return not_found("pinakes/Document", self.scope.owner.name(document_id))
@@ -153,6 +164,7 @@ async def _create(request: index_pb2.CreateDocumentRequest, writer: Writer, atte
         raise _exists(writer, document_id)
     revision = writer.revision(attempt, seen)
     body = writer.compile(request.document, document_id, None, revision)
+    await writer.refuse_beyond(document_id, body["bytes"])
     if request.validate_only:
         return writer.message(body)
     if not await _put(writer, document_id, body, seen, request.mode):
@@ -188,6 +200,7 @@ async def _replace(
 ) -> resources_pb2.Document:
     """Write a document whatever is there, together with what other callers write at the moment."""
     body = writer.compile(request.document, document_id, None, revision)
+    await writer.refuse_beyond(document_id, body["bytes"])
     applied = await _apply(writer, changes.of_body(body), request.mode)
     if applied.outcome == Outcome.OUTCOME_UPDATED or applied.revision != revision:
         # What stands holds the creation time, and may be newer than what was written.
@@ -216,6 +229,7 @@ async def _update(
         writer.check(merged, "document")
         revision = writer.revision(attempt, seen)
         body = writer.compile(merged, document_id, create_ms, revision)
+        await writer.refuse_beyond(document_id, body["bytes"])
         if request.validate_only:
             return writer.message(body)
         if await _put(writer, document_id, body, seen, request.mode):
@@ -304,6 +318,7 @@ async def _undelete(
     writer.check(kept, "document")  # the collection may have other attributes now
     revision = writer.revision(attempt, seen)
     body = writer.compile(kept, document_id, create_ms, revision)
+    await writer.refuse_beyond(document_id, body["bytes"])
     if request.validate_only:
         return writer.message(body)
     if not await _put(writer, document_id, body, seen, request.mode):
@@ -358,6 +373,7 @@ async def _accept(
         change, will_be = changes.deletion(document_id, revision), resources_pb2.Document(name=owner.name(document_id))
     else:
         change, will_be = _prepared(document, document_id, revision, writer)
+        await writer.refuse_beyond(document_id, change.size)
     if request.validate_only:
         return will_be
     claim = None

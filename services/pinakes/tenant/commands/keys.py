@@ -11,6 +11,8 @@ from pinakes.core.identity import keys
 from pinakes.core.identity.peppers import Peppers
 from pinakes.core.identity.permissions import Role
 from pinakes.core.limits import messages as limits
+from pinakes.core.limits.kinds import Limit
+from pinakes.core.limits.quota import check_count
 from pinakes.core.rpc import names
 from pinakes.core.tenancy.messages import ROLES, milliseconds
 from pinakes.core.tenancy.models import ACTIVE, DELETED, KeyRecord, TenantRecord, now_ms
@@ -34,6 +36,9 @@ async def create(
         raise invalid("api_key.expire_time", "is in the past")
     if given.readers and role is not Role.TENANT_USER:
         raise invalid("api_key.readers", f"a key with the role {role} sees every document; readers are for tenant-user")
+    held = platform.limiter.in_force(tenant)
+    count = await platform.directory.keys.store.count(tenant.uid, ACTIVE)
+    check_count(Limit.KEYS, held.keys, count, tenant.uid, dry_run=held.dry_run)
     new = keys.generate()
     peppers, now = Peppers(platform.settings), now_ms()
     record = KeyRecord(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.documents import revision_ms
 from pinakes.core.faults import Fault, Kind, not_found, unavailable
+from pinakes.core.limits.quota import Incoming
 from pinakes.core.operations.job import PASSING, Context, Job
 from pinakes.core.rpc import names
 from pinakes.core.storage import uris
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pinakes.core.storage.objects import Source
+    from pinakes.core.tenancy.models import TenantRecord
 
 Json = dict[str, Any]
 Outcome = index_pb2.WriteResult
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 << 20
 _PATIENCE = 60.0
+_PAUSE = 1.0
 _DAY_MS, _MARGIN_MS = 86_400_000, 3_600_000
 _UNCHANGED = outcome_name(Outcome.OUTCOME_UNCHANGED)
 
@@ -96,7 +99,8 @@ async def _import(context: Context, source: Source) -> State:
     await context.advance(asdict(state), total_bytes=source.size)
     async with aclosing(ahead(_pieces(context, reader, state.position))) as pieces:
         async for piece in pieces:
-            outcomes, failed = await _write(context, piece)
+            tenant = await _in_turn(context, piece)
+            outcomes, failed = await _write(context, tenant, piece)
             for one in failed:
                 context.fail_row(one.line, one.reason, one.message)
             unchanged = outcomes.pop(_UNCHANGED, 0)
@@ -133,12 +137,42 @@ async def _pieces(context: Context, reader: LineReader, start: Position) -> Asyn
         yield Piece(chunk, target, rows, [one for one in prepared if isinstance(one, Refused)])
 
 
-async def _write(context: Context, piece: Piece) -> tuple[Counter[str], list[Refused]]:
+async def _in_turn(context: Context, piece: Piece) -> TenantRecord:
+    """Wait until the tenant's ingest rate lets a piece in, and charge it. Returns the tenant as its limits are now."""
+    while True:
+        tenant = await context.platform.directory.tenant(context.tenant.tenant_id) or context.tenant
+        budget = context.platform.limiter.work(tenant)
+        try:
+            await budget.take()
+        except Fault as fault:
+            # Not longer at once: the limit may be another by then.
+            await context.sleep(min(fault.retry_after or _PAUSE, _PAUSE))
+        else:
+            budget.sent(len(piece.rows), sum(row.change.size for row in piece.rows))
+            return tenant
+
+
+async def _with_room(context: Context, tenant: TenantRecord, rows: Sequence[Row]) -> tuple[list[Row], list[Refused]]:
+    """Return the rows that the tenant has room for, and those it hasn't."""
+    incoming = [Incoming(row.change.document_id, row.change.size) for row in rows]
+    faults = await context.platform.quota.admit(context.scope, tenant, incoming)
+    beyond = [
+        Refused(row.line, fault.reason, fault.message)
+        for row, fault in zip(rows, faults, strict=True)
+        if fault is not None
+    ]
+    return [row for row, fault in zip(rows, faults, strict=True) if fault is None], beyond
+
+
+async def _write(context: Context, tenant: TenantRecord, piece: Piece) -> tuple[Counter[str], list[Refused]]:
     """Write the rows of a piece. Returns how many came to which outcome, and those that failed."""
     failed = list(piece.refused)
     count(Applied(Outcome.OUTCOME_REJECTED) for _ in failed)
     outcomes: Counter[str] = Counter()
-    for rows in runs(piece.rows):
+    for run_ in runs(piece.rows):
+        rows, beyond = await _with_room(context, tenant, run_)
+        count(Applied(Outcome.OUTCOME_REJECTED) for _ in beyond)
+        failed += beyond
         # Done again, a row that was written is known by its revision.
         applied = await patiently(context, partial(_apply, context, rows, piece.target), _PATIENCE)
         count(applied)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a tenant may hold: documents and bytes, by what the engine counts and what was let in since.
+
+Far from a limit nothing is asked. Near it, what was counted is at most a second old, and each write is looked at: a
+document that is there already isn't one more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from pinakes.core.faults import Fault
+from pinakes.core.limits.kinds import Limit
+from pinakes.core.limits.refusals import refusal, would_refuse
+from pinakes.core.usage.ledger import KNOWN_SECONDS, REFRESH_SECONDS
+
+if TYPE_CHECKING:
+    from pinakes.core.engine.scope import TenantScope
+    from pinakes.core.engine.usage import Counts
+    from pinakes.core.limits.figures import InForce
+    from pinakes.core.tenancy.models import TenantRecord
+    from pinakes.core.usage.ledger import Usage
+
+NEAR = 0.9
+"""Part of a limit from which on each write is looked at."""
+COUNT_SECONDS = 1.0
+"""Age of a count that decides."""
+_COUNTING_SHARE = 0.05
+_TENANTS = 10_000
+
+
+class Incoming(NamedTuple):
+    """A document that is to be written: its id, and the bytes of its content."""
+
+    document_id: str
+    size: int
+
+
+@dataclass(slots=True)
+class _Held:
+    """What a tenant had at the last count near a limit, and what this process has let in: (when, documents, bytes)."""
+
+    counts: Counts | None = None
+    begun: float = 0.0
+    good_until: float = 0.0
+    let_in: list[tuple[float, int, int]] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def since(self, when: float) -> tuple[int, int]:
+        """Return the documents and bytes that were let in since then, and forget what is too old to matter."""
+        now = time.monotonic()
+        counted = now - self.begun if now < self.good_until else 0.0
+        oldest = now - max(KNOWN_SECONDS, counted) - REFRESH_SECONDS
+        while self.let_in and self.let_in[0][0] < oldest:
+            self.let_in.pop(0)
+        later = [one for one in self.let_in if one[0] >= when]
+        return sum(one[1] for one in later), sum(one[2] for one in later)
+
+    def let(self, documents: int, size: int) -> None:
+        """Remember what was let in; what comes close together becomes one entry."""
+        now = time.monotonic()
+        if self.let_in and now - self.let_in[-1][0] < 0.1:
+            _, more, larger = self.let_in.pop()
+            documents, size = documents + more, size + larger
+        self.let_in.append((now, documents, size))
+
+
+class Quota:
+    """Holds tenants to what they may hold. One per process."""
+
+    def __init__(self, usage: Usage, in_force: Callable[[TenantRecord], InForce]) -> None:
+        """Count by `usage`; `in_force` tells a tenant's limits."""
+        self._usage = usage
+        self._in_force = in_force
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+
+    async def admit(self, scope: TenantScope, tenant: TenantRecord, incoming: Sequence[Incoming]) -> list[Fault | None]:
+        """Tell for each document whether it may be written: None, or the fault of kind EXHAUSTED that refuses it.
+
+        What changes a document without making it larger may always be written. While the engine can't count, all may.
+        """
+        limits = self._in_force(tenant)
+        if not (limits.documents or limits.bytes) or not incoming:
+            return [None] * len(incoming)
+        held = self._of(tenant.uid)
+        try:
+            known = await self._usage.known(tenant)
+            documents, size = held.since(time.monotonic() - KNOWN_SECONDS - REFRESH_SECONDS)
+            documents, size = documents + len(incoming), size + sum(one.size for one in incoming)
+            if _below(known.documents + documents, limits.documents) and _below(known.bytes + size, limits.bytes):
+                held.let(len(incoming), sum(one.size for one in incoming))
+                return [None] * len(incoming)
+            async with held.lock:
+                counts = await self._counted(tenant, held)
+                return await self._one_by_one(scope, incoming, limits, held, counts)
+        except Fault:
+            # The engine is away. What is accepted now is counted when it is applied, and the next writes are refused.
+            return [None] * len(incoming)
+
+    def _of(self, tenant_uid: str) -> _Held:
+        held = self._held.get(tenant_uid)
+        if held is None:
+            held = self._held[tenant_uid] = _Held()
+            if len(self._held) > _TENANTS:
+                self._held.popitem(last=False)
+        return held
+
+    async def _counted(self, tenant: TenantRecord, held: _Held) -> Counts:
+        """Return what a tenant has, counted just now or a second ago."""
+        begun = time.monotonic()
+        if held.counts is None or begun >= held.good_until:
+            (counts,) = await self._usage.store.count([tenant])
+            ended = time.monotonic()
+            held.good_until = ended + max(COUNT_SECONDS, (ended - begun) / _COUNTING_SHARE)
+            if counts is not None:
+                held.counts, held.begun = counts, begun
+        if held.counts is None:
+            return await self._usage.known(tenant)
+        return held.counts
+
+    async def _one_by_one(
+        self, scope: TenantScope, incoming: Sequence[Incoming], limits: InForce, held: _Held, counts: Counts
+    ) -> list[Fault | None]:
+        """Let in what there is room for, in order."""
+        there = await scope.mget([one.document_id for one in incoming], ("bytes",))
+        documents, size = held.since(held.begun - REFRESH_SECONDS)
+        documents, size = counts.documents + documents, counts.bytes + size
+        before = (documents, size)
+        answers: list[Fault | None] = []
+        for one, found in zip(incoming, there, strict=True):
+            replaced = found if found is not None and not found.gone else None
+            more = replaced is None
+            larger = one.size - (replaced.source.get("bytes", 0) if replaced is not None else 0)
+            beyond = None
+            if more and limits.documents and documents + 1 > limits.documents:
+                beyond = (Limit.DOCUMENTS, limits.documents)
+            elif larger > 0 and limits.bytes and size + larger > limits.bytes:
+                beyond = (Limit.BYTES, limits.bytes)
+            if beyond is not None and not limits.dry_run:
+                answers.append(refusal(*beyond, "tenant", None))
+                continue
+            if beyond is not None:
+                would_refuse(beyond[0], scope.owner.tenant_uid)
+            documents, size = documents + more, size + larger
+            answers.append(None)
+        held.let(documents - before[0], size - before[1])
+        return answers
+
+
+def check_count(limit: Limit, most: int, count: int, tenant_uid: str, *, dry_run: bool) -> None:
+    """Refuse one more of what a tenant has `count` of. Raises a fault of kind EXHAUSTED."""
+    if count < most or not most:
+        return
+    if not dry_run:
+        raise refusal(limit, most, "tenant", None)
+    would_refuse(limit, tenant_uid)
+
+
+def _below(held: int, limit: int) -> bool:
+    return not limit or held <= limit * NEAR
