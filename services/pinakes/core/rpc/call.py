@@ -59,6 +59,7 @@ class Call:
     headers: tuple[tuple[str, str], ...] = ()
     told: tuple[tuple[str, str], ...] = ()
     budget: Budget | None = None
+    entered: Budget | None = None
 
     def __post_init__(self) -> None:
         """Read the metadata once."""
@@ -83,6 +84,12 @@ class Call:
         """Return the URIs in the client certificate of the connection, as TLS has verified it; none without one."""
         names = (self.context.auth_context() or {}).get(_PEER_URIS, ())
         return tuple(name.decode("utf-8", "replace") for name in names)
+
+    def leave(self) -> None:
+        """Give back the places that the call has taken among those that may be under way at once."""
+        if self.entered is not None:
+            self.entered.leave()
+            self.entered = None
 
     @property
     def service(self) -> str:

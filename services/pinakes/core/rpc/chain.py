@@ -133,7 +133,10 @@ class Chain:
                 answer = await behaviour(call.request, context)
                 return answer if isinstance(answer, bytes) else serialize(answer)
 
-            answer = await _through(call, self._arounds, serve)
+            try:
+                answer = await _through(call, self._arounds, serve)
+            finally:
+                call.leave()
             large = 0 < self._gzip_over < len(answer)
             if large:
                 context.set_compression(grpc.Compression.Gzip)
@@ -230,6 +233,7 @@ async def _work(call: Call, arounds: tuple[Around, ...], serve: Proceed, answers
     try:
         await _through(call, arounds, serve)
     finally:
+        call.leave()
         answers.put_nowait(None)
 
 
@@ -277,11 +281,11 @@ def build(settings: Settings, authenticator: Authenticator, directory: Directory
         opening = call.number == 0  # later messages of a stream have its place, and no metadata go with them
         try:
             await budget.take(enter=opening)
+            if opening and budget.rooms:
+                call.entered = budget
         finally:
             if opening:
                 call.add(budget.told())
-        if opening and budget.rooms:
-            call.context.add_done_callback(lambda _: budget.leave())  # type: ignore[arg-type]  # as above
 
     async def wait_and_take(call: Call) -> None:
         while True:
