@@ -94,52 +94,45 @@ def told(refusal: Refusal) -> dict[str, Any]:
 
 
 def test_a_refusal_says_which_limit_its_value_and_when_to_come_again(door: Door, limited: LimitedHome) -> None:
-    with limited(5) as own:
+    with limited(2) as own:
         refusal = until_refused(door, own, own.service)
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMIT_EXCEEDED")
     details = told(refusal)
     assert dict(details["ErrorInfo"].metadata) == {
-        "limit": "requests_per_second", "value": "5", "unit": "requests/s", "of": "tenant",
+        "limit": "requests_per_second", "value": "2", "unit": "requests/s", "of": "tenant",
     }  # fmt: skip
     (violation,) = details["QuotaFailure"].violations
     assert (violation.subject, violation.description) == ("requests_per_second", refusal.message)
-    assert 0 < details["RetryInfo"].retry_delay.ToMilliseconds() <= 250
+    assert 0 < details["RetryInfo"].retry_delay.ToMilliseconds() <= 500
 
 
-def test_what_is_left_is_told_by_grpc_and_json_with_answers_and_refusals(
+def test_what_is_left_is_told_by_json_and_grpc_with_answers_and_refusals(
     door: Door, limited: LimitedHome, platform: Platform
 ) -> None:
-    with limited(20) as own:
-        call = door._channel.unary_unary(INDEX + "ListDocuments", request_serializer=None, response_deserializer=None)
-        seen = []
-        for _ in range(2):
-            _, done = call.with_call(
-                read(own).SerializeToString(), metadata=(("authorization", f"Bearer {own.service}"),)
-            )
-            seen.append({name: value for name, value in done.trailing_metadata() if name.startswith("ratelimit-")})
-        assert seen[0]["ratelimit-limit"] == "20"
-        assert seen[0]["ratelimit-remaining"] in {"18", "19"}
-        assert seen[0]["ratelimit-reset"] == "1"
-        assert int(seen[1]["ratelimit-remaining"]) <= 19
-        until_refused(door, own, own.service)
-        with pytest.raises(grpc.RpcError) as caught:
-            for _ in range(100):
-                call(read(own).SerializeToString(), metadata=(("authorization", f"Bearer {own.service}"),))
-        refused = dict(caught.value.trailing_metadata())  # type: ignore[attr-defined]  # a failed call is a call too
-        assert refused["ratelimit-remaining"] == "0"
-
-        time.sleep(0.3)
+    with limited(0.05, burst=6) as own:
         curl = Curl(platform.endpoint, own.service)
         answer = curl("GET", DOCUMENTS)
         assert answer.status == 200
-        assert answer.headers["ratelimit-limit"] == "20"
-        assert int(answer.headers["ratelimit-remaining"]) < 20
+        assert {name: value for name, value in answer.headers.items() if name.startswith("ratelimit-")} == {
+            "ratelimit-limit": "6", "ratelimit-remaining": "5", "ratelimit-reset": "20",
+        }  # fmt: skip
         written = curl("POST", f"{DOCUMENTS}?document_id=j", {"title": "T"})
-        assert {"ratelimit-limit", "ratelimit-reset", "x-pinakes-write-mode"} <= written.headers.keys()
+        assert written.headers["ratelimit-remaining"] == "4"
+        assert written.headers["x-pinakes-write-mode"] == "APPLIED"
+
+        request, metadata = read(own).SerializeToString(), (("authorization", f"Bearer {own.service}"),)
+        call = door._channel.unary_unary(INDEX + "ListDocuments", request_serializer=None, response_deserializer=None)
+        _, done = call.with_call(request, metadata=metadata)
+        assert dict(done.trailing_metadata())["ratelimit-remaining"] == "3"
+        assert "ratelimit-remaining" not in dict(done.initial_metadata()), "headers of their own cost a message"
         until_refused(door, own, own.service)
-        answers = [curl("GET", DOCUMENTS) for _ in range(1)]
-        if answers[-1].status == 429:
-            assert answers[-1].headers["ratelimit-limit"] == "20"
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request, metadata=metadata)
+        refused = dict(caught.value.trailing_metadata())  # type: ignore[attr-defined]  # a failed call is a call too
+        assert (refused["ratelimit-limit"], refused["ratelimit-remaining"]) == ("6", "0")
+        answer = curl("GET", DOCUMENTS)
+        assert answer.status == 429
+        assert (answer.headers["ratelimit-limit"], answer.headers["ratelimit-remaining"]) == ("6", "0")
 
 
 def test_a_changed_limit_holds_everywhere_within_five_seconds(
@@ -177,10 +170,10 @@ def test_get_tenant_shows_what_is_set_and_what_is_in_force(door: Door, limited: 
 def test_a_key_has_limits_of_its_own(door: Door, limited: LimitedHome) -> None:
     with limited() as own:
         key = resources_pb2.ApiKey(role=resources_pb2.ApiKey.ROLE_SERVICE)
-        key.limits.requests_per_second = 3
+        key.limits.requests_per_second = 1
         request = tenant_pb2.CreateApiKeyRequest(parent=own.name, api_key=key)
         made = door.call(TENANT + "CreateApiKey", request, own.admin)
-        assert made.api_key.limits.requests_per_second == 3
+        assert made.api_key.limits.requests_per_second == 1
         refusal = until_refused(door, own, made.secret)
         assert told(refusal)["ErrorInfo"].metadata["of"] == "key"
         for _ in range(10):
@@ -267,23 +260,16 @@ def test_ingest_is_charged_when_it_has_come_and_deletions_always_work(door: Door
         door.call(SEARCH + "Search", search_pb2.SearchRequest(parent=own.default, query="t"), own.service)
 
 
-def test_searches_are_charged_and_cached_ones_are_cheap(door: Door, limited: LimitedHome) -> None:
-    with limited(search_cost_per_second=1) as own:
-        put(door, own.service, own.document("a"), title="papyrus")
-        for number in range(30):
-            request = search_pb2.SearchRequest(parent=own.default, query=f"papyrus w{number}")
-            try:
-                door.call(SEARCH + "Search", request, own.service)
-            except grpc.RpcError:
-                break
-        refusal = door.refusal(SEARCH + "Search", request, own.service)
-        assert (refusal.reason, told(refusal)["ErrorInfo"].metadata["value"]) == ("SEARCH_COST_EXCEEDED", "1")
-        assert number < 11, "ten seconds of it are saved up, and a search costs one at least"
-        door.call(INDEX + "ListDocuments", read(own), own.service)
-    with limited(search_cost_per_second=1) as own:
+def test_searches_are_charged_and_have_to_be_paid_for(door: Door, limited: LimitedHome) -> None:
+    with limited(search_cost_per_second=0.2) as own:  # two are saved up, and a search costs one at least
         request = search_pb2.SearchRequest(parent=own.default, query="papyrus")
-        answers = [door.call(SEARCH + "Search", request, own.service) for _ in range(30)]
-        assert sum(answer.cached for answer in answers) > 20
+        with pytest.raises(grpc.RpcError):
+            for number in range(10):
+                request.query = f"papyrus w{number}"
+                door.call(SEARCH + "Search", request, own.service)
+        refusal = door.refusal(SEARCH + "Search", request, own.service)
+        assert (refusal.reason, told(refusal)["ErrorInfo"].metadata["value"]) == ("SEARCH_COST_EXCEEDED", "0.2")
+        door.call(INDEX + "ListDocuments", read(own), own.service)
 
 
 def test_streams_under_way_count_and_places_come_back(door: Door, limited: LimitedHome) -> None:
@@ -295,12 +281,18 @@ def test_streams_under_way_count_and_places_come_back(door: Door, limited: Limit
             next(iter(stream.answers))
         refusal = door.refusal(INDEX + "ListDocuments", read(own), own.service)
         assert refusal.reason == "CONCURRENCY_LIMIT_EXCEEDED"
+        answers: list[Any] = []
         streams[0].close()
         assert list(streams[0].answers) == []
         streams[1].answers.cancel()  # type: ignore[attr-defined]  # it is a call
-        time.sleep(0.5)
-        for _ in range(5):
-            door.call(INDEX + "ListDocuments", read(own), own.service)
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            try:
+                answers = [door.call(INDEX + "ListDocuments", read(own), own.service) for _ in range(5)]
+            except grpc.RpcError:
+                continue
+            break
+        assert answers, "one after the other has a place each time"
 
 
 def test_keys_and_collections_have_a_number(door: Door, limited: LimitedHome) -> None:
