@@ -79,14 +79,19 @@ class Quota:
         self._in_force = in_force
         self._held: OrderedDict[str, _Held] = OrderedDict()
 
+    def bounds(self, tenant: TenantRecord) -> bool:
+        """Tell whether there is anything that the tenant's documents could go beyond."""
+        limits = self._in_force(tenant)
+        return bool(limits.documents or limits.bytes)
+
     async def admit(self, scope: TenantScope, tenant: TenantRecord, incoming: Sequence[Incoming]) -> list[Fault | None]:
         """Tell for each document whether it may be written: None, or the fault of kind EXHAUSTED that refuses it.
 
         What changes a document without making it larger may always be written. While the engine can't count, all may.
         """
-        limits = self._in_force(tenant)
-        if not (limits.documents or limits.bytes) or not incoming:
+        if not incoming or not self.bounds(tenant):
             return [None] * len(incoming)
+        limits = self._in_force(tenant)
         held = self._of(tenant.uid)
         try:
             known = await self._usage.known(tenant)

@@ -190,6 +190,8 @@ async def _within_quota(
     plain: list[tuple[int, Change]], conditional: list[Conditional], items: Items, writer: Writer
 ) -> tuple[list[tuple[int, Change]], list[Conditional]]:
     """Return the writes that the tenant has room for, and reject the others. Deletions need none."""
+    if not writer.bounded:
+        return plain, conditional
     incoming = {
         place: Incoming(change.document_id, change.size) for place, change in plain if not change.deletion
     } | {

@@ -133,6 +133,11 @@ class Writer:
         if fault is not None:
             raise fault
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is anything that the tenant's documents could go beyond."""
+        return self.platform.quota.bounds(calls.current().tenant)
+
     async def admit(self, incoming: Sequence[Incoming]) -> list[Fault | None]:
         """Return, for each document, None or the fault of what the tenant has no room for."""
         return await self.platform.quota.admit(self.scope, calls.current().tenant, incoming)
