@@ -17,6 +17,7 @@ from pinakes.cli import (
     _lifecycle,
     _movement,
     _operations,
+    _oversight,
     _platform,
     _pools,
     _profile,
@@ -56,6 +57,8 @@ app.add_typer(_keys.keys, name="keys", rich_help_panel="Administration")
 app.command("token", rich_help_panel="Administration")(_keys.token)
 app.add_typer(_lifecycle.tenants, name="tenants", rich_help_panel="Administration")
 app.command("placement", rich_help_panel="Administration")(_pools.placement)
+app.command("usage", rich_help_panel="Administration")(_oversight.usage)
+app.command("audit", rich_help_panel="Administration")(_oversight.audit)
 app.add_typer(_profile.profiles, name="profile", rich_help_panel="Administration")
 _platform.add_to(app)
 

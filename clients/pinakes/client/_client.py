@@ -14,6 +14,7 @@ from pinakes.client._indexing import DocumentCalls
 from pinakes.client._lifecycle import LifecycleCalls
 from pinakes.client._movement import MovementCalls
 from pinakes.client._operations import OperationCalls
+from pinakes.client._oversight import OversightCalls
 from pinakes.client._search import SearchCalls
 from pinakes.client._tenants import TenantCalls
 
@@ -27,6 +28,7 @@ class AsyncClient(
     CollectionCalls,
     TenantCalls,
     LifecycleCalls,
+    OversightCalls,
 ):
     """A client of the platform, for asyncio.
 

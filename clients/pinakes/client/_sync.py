@@ -156,6 +156,9 @@ class Client:
     list_keys = _iterating(AsyncClient.list_keys)
     rotate_key = _blocking(AsyncClient.rotate_key)
     revoke_key = _blocking(AsyncClient.revoke_key)
+    get_usage = _blocking(AsyncClient.get_usage)
+    list_audit_events = _iterating(AsyncClient.list_audit_events)
+    list_platform_audit_events = _iterating(AsyncClient.list_platform_audit_events)
 
     create_collection = _blocking(AsyncClient.create_collection)
     get_collection = _blocking(AsyncClient.get_collection)

@@ -6,10 +6,12 @@ from google.api import resource_pb2 as _resource_pb2
 from google.longrunning import operations_pb2 as _operations_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from pinakes.v1 import audit_pb2 as _audit_pb2
 from pinakes.v1 import keys_pb2 as _keys_pb2
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
 from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
+from pinakes.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

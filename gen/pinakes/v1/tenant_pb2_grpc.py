@@ -5,11 +5,13 @@ import warnings
 
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from pinakes.v1 import audit_pb2 as pinakes_dot_v1_dot_audit__pb2
 from pinakes.v1 import keys_pb2 as pinakes_dot_v1_dot_keys__pb2
 from pinakes.v1 import lifecycle_pb2 as pinakes_dot_v1_dot_lifecycle__pb2
 from pinakes.v1 import placement_plan_pb2 as pinakes_dot_v1_dot_placement__plan__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 from pinakes.v1 import tenant_pb2 as pinakes_dot_v1_dot_tenant__pb2
+from pinakes.v1 import usage_pb2 as pinakes_dot_v1_dot_usage__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -125,6 +127,21 @@ class TenantServiceStub:
                 '/pinakes.v1.TenantService/RevokeApiKey',
                 request_serializer=pinakes_dot_v1_dot_tenant__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_resources__pb2.ApiKey.FromString,
+                _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/pinakes.v1.TenantService/GetUsage',
+                request_serializer=pinakes_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/pinakes.v1.TenantService/ListAuditEvents',
+                request_serializer=pinakes_dot_v1_dot_audit__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_audit__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
+        self.ListPlatformAuditEvents = channel.unary_unary(
+                '/pinakes.v1.TenantService/ListPlatformAuditEvents',
+                request_serializer=pinakes_dot_v1_dot_audit__pb2.ListPlatformAuditEventsRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_audit__pb2.ListPlatformAuditEventsResponse.FromString,
                 _registered_method=True)
 
 
@@ -266,6 +283,28 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUsage(self, request, context):
+        """Tells what a tenant has and did, by day. For those who administer the tenant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """Lists what was done in a tenant and by its credentials, the newest first: changes, what administrators looked at, and
+        who was refused. For those who administer the tenant. An event shows within seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPlatformAuditEvents(self, request, context):
+        """Lists the events of all tenants, deleted ones too, and those of none, the newest first. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TenantServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -353,6 +392,21 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.RevokeApiKey,
                     request_deserializer=pinakes_dot_v1_dot_tenant__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_resources__pb2.ApiKey.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=pinakes_dot_v1_dot_usage__pb2.GetUsageRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_usage__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=pinakes_dot_v1_dot_audit__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_audit__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
+            'ListPlatformAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPlatformAuditEvents,
+                    request_deserializer=pinakes_dot_v1_dot_audit__pb2.ListPlatformAuditEventsRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_audit__pb2.ListPlatformAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -815,6 +869,87 @@ class TenantService:
             '/pinakes.v1.TenantService/RevokeApiKey',
             pinakes_dot_v1_dot_tenant__pb2.RevokeApiKeyRequest.SerializeToString,
             pinakes_dot_v1_dot_resources__pb2.ApiKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/GetUsage',
+            pinakes_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
+            pinakes_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/ListAuditEvents',
+            pinakes_dot_v1_dot_audit__pb2.ListAuditEventsRequest.SerializeToString,
+            pinakes_dot_v1_dot_audit__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPlatformAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/ListPlatformAuditEvents',
+            pinakes_dot_v1_dot_audit__pb2.ListPlatformAuditEventsRequest.SerializeToString,
+            pinakes_dot_v1_dot_audit__pb2.ListPlatformAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

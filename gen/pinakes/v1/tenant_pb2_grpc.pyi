@@ -7,11 +7,13 @@ from collections import abc as _abc
 from google.longrunning import operations_pb2 as _operations_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
+from pinakes.v1 import audit_pb2 as _audit_pb2
 from pinakes.v1 import keys_pb2 as _keys_pb2
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
 from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
 from pinakes.v1 import tenant_pb2 as _tenant_pb2
+from pinakes.v1 import usage_pb2 as _usage_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -97,6 +99,14 @@ class TenantServiceStub:
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.RevokeApiKeyRequest, _resources_pb2.ApiKey]
     """Revokes a key: it is refused everywhere within 5 s. Revoking a revoked key changes nothing."""
+    GetUsage: _grpc.UnaryUnaryMultiCallable[_usage_pb2.GetUsageRequest, _usage_pb2.GetUsageResponse]
+    """Tells what a tenant has and did, by day. For those who administer the tenant."""
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAuditEventsRequest, _audit_pb2.ListAuditEventsResponse]
+    """Lists what was done in a tenant and by its credentials, the newest first: changes, what administrators looked at, and
+    who was refused. For those who administer the tenant. An event shows within seconds.
+    """
+    ListPlatformAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListPlatformAuditEventsRequest, _audit_pb2.ListPlatformAuditEventsResponse]
+    """Lists the events of all tenants, deleted ones too, and those of none, the newest first. Administrators only."""
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
@@ -161,6 +171,14 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_tenant_pb2.RevokeApiKeyRequest, _resources_pb2.ApiKey]  # type: ignore[assignment]
     """Revokes a key: it is refused everywhere within 5 s. Revoking a revoked key changes nothing."""
+    GetUsage: _aio.UnaryUnaryMultiCallable[_usage_pb2.GetUsageRequest, _usage_pb2.GetUsageResponse]  # type: ignore[assignment]
+    """Tells what a tenant has and did, by day. For those who administer the tenant."""
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAuditEventsRequest, _audit_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what was done in a tenant and by its credentials, the newest first: changes, what administrators looked at, and
+    who was refused. For those who administer the tenant. An event shows within seconds.
+    """
+    ListPlatformAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListPlatformAuditEventsRequest, _audit_pb2.ListPlatformAuditEventsResponse]  # type: ignore[assignment]
+    """Lists the events of all tenants, deleted ones too, and those of none, the newest first. Administrators only."""
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates and removes tenants (administrators) and the keys of a tenant (its own administrators too)."""
@@ -324,5 +342,31 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_resources_pb2.ApiKey, _abc.Awaitable[_resources_pb2.ApiKey]]:
         """Revokes a key: it is refused everywhere within 5 s. Revoking a revoked key changes nothing."""
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _usage_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_pb2.GetUsageResponse, _abc.Awaitable[_usage_pb2.GetUsageResponse]]:
+        """Tells what a tenant has and did, by day. For those who administer the tenant."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _audit_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListAuditEventsResponse, _abc.Awaitable[_audit_pb2.ListAuditEventsResponse]]:
+        """Lists what was done in a tenant and by its credentials, the newest first: changes, what administrators looked at, and
+        who was refused. For those who administer the tenant. An event shows within seconds.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPlatformAuditEvents(
+        self,
+        request: _audit_pb2.ListPlatformAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListPlatformAuditEventsResponse, _abc.Awaitable[_audit_pb2.ListPlatformAuditEventsResponse]]:
+        """Lists the events of all tenants, deleted ones too, and those of none, the newest first. Administrators only."""
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from pinakes.core.audit.chain import Seal
+from pinakes.core.audit.log import AuditLog
+from pinakes.core.audit.spool import Spool
 from pinakes.core.cache.responses import ResponseCache
 from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.revisions import RevisionSource
@@ -72,6 +75,8 @@ class Platform:
     storage: Storage
     usage: Usage
     newcomers: Newcomers
+    seal: Seal
+    audit: AuditLog
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
     drain: Drain = field(default_factory=Drain)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -92,6 +97,8 @@ class Platform:
         usage = Usage(engine, settings.usage_flush_seconds)
         engine.written = usage.wrote
         limiter = Limiter.open(settings)
+        seal = Seal(settings.audit_key)
+        audit = AuditLog(Spool(settings, engine, seal), seal)
         platform = cls(
             settings=settings,
             engine=engine,
@@ -111,6 +118,8 @@ class Platform:
             storage=Storage(settings),
             usage=usage,
             newcomers=Newcomers(engine, settings.placement_pool_tenants),
+            seal=seal,
+            audit=audit,
         )
         platform._preparing = asyncio.create_task(platform._prepare(), name="prepare")
         return platform
@@ -140,6 +149,7 @@ class Platform:
                 await self._preparing
         for close in self.closing:
             await close()
+        await self.audit.close()
         await self.usage.close()
         await self.key_uses.close()
         await self.directory.close()

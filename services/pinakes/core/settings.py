@@ -199,6 +199,11 @@ class Settings(BaseSettings):
         300.0, ge=1, le=86_400, description="Time between two counts of every tenant's documents and bytes by a worker."
     )
 
+    audit_days: float = Field(365.0, ge=90, description="Days for which the audit log is kept; a month longer at most.")
+    audit_secret: SecretStr | None = Field(
+        None, description="Key of the audit log's chain, 32 characters or more; unset means that of PINAKES_SECRET_KEY."
+    )
+
     import_folder: Path | None = Field(
         None, description="Folder that `file:///name` of imports is in, below the tenant's id; unset for none."
     )
@@ -339,11 +344,11 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value.rstrip("/")
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "audit_secret")
     @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         """Refuse a key that could be guessed."""
-        if len(value.get_secret_value()) < 32:
+        if value is not None and len(value.get_secret_value()) < 32:
             message = "must have 32 characters or more"
             raise ValueError(message)
         return value
@@ -375,6 +380,11 @@ class Settings(BaseSettings):
             message = f"{', '.join(unknown)} can't be allowed; known: {', '.join(sorted(known))}"
             raise ValueError(message)
         return value
+
+    @property
+    def audit_key(self) -> bytes:
+        """The secret that the audit log's chain is made with."""
+        return (self.audit_secret or self.secret_key).get_secret_value().encode()
 
     @model_validator(mode="after")
     def _together(self) -> Settings:

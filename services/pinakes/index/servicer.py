@@ -39,8 +39,10 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.CreateCollectionRequest, context: Context
     ) -> resources_pb2.Collection:
         """Create a collection."""
-        tenant = calls.current().tenant
+        call = calls.current()
+        tenant = call.tenant
         record = await collections.create(request, tenant, self._platform)
+        call.resource = names.collection(tenant.tenant_id, record.collection_id)
         return messages.collection(tenant.tenant_id, record, self._platform.etags)
 
     async def GetCollection(

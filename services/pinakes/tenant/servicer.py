@@ -10,10 +10,20 @@ from google.protobuf import empty_pb2
 
 from pinakes.core.identity.permissions import Role
 from pinakes.core.rpc import call as calls
+from pinakes.core.rpc import names
 from pinakes.core.tenancy import messages
 from pinakes.tenant.commands import keys, lifecycle, tenants
-from pinakes.tenant.queries import lists, placement
-from pinakes.v1 import keys_pb2, lifecycle_pb2, placement_plan_pb2, resources_pb2, tenant_pb2, tenant_pb2_grpc
+from pinakes.tenant.queries import audit, lists, placement, usage
+from pinakes.v1 import (
+    audit_pb2,
+    keys_pb2,
+    lifecycle_pb2,
+    placement_plan_pb2,
+    resources_pb2,
+    tenant_pb2,
+    tenant_pb2_grpc,
+    usage_pb2,
+)
 
 if TYPE_CHECKING:
     import grpc
@@ -33,7 +43,10 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def CreateTenant(self, request: tenant_pb2.CreateTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Create a tenant."""
-        return self._tenant(await tenants.create(request, self._platform))
+        record = await tenants.create(request, self._platform)
+        call = calls.current()
+        call.target, call.resource = record, names.tenant(record.tenant_id)
+        return self._tenant(record)
 
     async def GetTenant(self, request: tenant_pb2.GetTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Read a tenant."""
@@ -105,7 +118,9 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
         self, request: tenant_pb2.CreateApiKeyRequest, context: Context
     ) -> tenant_pb2.CreateApiKeyResponse:
         """Create a key."""
-        record, text = await keys.create(request, calls.current().tenant, self._platform)
+        call = calls.current()
+        record, text = await keys.create(request, call.tenant, self._platform)
+        call.resource = names.api_key(record.tenant_id, record.key_id)
         return tenant_pb2.CreateApiKeyResponse(api_key=messages.api_key(record), secret=text)
 
     async def ListApiKeys(
@@ -124,6 +139,22 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
     async def RevokeApiKey(self, request: tenant_pb2.RevokeApiKeyRequest, context: Context) -> resources_pb2.ApiKey:
         """Revoke a key."""
         return await self._shown(await keys.revoke(request, calls.current().tenant, self._platform))
+
+    async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: Context) -> usage_pb2.GetUsageResponse:
+        """Tell what a tenant has and did."""
+        return await usage.read(request, calls.current().tenant, self._platform)
+
+    async def ListAuditEvents(
+        self, request: audit_pb2.ListAuditEventsRequest, context: Context
+    ) -> audit_pb2.ListAuditEventsResponse:
+        """List a tenant's events."""
+        return await audit.list_events(request, calls.current().tenant, self._platform)
+
+    async def ListPlatformAuditEvents(
+        self, request: audit_pb2.ListPlatformAuditEventsRequest, context: Context
+    ) -> audit_pb2.ListPlatformAuditEventsResponse:
+        """List the events of all tenants and of none."""
+        return await audit.list_all_events(request, self._platform)
 
     def _tenant(self, record: TenantRecord, *, placed: bool = True) -> resources_pb2.Tenant:
         return messages.tenant(record, self._platform.etags, self._platform.limiter.defaults, placed=placed)

@@ -9,7 +9,7 @@ import grpc
 
 from pinakes.core.platform import Platform
 from pinakes.core.rpc.server import Service, run
-from pinakes.worker import census, controller, operations, partitions, sweeper
+from pinakes.worker import audit, census, controller, operations, partitions, sweeper
 
 
 def add(platform: Platform, server: grpc.aio.Server) -> None:
@@ -23,6 +23,7 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
             group.create_task(partitions.run(platform, stop), name="partitions")
         group.create_task(operations.run(platform, stop), name="operations")
         group.create_task(sweeper.run(platform, stop), name="sweeper")
+        group.create_task(audit.run(platform, stop), name="audit")
         group.create_task(census.run(platform, stop), name="census")
         group.create_task(controller.run(platform, stop), name="placement")
 

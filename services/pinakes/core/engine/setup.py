@@ -28,6 +28,7 @@ RECORDS = (
     "receipts",
     "placement",
     "uses",
+    "spool",
 )
 
 
@@ -93,9 +94,10 @@ async def prepare(engine: Engine, settings: Settings) -> None:
     await engine.call("template", "PUT", f"/_index_template/{prefix}-sys", body=records)
     await _put_template(engine, f"{prefix}-sys-{insights.KIND}", insights.template(prefix, settings))
     # Late, because they import records, or what has its name from here.
-    from pinakes.core.engine import usage
+    from pinakes.core.engine import audit, usage
     from pinakes.core.engine.upgrade import upgrade_indices
 
+    await _put_template(engine, f"{prefix}-sys-{audit.KIND}", audit.template(prefix, settings))
     await _put_template(engine, f"{prefix}-sys-{usage.KIND}", usage.template(prefix, settings))
     await create_place(engine, Place())
     for kind in RECORDS:

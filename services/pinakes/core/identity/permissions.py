@@ -35,6 +35,8 @@ class Permission(StrEnum):
     DOCUMENTS_EXPORT = "documents.export"
     OPERATIONS_READ = "operations.read"
     OPERATIONS_WRITE = "operations.write"
+    USAGE_READ = "usage.read"
+    AUDIT_READ = "audit.read"
 
 
 _READ = {Permission.TENANTS_READ, Permission.COLLECTIONS_READ, Permission.DOCUMENTS_READ}
@@ -45,7 +47,7 @@ _WRITE = _READ | {
 }  # fmt: skip
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
-    Role.TENANT_ADMIN: frozenset(_WRITE | {Permission.KEYS_ADMINISTER}),
+    Role.TENANT_ADMIN: frozenset(_WRITE | {Permission.KEYS_ADMINISTER, Permission.USAGE_READ, Permission.AUDIT_READ}),
     Role.SERVICE: frozenset(_WRITE),
     Role.TENANT_USER: frozenset(_READ),
 }
@@ -144,6 +146,9 @@ RULES: dict[str, Rule] = {
     _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.ACCESS),
     _TENANT + "RotateApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
+    _TENANT + "GetUsage": Rule(Permission.USAGE_READ, "parent", Audit.DATA),
+    _TENANT + "ListAuditEvents": Rule(Permission.AUDIT_READ, "parent", Audit.ACCESS),
+    _TENANT + "ListPlatformAuditEvents": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
     _OPERATIONS + "ListOperations": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
     _OPERATIONS + "GetOperation": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
     _OPERATIONS + "WaitOperation": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),

@@ -34,7 +34,7 @@ class Call:
     Of a stream, `raw`, `request` and `item_violations` are those of the message that was read last, `number` counts
     them from 1, and `name` is what the first one says the stream is about. `on_backoff` is told of every pause that the
     stream makes because its caller is over a limit. `admin_reason` is why an administrator acts in a tenant; nobody
-    else's call has one.
+    else's call has one. `resource` is the name of what the call made, for the audit log.
     """
 
     method: str
@@ -60,6 +60,7 @@ class Call:
     told: tuple[tuple[str, str], ...] = ()
     budget: Budget | None = None
     entered: Budget | None = None
+    resource: str = ""
 
     def __post_init__(self) -> None:
         """Read the metadata once."""

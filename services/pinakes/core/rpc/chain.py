@@ -24,6 +24,7 @@ from pinakes.core.identity.permissions import ADMINISTRATION, RULES
 from pinakes.core.resilience import deadline
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import checks
+from pinakes.core.rpc.audited import Audited
 from pinakes.core.rpc.call import Call
 from pinakes.core.rpc.errors import fault_of, status_of
 from pinakes.core.telemetry import logs, metrics, tracing
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     Handler = grpc.RpcMethodHandler[Any, Any]
 
+    from pinakes.core.audit.log import AuditLog
     from pinakes.core.identity.authenticator import Authenticator
     from pinakes.core.limits.limiter import Limiter
     from pinakes.core.settings import Settings
@@ -47,6 +49,7 @@ ORDER = (
     "request_id",
     "log",
     "metrics",
+    "audit",
     "errors",
     "deadline",
     "authenticate",
@@ -244,8 +247,11 @@ def _through(call: Call, arounds: tuple[Around, ...], serve: Proceed) -> Awaitab
     return arounds[0](call, lambda: _through(call, arounds[1:], serve))
 
 
-def build(settings: Settings, authenticator: Authenticator, directory: Directory, limiter: Limiter) -> Chain:
+def build(
+    settings: Settings, authenticator: Authenticator, directory: Directory, limiter: Limiter, audit: AuditLog
+) -> Chain:
     """Make the chain of a server."""
+    audited = Audited(audit, directory)
 
     async def limit_by_time(call: Call, proceed: Proceed) -> bytes:
         left: float | None = call.context.time_remaining()
@@ -306,6 +312,7 @@ def build(settings: Settings, authenticator: Authenticator, directory: Directory
             Link("request_id", around=name_call),
             Link("log", around=log),
             Link("metrics", around=measure),
+            Link("audit", around=audited.around, opening=audited.opening),
             Link("errors", around=errors),
             Link("deadline", around=limit_by_time),
             Link("authenticate", opening=authenticate, stream_message=authenticate_again),

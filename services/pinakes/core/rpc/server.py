@@ -137,7 +137,7 @@ def make_server(
         interceptors=[] if traced is None else [traced], options=_options(settings),
         compression=grpc.Compression.NoCompression,
     )  # fmt: skip
-    guard = chain.build(settings, platform.authenticator, platform.directory, platform.limiter)
+    guard = chain.build(settings, platform.authenticator, platform.directory, platform.limiter, platform.audit)
     service.add(platform, guard.guarding(server))
     # Health and reflection need no credential: they say nothing of any tenant.
     health = health_aio.HealthServicer()

@@ -107,6 +107,16 @@ PLACEMENT_STARTED = Counter(
 AUTHENTICATIONS = Counter(
     "pinakes_authentications", "Checks of credentials by kind (api_key, jwt, none) and outcome.", ("kind", "outcome")
 )
+AUDIT_EVENTS = Counter(
+    "pinakes_audit_events",
+    "Events of the audit log: recorded (on disk), chained, lost because nothing took them, or forged: put in by another.",
+    ("outcome",),
+)
+AUDIT_WAITING = Gauge(
+    "pinakes_audit_waiting",
+    "Events that are on disk and not yet in the audit log's chain.",
+    multiprocess_mode="livemax",
+)
 LOG_DROPPED = Counter("pinakes_log_dropped", "Log lines dropped because standard output didn't take them.")
 
 

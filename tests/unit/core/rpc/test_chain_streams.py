@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import grpc
 import pytest
 from pydantic import SecretStr
 
+from pinakes.core.audit.chain import Seal
+from pinakes.core.audit.log import AuditLog
+from pinakes.core.audit.spool import Packed
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
@@ -58,9 +61,19 @@ class Context:
     def add_done_callback(self, callback: object) -> None:
         """Take it."""
 
+    def peer(self) -> str:
+        return "ipv4:192.0.2.7:4711"
+
     async def abort(self, code: grpc.StatusCode, details: str, trailing: object) -> None:
         self.code, self.details = code, details
         raise Aborted
+
+
+class Disk:
+    """Takes the audit log's events."""
+
+    async def put(self, events: Sequence[Packed]) -> None:
+        """Take all."""
 
 
 class OneTenant:
@@ -86,7 +99,8 @@ def built(rate: float = 1000.0, **settings: Any) -> tuple[Chain, OneTenant]:
     """Return the chain that servers have, for one tenant with a rate of this process alone."""
     world: Any = OneTenant()
     given = Settings(secret_key=SecretStr("s" * 32), **settings)
-    return chain.build(given, world, world, Limiter(None, InForce(requests_per_second=rate, burst=0))), world
+    limiter = Limiter(None, InForce(requests_per_second=rate, burst=0))
+    return chain.build(given, world, world, limiter, AuditLog(cast("Any", Disk()), Seal(b"s"))), world
 
 
 async def stream(
