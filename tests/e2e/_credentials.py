@@ -65,6 +65,7 @@ class Issuer:
         """What makes a server accept its tokens."""
         return {
             "PINAKES_JWT_ISSUER": ISSUER, "PINAKES_JWT_AUDIENCE": AUDIENCE, "PINAKES_JWT_JWKS_URL": self.url,
+            "PINAKES_JWT_ROLES": ",".join(f"{role}={role}" for role in Role),
         }  # fmt: skip
 
     @property

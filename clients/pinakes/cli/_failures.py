@@ -65,7 +65,7 @@ def failure_of(error: PinakesError) -> Failure:
         if violation.description not in message:
             message += f"; {told}"
     if error.reason == "ADMIN_REASON_REQUIRED":
-        advice = 'say why by --reason "…" (PINAKES_ADMIN_REASON), or use a key of that tenant'
+        advice = 'say why by --admin-reason "…" (PINAKES_ADMIN_REASON), or use a key of that tenant'
     if error.retry_after is not None:
         advice = f"try again in {error.retry_after:g} s"
     if error.request_id and code == ERROR and error.code in {"INTERNAL", "UNKNOWN"}:

@@ -45,11 +45,11 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[float, typer.Option("--timeout", help="Seconds each call has.", min=0.001, rich_help_panel=_PANEL)],
         10.0,
     ),
-    "reason": (
+    "admin_reason": (
         Annotated[
             str,
             typer.Option(
-                "--reason",
+                "--admin-reason",
                 help="Why an administrator acts in a tenant's data; it is audited.",
                 metavar="TEXT",
                 envvar="PINAKES_ADMIN_REASON",
@@ -74,7 +74,7 @@ class Session:
     profile: str
     endpoint: str
     seconds: float
-    reason: str
+    admin_reason: str
     as_json: bool
 
     @property
@@ -91,14 +91,14 @@ class Session:
         """Make the blocking client of the chosen profile."""
         where = resolve(self.profile, self.endpoint)
         return Client(
-            where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds, admin_reason=self.reason
+            where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds, admin_reason=self.admin_reason
         )
 
     def async_client(self) -> AsyncClient:
         """Make the asynchronous client of the chosen profile."""
         where = resolve(self.profile, self.endpoint)
         return AsyncClient(
-            where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds, admin_reason=self.reason
+            where.endpoint, key=where.key or None, tls=_tls(where), timeout=self.seconds, admin_reason=self.admin_reason
         )
 
     def show(self, message: Message, rows: Iterable[tuple[str, str]]) -> None:

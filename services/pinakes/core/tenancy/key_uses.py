@@ -82,8 +82,9 @@ class KeyUses:
         records: list[tuple[str, str, str, Json]] = []
         for key_id in due:
             key = self._directory.keys.known(key_id)
-            if key is None:
-                continue
+            tenant = self._directory.tenants.known(key.tenant_id) if key is not None else None
+            if key is None or tenant is None or not tenant.whole or tenant.uid != key.tenant_uid:
+                continue  # nothing comes back of a tenant that is being erased
             use: Json = {"key_id": key_id, "tenant_uid": key.tenant_uid, "used_ms": now_ms()}
             state = ACTIVE
             version, pepper, digest = self._rehashed.get(key_id, (0, "", ""))
