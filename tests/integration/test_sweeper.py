@@ -5,20 +5,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from pathlib import Path
 
-from pinakes.client import AsyncClient, document
+import pytest
+
+from pinakes.client import AsyncClient, NotFound, document
+from pinakes.client._documents import duration
 from pinakes.core.engine.documents import compile_document, revision_ms
 from pinakes.core.engine.maintenance import GRACE_MS, Maintenance
 from pinakes.core.engine.revisions import SLOT_BITS
 from pinakes.core.engine.scope import Put
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.platform import Platform as Parts
+from pinakes.core.writing import changes
+from pinakes.core.writing.apply import apply
 from pinakes.core.writing.changes import Change
 from pinakes.core.writing.failures import FailedWrites
 from pinakes.local import Platform
 from pinakes.queue.v1 import entry_pb2
 from pinakes.v1 import resources_pb2
+from pinakes.v1.resources_pb2 import Collection
+from pinakes.worker.retention import Retentions
 from pinakes.worker.sweeper import Turn, sweep
 from tests.integration._engine import Direct, direct
 from tests.integration._servers import SERVING, free_port, new_tenant, open_channel, running, until_health
@@ -64,6 +72,84 @@ async def test_expired_documents_become_tombstones_without_content(
     # The tombstone stands: the same write again doesn't bring it back.
     (again,) = await scope.bulk([puts[0]], searchable=False)
     assert again.status == 409
+
+
+async def test_outlived_documents_are_hidden_at_once_and_become_tombstones_without_content(
+    platform: Platform, parts: Parts, direct: Direct
+) -> None:
+    """The third was changed long ago too, but in a collection that keeps documents for ever."""
+    tenant = await new_tenant(platform)
+    minute = timedelta(minutes=1)
+    async with AsyncClient(platform.endpoint, key=tenant.key) as client:
+        for name in ("kept", "for-a-time"):
+            await client.create_collection(name, retention=minute if name == "for-a-time" else None)
+        scopes = {name: await direct.scope(tenant, name) for name in ("kept", "for-a-time")}
+        writes = [
+            ("for-a-time", "old", 60 + GRACE_MS / 1000 + 5),
+            ("for-a-time", "young", 30.0),
+            ("kept", "old", 900.0),
+        ]
+        for collection, name, age in writes:
+            scope = scopes[collection]
+            revision = parts.revisions.next() - (round(age * 1_000_000) << SLOT_BITS)
+            made = resources_pb2.Document(title="x")
+            body = compile_document(made, scope.owner, Direct.schema(), name, revision, 1_700_000_000_000)
+            await scope.bulk([Put(name, body)], searchable=True)
+        # Before any sweep: what has outlived its time is neither found nor read.
+        found = await client.search(collection="for-a-time")
+        assert [one.document.name.rpartition("/")[2] for one in found.results] == ["young"]
+        assert (await client.count_documents(collection="for-a-time")).total_size == 1
+        with pytest.raises(NotFound):
+            await client.get_document("old", collection="for-a-time")
+        assert (await client.get_document("old", collection="kept")).title == "x"
+        await sweep(parts)
+        old, young = await scopes["for-a-time"].mget(["old", "young"])
+        assert old is not None
+        assert old.source["deleted"]
+        assert not {"title_en", "content", "words"} & old.source.keys()
+        assert young is not None
+        assert not young.source.get("deleted")
+        (kept,) = await scopes["kept"].mget(["old"])
+        assert kept is not None
+        assert not kept.source.get("deleted")
+        # A longer time doesn't bring it back; a shorter one takes what is younger with the next sweep of the same worker.
+        retentions = Retentions(parts.engine)
+        await retentions.read()
+        await client.update_collection(
+            Collection(name=tenant.collection.replace("default", "kept"), retention=duration(600))
+        )
+        assert [
+            one.kept_ms for one in await retentions.read() if one.collection_uid == scopes["kept"].owner.collection_uid
+        ] == [600_000]
+        await sweep(parts, retentions)
+        (kept,) = await scopes["kept"].mget(["old"])
+        assert kept is not None
+        assert kept.source["deleted"]
+
+
+async def queued() -> bool:
+    """Say that older writes are queued."""
+    return True
+
+
+async def test_deleting_what_has_outlived_its_time_keeps_no_content(
+    platform: Platform, parts: Parts, direct: Direct
+) -> None:
+    tenant = await new_tenant(platform)
+    async with AsyncClient(platform.endpoint, key=tenant.key) as client:
+        await client.create_collection("short", retention=60)
+        scope = await direct.scope(tenant, "short")
+        revision = parts.revisions.next() - (70_000_000 << SLOT_BITS)
+        body = compile_document(resources_pb2.Document(title="x"), scope.owner, Direct.schema(), "a", revision, 1)
+        await scope.bulk([Put("a", body)], searchable=True)
+        # As with older writes in the queue, against which a deletion must stand.
+        await apply(scope, [changes.deletion("a", parts.revisions.next())], queued, searchable=False)
+        (found,) = await scope.mget(["a"])
+        assert found is not None
+        assert found.source["deleted"]
+        assert not {"title_en", "content", "words"} & found.source.keys()
+        with pytest.raises(NotFound):
+            await client.undelete_document("a", collection="short")
 
 
 async def test_a_document_that_is_written_again_while_it_is_buried_stays(parts: Parts, platform: Platform) -> None:

@@ -46,7 +46,7 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
             else:
                 controller.rest()
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.info("placement waits", error=str(error))
+            _log.info("placement waits", error=error)
         except Exception:
             _log.exception("planning placement failed")
         with suppress(TimeoutError):

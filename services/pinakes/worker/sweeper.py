@@ -135,7 +135,7 @@ async def _purge(platform: Platform, record: TenantRecord) -> bool:
     try:
         operation = await erasing.begin(platform, record, erasing.PLATFORM, "the time for undeleting is over")
     except Fault as fault:
-        _log.warning("a tenant can't be purged", tenant=record.tenant_id, error=str(fault))
+        _log.warning("a tenant can't be purged", tenant=record.tenant_id, error=fault)
         return False
     return operation.state not in FINISHED
 

@@ -13,6 +13,7 @@ from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.records import Conflict, RecordStore, Stored
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.telemetry.masking import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +114,7 @@ class RevisionSource:
                 async with self._lock:
                     await self._renew()
             except (Fault, EngineRefusal) as error:
-                self._problem = str(error)
+                self._problem = said(error)
                 await asyncio.sleep(1)
             else:
                 await asyncio.sleep(_RENEW_SECONDS)

@@ -35,7 +35,8 @@ def said(error: BaseException) -> str:
     """
     if isinstance(error, Fault):
         return str(error) if error.kind in _OWN else error.reason
-    if isinstance(error, OwnWords | TimeoutError):
+    # Of Python's own these name code, not values.
+    if isinstance(error, OwnWords | TimeoutError | AttributeError | NameError | ImportError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         return f"[Errno {error.errno}] {error.strerror}"

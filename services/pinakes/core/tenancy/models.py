@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
@@ -168,10 +169,9 @@ class CollectionRecord(Record):
         return cls(**(_read(cls, record) | rest))
 
     @property
-    def classes(self) -> dict[str, Pii]:
+    def classes(self) -> Mapping[str, Pii]:
         """Classes of personal data by the path of the field."""
-        declared = {ATTRIBUTE + a.name: Pii(a.pii) for a in self.attributes if a.pii}
-        return declared | {path: Pii(pii) for path, pii in self.personal}
+        return _schema(self).classes
 
     def schema(self) -> Schema:
         """Return what the compilers of documents, queries and filters must know."""
@@ -245,7 +245,9 @@ def _schema(record: CollectionRecord) -> Schema:
         a.name: Attribute(name=a.name, type=AttributeType(a.type), slot=a.slot, sortable=a.sortable)
         for a in record.attributes
     }
-    return Schema(languages=record.languages, attributes=declared, classes=record.classes, masked=record.masked)
+    classes = {ATTRIBUTE + a.name: Pii(a.pii) for a in record.attributes if a.pii}
+    classes |= {path: Pii(pii) for path, pii in record.personal}
+    return Schema(languages=record.languages, attributes=declared, classes=classes, masked=record.masked)
 
 
 def now_ms() -> int:
