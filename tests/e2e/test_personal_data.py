@@ -16,6 +16,7 @@ from google.protobuf import duration_pb2
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
+from pinakes.client import scoped_token
 from pinakes.v1 import (
     facets_pb2,
     index_pb2,
@@ -73,7 +74,8 @@ class World:
     @property
     def blind(self) -> dict[str, str]:
         """Keys that see no personal data."""
-        return {"user": self.home.user, "a user bound to readers": self.reader}
+        token = scoped_token(self.home.service, expire=300, filter='NOT mail = "nobody@example.com"')
+        return {"user": self.home.user, "a user bound to readers": self.reader, "a token of a service": token}
 
     @property
     def sighted(self) -> dict[str, str]:
@@ -227,8 +229,21 @@ def test_a_search_of_a_batch_that_asks_for_it_is_refused_alone(world: World) -> 
 @pytest.mark.parametrize("word", [NAME, WORD, NOTE, f"{NAME[:6]}*", "Quillfeather"])
 def test_words_of_masked_texts_find_nothing_for_who_may_not_see_them(world: World, word: str) -> None:
     request = search_pb2.CountDocumentsRequest(parent=PARENT, query=word)
-    assert [world.call(SEARCH + "CountDocuments", request, key).total_size for key in world.blind.values()] == [0, 0]
+    assert [world.call(SEARCH + "CountDocuments", request, key).total_size for key in world.blind.values()] == [0, 0, 0]
     assert [world.call(SEARCH + "CountDocuments", request, key).total_size for key in world.sighted.values()] == [1, 1]
+
+
+def test_a_token_cannot_look_at_what_its_maker_may_not_see(world: World) -> None:
+    """What a token is narrowed by is looked at whatever its holder sees, so that who makes one could try values."""
+    request = searching(query="open")
+    for maker, sees in ((world.home.service, True), (world.home.user, False)):
+        token = scoped_token(maker, expire=300, filter=f'mail = "{MAIL}"')
+        if sees:
+            assert len(world.call(SEARCH + "Search", request, token).results) == 1
+        else:
+            refusal = world.door.refusal(SEARCH + "Search", request, token)
+            assert (refusal.code, refusal.reason) == (DENIED, "SCOPED_TOKEN_FILTER")
+            assert not leaked(refusal.message.encode())
 
 
 @pytest.mark.parametrize("first", ["user", "service"])

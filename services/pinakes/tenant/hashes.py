@@ -29,7 +29,7 @@ async def renew_hashes(platform: Platform, stop: asyncio.Event) -> None:
             if taken := await platform.key_uses.take_over(newest):
                 _log.info("hashes of keys renewed", keys=taken)
         except (Fault, EngineRefusal, TimeoutError) as error:
-            _log.warning("hashes of keys can't be renewed", error=str(error))
+            _log.warning("hashes of keys can't be renewed", error=error)
         with suppress(TimeoutError):
             async with asyncio.timeout(SECONDS):
                 await stop.wait()

@@ -49,7 +49,7 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
                     prune = now + _PRUNE_SECONDS
         except (Fault, EngineRefusal, TimeoutError) as error:
             held, wait = False, TURN_SECONDS
-            _log.info("the audit log's chain waits", error=str(error))
+            _log.info("the audit log's chain waits", error=error)
         except Exception:
             held, wait = False, TURN_SECONDS
             _log.exception("the audit log's chain isn't written")

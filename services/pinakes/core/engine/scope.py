@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -29,6 +29,7 @@ from pinakes.core.limits.cost import cost_of, cost_of_failed
 from pinakes.core.privacy.sight import mask_document, sees_personal_data
 from pinakes.core.query import allowlist
 from pinakes.core.query.narrowing import narrowing_condition
+from pinakes.core.settings import Limits
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
 from pinakes.core.tenancy.placement import POOL, Place, Placement
@@ -160,7 +161,7 @@ class TenantScope:
         """Whether the principal may not see what is classed as personal data."""
         self._narrowing = principal.filter
         # Compiled before anything is read, so that a filter that means nothing here lets nothing through.
-        self._condition = narrowing_condition(principal.filter, collection, engine.limits) if principal.filter else None
+        self._condition = _narrowing(principal, collection, engine.limits) if principal.filter else None
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
         self.cost = 0.0
         """What the searches of this scope have cost so far (`core/limits/cost.py`)."""
@@ -522,6 +523,13 @@ def _switching() -> Fault:
         "the tenant's documents are changing their place; a write that depends on what is there can be made in a moment"
     )
     return Fault(Kind.CONFLICT, "TENANT_MOVING", text, retry_after=1.0)
+
+
+def _narrowing(principal: Principal, collection: CollectionRecord, limits: Limits) -> Json:
+    """Return the condition of a credential's filter; who made it can't find out by it what it may not see."""
+    maker = replace(principal, role=principal.maker, readers=None) if principal.maker is not None else principal
+    sees = sees_personal_data(maker, masked_for_services=collection.masked_for_services)
+    return narrowing_condition(principal.filter, collection if sees else replace(collection, masked=True), limits)
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")

@@ -20,7 +20,8 @@ class Principal:
     `spiffe://…`. The scoped tokens of a key have the key's, and an id of their own in `token`; `rate` is the rate that
     such a token allows itself, in requests a second, 0 for none. `collections` are the ids it is narrowed to, None for
     all; `filter` is the AIP-160 filter that all it reads must match, empty for none. `limits` are those of the API key, if
-    it has any.
+    it has any. `maker` is the role of the key that a scoped token was made with: what that may not see, the filter can't
+    look at.
     """
 
     subject: str
@@ -33,6 +34,7 @@ class Principal:
     rate: float = 0.0
     collections: tuple[str, ...] | None = None
     filter: str = ""
+    maker: Role | None = None
     limits: KeyLimits | None = None
 
     @property

@@ -107,7 +107,7 @@ def narrowed(key: Principal, token: ScopedToken) -> Principal:
     return dataclasses.replace(
         key, role=role, readers=readers, token=base64.urlsafe_b64encode(token.signature[:12]).decode(),
         rate=float(claims.get("rate", 0.0)), collections=None if collections is None else tuple(collections),
-        filter=claims.get("filter", ""),
+        filter=claims.get("filter", ""), maker=key.role,
     )  # fmt: skip
 
 

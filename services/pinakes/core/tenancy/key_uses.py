@@ -140,6 +140,6 @@ class KeyUses:
             try:
                 await self.write()
             except (Fault, EngineRefusal, TimeoutError) as error:
-                _log.warning("uses of keys can't be written", error=str(error))
+                _log.warning("uses of keys can't be written", error=error)
             except Exception:
                 _log.exception("writing uses of keys failed")
