@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pinakes.cli import _keeping, _limits
+from pinakes.cli import _keeping, _limits, _placement
 from pinakes.cli._session import Session, TenantOption, calling, usage
 from pinakes.client import _documents, _names
 from pinakes.client._limits import TENANT_NAMES
@@ -241,6 +241,7 @@ def tenant_rows(tenant: Tenant) -> list[tuple[str, str]]:
         ("labels", " ".join(f"{key}={value}" for key, value in sorted(tenant.labels.items()))),
         ("rate limit", f"{tenant.rate_limit:g}/s" if tenant.rate_limit else "the platform's default"),
         ("limits in force", _limits.shown(tenant.limits.in_force)),
+        ("placement", _placement.state(tenant.placement) if tenant.HasField("placement") else ""),
         ("created", _time(tenant)),
         ("suspended", _at(tenant.suspend_time) if tenant.HasField("suspend_time") else ""),
         ("because", tenant.suspend_reason),

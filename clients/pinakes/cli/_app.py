@@ -18,6 +18,7 @@ from pinakes.cli import (
     _movement,
     _operations,
     _oversight,
+    _placement,
     _platform,
     _pools,
     _profile,
@@ -55,6 +56,7 @@ app.add_typer(_operations.operations, name="operations", rich_help_panel="Admini
 app.add_typer(_administration.collections, name="collections", rich_help_panel="Administration")
 app.add_typer(_keys.keys, name="keys", rich_help_panel="Administration")
 app.command("token", rich_help_panel="Administration")(_keys.token)
+_lifecycle.tenants.command("move")(_placement.move_tenant)
 app.add_typer(_lifecycle.tenants, name="tenants", rich_help_panel="Administration")
 app.command("placement", rich_help_panel="Administration")(_pools.placement)
 app.command("usage", rich_help_panel="Administration")(_oversight.usage)

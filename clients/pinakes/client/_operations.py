@@ -19,7 +19,7 @@ from pinakes.client._calls import LARGEST_PAGE, Calls, paged
 from pinakes.client._channel import Channel
 from pinakes.client._errors import PinakesError, Unavailable, from_status
 from pinakes.client._pages import Pages
-from pinakes.v1 import index_pb2, lifecycle_pb2
+from pinakes.v1 import index_pb2, lifecycle_pb2, placement_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 
 _SERVICE = "/google.longrunning.Operations/"
@@ -31,6 +31,7 @@ _RESPONSES: tuple[type[Message], ...] = (
     index_pb2.BatchWriteDocumentsResponse,
     lifecycle_pb2.EraseTenantResponse,
     lifecycle_pb2.ExportTenantResponse,
+    placement_pb2.MoveTenantResponse,
 )
 # Servers answer a wait within half a minute, whatever they are asked for.
 _LONGEST_WAIT = 20.0
@@ -125,6 +126,34 @@ class OperationCalls(Calls):
             name=_names.collection(collection, tenant), request_id=request_id or uuid.uuid4().hex
         )
         return await self._start("IndexService/ReindexCollection", request, timeout)
+
+    async def move_tenant(
+        self,
+        tenant: str,
+        *,
+        pool: int | None = None,
+        shards: int = 0,
+        rollback_window: float | None = None,
+        validate_only: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Operation:
+        """Move a tenant's documents to a pool, or, without one, to an index of its own with so many shards (0: as a pool).
+
+        The tenant goes on reading and writing. The place that is left is kept up to date for `rollback_window` seconds
+        (None: the deployment's setting); until then, cancelling the operation rolls the move back. Raises PinakesError
+        (MOVE_RUNNING, ALREADY_PLACED).
+        """
+        request = placement_pb2.MoveTenantRequest(
+            name=_names.tenant(tenant), validate_only=validate_only, request_id=request_id or uuid.uuid4().hex
+        )
+        if pool is None:
+            request.dedicated.shards = shards
+        else:
+            request.pool = pool
+        if rollback_window is not None:
+            request.rollback_window.CopyFrom(_duration(rollback_window))
+        return await self._start("TenantService/MoveTenant", request, timeout)
 
     async def get_operation(
         self, operation: str, *, tenant: str = _names.MINE, timeout: float | None = None

@@ -184,6 +184,7 @@ class Client:
 
     purge_documents = _blocking(AsyncClient.purge_documents)
     reindex_collection = _blocking(AsyncClient.reindex_collection)
+    move_tenant = _blocking(AsyncClient.move_tenant)
     import_documents = _blocking(AsyncClient.import_documents)
     export_documents = _blocking(AsyncClient.export_documents)
     get_operation = _blocking(AsyncClient.get_operation)

@@ -22,11 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apinakes/v1/placement.proto\x12\npinakes.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n\x05Place\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x16.pinakes.v1.Place.KindB\x04\xe2\x41\x01\x03R\x04kind\x12\x18\n\x04pool\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03R\x04pool\x12\x1c\n\x06shards\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03R\x06shards\"A\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_POOLED\x10\x01\x12\x12\n\x0eKIND_DEDICATED\x10\x02\"\xd5\x05\n\tPlacement\x12-\n\x05place\x18\x01 \x01(\x0b\x32\x11.pinakes.v1.PlaceB\x04\xe2\x41\x01\x03R\x05place\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32\x1b.pinakes.v1.Placement.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x1a\n\x05\x65poch\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03R\x05\x65poch\x12/\n\x06source\x18\x04 \x01(\x0b\x32\x11.pinakes.v1.PlaceB\x04\xe2\x41\x01\x03R\x06source\x12/\n\x06target\x18\x05 \x01(\x0b\x32\x11.pinakes.v1.PlaceB\x04\xe2\x41\x01\x03R\x06target\x12\"\n\toperation\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\toperation\x12%\n\x0brolled_back\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03R\nrolledBack\x12H\n\x0fwindow_end_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\rwindowEndTime\x12:\n\x05steps\x18\t \x03(\x0b\x32\x1e.pinakes.v1.Placement.StepTimeB\x04\xe2\x41\x01\x03R\x05steps\x1ay\n\x08StepTime\x12\x37\n\x05state\x18\x01 \x01(\x0e\x32\x1b.pinakes.v1.Placement.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x34\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x04time\"\x95\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_SETTLED\x10\x01\x12\x13\n\x0fSTATE_PREPARING\x10\x02\x12\x11\n\rSTATE_COPYING\x10\x03\x12\x13\n\x0fSTATE_SWITCHING\x10\x04\x12\x10\n\x0cSTATE_WINDOW\x10\x05\x12\x13\n\x0fSTATE_FINISHING\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apinakes/v1/placement.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n\x05Place\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x16.pinakes.v1.Place.KindB\x04\xe2\x41\x01\x03R\x04kind\x12\x18\n\x04pool\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03R\x04pool\x12\x1c\n\x06shards\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03R\x06shards\"A\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_POOLED\x10\x01\x12\x12\n\x0eKIND_DEDICATED\x10\x02\"\xd5\x05\n\tPlacement\x12-\n\x05place\x18\x01 \x01(\x0b\x32\x11.pinakes.v1.PlaceB\x04\xe2\x41\x01\x03R\x05place\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32\x1b.pinakes.v1.Placement.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x1a\n\x05\x65poch\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03R\x05\x65poch\x12/\n\x06source\x18\x04 \x01(\x0b\x32\x11.pinakes.v1.PlaceB\x04\xe2\x41\x01\x03R\x06source\x12/\n\x06target\x18\x05 \x01(\x0b\x32\x11.pinakes.v1.PlaceB\x04\xe2\x41\x01\x03R\x06target\x12\"\n\toperation\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\toperation\x12%\n\x0brolled_back\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03R\nrolledBack\x12H\n\x0fwindow_end_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\rwindowEndTime\x12:\n\x05steps\x18\t \x03(\x0b\x32\x1e.pinakes.v1.Placement.StepTimeB\x04\xe2\x41\x01\x03R\x05steps\x1ay\n\x08StepTime\x12\x37\n\x05state\x18\x01 \x01(\x0e\x32\x1b.pinakes.v1.Placement.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x34\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x04time\"\x95\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_SETTLED\x10\x01\x12\x13\n\x0fSTATE_PREPARING\x10\x02\x12\x11\n\rSTATE_COPYING\x10\x03\x12\x13\n\x0fSTATE_SWITCHING\x10\x04\x12\x10\n\x0cSTATE_WINDOW\x10\x05\x12\x13\n\x0fSTATE_FINISHING\x10\x06\"\xdc\x03\n\x11MoveTenantRequest\x12\\\n\x04name\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x04name\x12 \n\x04pool\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe7\x07(\x00H\x00R\x04pool\x12G\n\tdedicated\x18\x03 \x01(\x0b\x32\'.pinakes.v1.MoveTenantRequest.DedicatedH\x00R\tdedicated\x12R\n\x0frollback_window\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$2\x00R\x0erollbackWindow\x12#\n\rvalidate_only\x18\x05 \x01(\x08R\x0cvalidateOnly\x12?\n\nrequest_id\x18\x06 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\x1a.\n\tDedicated\x12!\n\x06shards\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18@(\x00R\x06shardsB\x14\n\x0b\x64\x65stination\x12\x05\xbaH\x02\x08\x01\"\x8c\x01\n\x12MoveTenantResponse\x12\x33\n\tplacement\x18\x01 \x01(\x0b\x32\x15.pinakes.v1.PlacementR\tplacement\x12%\n\x0e\x63ompared_count\x18\x02 \x01(\x03R\rcomparedCount\x12\x1a\n\x08\x63hecksum\x18\x03 \x01(\tR\x08\x63hecksumb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,14 +64,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLACEMENT'].fields_by_name['window_end_time']._serialized_options = b'\342A\001\003'
   _globals['_PLACEMENT'].fields_by_name['steps']._loaded_options = None
   _globals['_PLACEMENT'].fields_by_name['steps']._serialized_options = b'\342A\001\003'
-  _globals['_PLACE']._serialized_start=109
-  _globals['_PLACE']._serialized_end=289
-  _globals['_PLACE_KIND']._serialized_start=224
-  _globals['_PLACE_KIND']._serialized_end=289
-  _globals['_PLACEMENT']._serialized_start=292
-  _globals['_PLACEMENT']._serialized_end=1017
-  _globals['_PLACEMENT_STEPTIME']._serialized_start=744
-  _globals['_PLACEMENT_STEPTIME']._serialized_end=865
-  _globals['_PLACEMENT_STATE']._serialized_start=868
-  _globals['_PLACEMENT_STATE']._serialized_end=1017
+  _globals['_MOVETENANTREQUEST_DEDICATED'].fields_by_name['shards']._loaded_options = None
+  _globals['_MOVETENANTREQUEST_DEDICATED'].fields_by_name['shards']._serialized_options = b'\272H\006\032\004\030@(\000'
+  _globals['_MOVETENANTREQUEST'].oneofs_by_name['destination']._loaded_options = None
+  _globals['_MOVETENANTREQUEST'].oneofs_by_name['destination']._serialized_options = b'\272H\002\010\001'
+  _globals['_MOVETENANTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_MOVETENANTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\020\n\016pinakes/Tenant\272H.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$'
+  _globals['_MOVETENANTREQUEST'].fields_by_name['pool']._loaded_options = None
+  _globals['_MOVETENANTREQUEST'].fields_by_name['pool']._serialized_options = b'\272H\007\032\005\030\347\007(\000'
+  _globals['_MOVETENANTREQUEST'].fields_by_name['rollback_window']._loaded_options = None
+  _globals['_MOVETENANTREQUEST'].fields_by_name['rollback_window']._serialized_options = b'\272H\013\252\001\010\"\004\010\200\365$2\000'
+  _globals['_MOVETENANTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_MOVETENANTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\035r\0332\031^[A-Za-z0-9._~:-]{0,128}$'
+  _globals['_PLACE']._serialized_start=197
+  _globals['_PLACE']._serialized_end=377
+  _globals['_PLACE_KIND']._serialized_start=312
+  _globals['_PLACE_KIND']._serialized_end=377
+  _globals['_PLACEMENT']._serialized_start=380
+  _globals['_PLACEMENT']._serialized_end=1105
+  _globals['_PLACEMENT_STEPTIME']._serialized_start=832
+  _globals['_PLACEMENT_STEPTIME']._serialized_end=953
+  _globals['_PLACEMENT_STATE']._serialized_start=956
+  _globals['_PLACEMENT_STATE']._serialized_end=1105
+  _globals['_MOVETENANTREQUEST']._serialized_start=1108
+  _globals['_MOVETENANTREQUEST']._serialized_end=1584
+  _globals['_MOVETENANTREQUEST_DEDICATED']._serialized_start=1516
+  _globals['_MOVETENANTREQUEST_DEDICATED']._serialized_end=1562
+  _globals['_MOVETENANTRESPONSE']._serialized_start=1587
+  _globals['_MOVETENANTRESPONSE']._serialized_end=1727
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,9 @@
 import datetime
 
+from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.api import resource_pb2 as _resource_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -73,3 +76,34 @@ class Placement(_message.Message):
     window_end_time: _timestamp_pb2.Timestamp
     steps: _containers.RepeatedCompositeFieldContainer[Placement.StepTime]
     def __init__(self, place: _Optional[_Union[Place, _Mapping]] = ..., state: _Optional[_Union[Placement.State, str]] = ..., epoch: _Optional[int] = ..., source: _Optional[_Union[Place, _Mapping]] = ..., target: _Optional[_Union[Place, _Mapping]] = ..., operation: _Optional[str] = ..., rolled_back: _Optional[bool] = ..., window_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Placement.StepTime, _Mapping]]] = ...) -> None: ...
+
+class MoveTenantRequest(_message.Message):
+    __slots__ = ("name", "pool", "dedicated", "rollback_window", "validate_only", "request_id")
+    class Dedicated(_message.Message):
+        __slots__ = ("shards",)
+        SHARDS_FIELD_NUMBER: _ClassVar[int]
+        shards: int
+        def __init__(self, shards: _Optional[int] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    DEDICATED_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    pool: int
+    dedicated: MoveTenantRequest.Dedicated
+    rollback_window: _duration_pb2.Duration
+    validate_only: bool
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., pool: _Optional[int] = ..., dedicated: _Optional[_Union[MoveTenantRequest.Dedicated, _Mapping]] = ..., rollback_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class MoveTenantResponse(_message.Message):
+    __slots__ = ("placement", "compared_count", "checksum")
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    placement: Placement
+    compared_count: int
+    checksum: str
+    def __init__(self, placement: _Optional[_Union[Placement, _Mapping]] = ..., compared_count: _Optional[int] = ..., checksum: _Optional[str] = ...) -> None: ...

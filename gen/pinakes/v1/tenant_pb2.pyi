@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from pinakes.v1 import audit_pb2 as _audit_pb2
 from pinakes.v1 import keys_pb2 as _keys_pb2
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
+from pinakes.v1 import placement_pb2 as _placement_pb2
 from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
 from pinakes.v1 import usage_pb2 as _usage_pb2

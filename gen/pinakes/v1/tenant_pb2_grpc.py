@@ -8,6 +8,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from pinakes.v1 import audit_pb2 as pinakes_dot_v1_dot_audit__pb2
 from pinakes.v1 import keys_pb2 as pinakes_dot_v1_dot_keys__pb2
 from pinakes.v1 import lifecycle_pb2 as pinakes_dot_v1_dot_lifecycle__pb2
+from pinakes.v1 import placement_pb2 as pinakes_dot_v1_dot_placement__pb2
 from pinakes.v1 import placement_plan_pb2 as pinakes_dot_v1_dot_placement__plan__pb2
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 from pinakes.v1 import tenant_pb2 as pinakes_dot_v1_dot_tenant__pb2
@@ -106,6 +107,11 @@ class TenantServiceStub:
         self.ExportTenant = channel.unary_unary(
                 '/pinakes.v1.TenantService/ExportTenant',
                 request_serializer=pinakes_dot_v1_dot_lifecycle__pb2.ExportTenantRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.MoveTenant = channel.unary_unary(
+                '/pinakes.v1.TenantService/MoveTenant',
+                request_serializer=pinakes_dot_v1_dot_placement__pb2.MoveTenantRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
@@ -254,6 +260,17 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveTenant(self, request, context):
+        """Moves a tenant's documents to another pool or to an index of its own, while it goes on reading and writing. For some
+        seconds, when reads change over, writes that depend on what is there answer ABORTED. Administrators only.
+
+        Cancelling the operation rolls the move back, until its rollback window is over. A move to the same destination that
+        goes on already is returned. FAILED_PRECONDITION if another move goes on, or the documents are there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateApiKey(self, request, context):
         """Creates a key. The answer holds the secret, which can't be read again.
         """
@@ -371,6 +388,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
             'ExportTenant': grpc.unary_unary_rpc_method_handler(
                     servicer.ExportTenant,
                     request_deserializer=pinakes_dot_v1_dot_lifecycle__pb2.ExportTenantRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'MoveTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveTenant,
+                    request_deserializer=pinakes_dot_v1_dot_placement__pb2.MoveTenantRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
@@ -760,6 +782,33 @@ class TenantService:
             target,
             '/pinakes.v1.TenantService/ExportTenant',
             pinakes_dot_v1_dot_lifecycle__pb2.ExportTenantRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/MoveTenant',
+            pinakes_dot_v1_dot_placement__pb2.MoveTenantRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -10,6 +10,7 @@ from grpc import aio as _aio
 from pinakes.v1 import audit_pb2 as _audit_pb2
 from pinakes.v1 import keys_pb2 as _keys_pb2
 from pinakes.v1 import lifecycle_pb2 as _lifecycle_pb2
+from pinakes.v1 import placement_pb2 as _placement_pb2
 from pinakes.v1 import placement_plan_pb2 as _placement_plan_pb2
 from pinakes.v1 import resources_pb2 as _resources_pb2
 from pinakes.v1 import tenant_pb2 as _tenant_pb2
@@ -89,6 +90,13 @@ class TenantServiceStub:
     """Writes all that is a tenant's to object storage: documents as JSON Lines, collections, the tenant, keys without their
     secrets, and a manifest with counts and checksums. For administrators, and those of the tenant.
     """
+    MoveTenant: _grpc.UnaryUnaryMultiCallable[_placement_pb2.MoveTenantRequest, _operations_pb2.Operation]
+    """Moves a tenant's documents to another pool or to an index of its own, while it goes on reading and writing. For some
+    seconds, when reads change over, writes that depend on what is there answer ABORTED. Administrators only.
+
+    Cancelling the operation rolls the move back, until its rollback window is over. A move to the same destination that
+    goes on already is returned. FAILED_PRECONDITION if another move goes on, or the documents are there.
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]
@@ -160,6 +168,13 @@ class TenantServiceAsyncStub(TenantServiceStub):
     ExportTenant: _aio.UnaryUnaryMultiCallable[_lifecycle_pb2.ExportTenantRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Writes all that is a tenant's to object storage: documents as JSON Lines, collections, the tenant, keys without their
     secrets, and a manifest with counts and checksums. For administrators, and those of the tenant.
+    """
+    MoveTenant: _aio.UnaryUnaryMultiCallable[_placement_pb2.MoveTenantRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Moves a tenant's documents to another pool or to an index of its own, while it goes on reading and writing. For some
+    seconds, when reads change over, writes that depend on what is there answer ABORTED. Administrators only.
+
+    Cancelling the operation rolls the move back, until its rollback window is over. A move to the same destination that
+    goes on already is returned. FAILED_PRECONDITION if another move goes on, or the documents are there.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_pb2.CreateApiKeyRequest, _tenant_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Creates a key. The answer holds the secret, which can't be read again."""
@@ -307,6 +322,19 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Writes all that is a tenant's to object storage: documents as JSON Lines, collections, the tenant, keys without their
         secrets, and a manifest with counts and checksums. For administrators, and those of the tenant.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveTenant(
+        self,
+        request: _placement_pb2.MoveTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Moves a tenant's documents to another pool or to an index of its own, while it goes on reading and writing. For some
+        seconds, when reads change over, writes that depend on what is there answer ABORTED. Administrators only.
+
+        Cancelling the operation rolls the move back, until its rollback window is over. A move to the same destination that
+        goes on already is returned. FAILED_PRECONDITION if another move goes on, or the documents are there.
         """
 
     @_abc_1.abstractmethod

@@ -12,12 +12,13 @@ from pinakes.core.identity.permissions import Role
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import messages
-from pinakes.tenant.commands import keys, lifecycle, tenants
+from pinakes.tenant.commands import keys, lifecycle, move, tenants
 from pinakes.tenant.queries import audit, lists, placement, usage
 from pinakes.v1 import (
     audit_pb2,
     keys_pb2,
     lifecycle_pb2,
+    placement_pb2,
     placement_plan_pb2,
     resources_pb2,
     tenant_pb2,
@@ -113,6 +114,10 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
     ) -> operations_pb2.Operation:
         """Export a tenant."""
         return await lifecycle.export(request, calls.current(), self._platform)
+
+    async def MoveTenant(self, request: placement_pb2.MoveTenantRequest, context: Context) -> operations_pb2.Operation:
+        """Move a tenant."""
+        return await move.move(request, calls.current().tenant, self._platform)
 
     async def CreateApiKey(
         self, request: tenant_pb2.CreateApiKeyRequest, context: Context

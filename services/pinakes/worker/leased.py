@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pinakes.core.engine.client import EngineRefusal
 from pinakes.core.engine.scope import TenantScope
@@ -44,6 +44,9 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _PATIENCE_SECONDS = 86_400.0
 # An engine that is there and doesn't finish in time won't finish later either.
 _LATE = 10
+R = TypeVar("R")
+Work = Callable[[Context], Awaitable[R]]
+Undo = Callable[[Context], Awaitable["Message | None"]]
 _log = logger("pinakes.operations")
 
 
@@ -60,10 +63,21 @@ class Leased:
         self._seconds = seconds
         self._stop: asyncio.Future[Why] = asyncio.get_running_loop().create_future()
         self._context: Context | None = None
+        # Whether what was done is being taken back; that isn't cancelled.
+        self._undoing = False
+        self._draining = False
         self.record = record
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is done beside its tenant's other operations."""
+        return self._job.beside
 
     def stop(self, why: Why) -> None:
         """Make it stop soon; the first reason counts."""
+        self._draining |= why is Why.DRAIN
+        if self._undoing and why is Why.CANCEL:
+            return
         if not self._stop.done():
             self._stop.set_result(why)
             if self._context is not None:
@@ -95,7 +109,7 @@ class Leased:
         failures, since, before = 0, time.monotonic(), self.record.checkpoint
         while True:
             try:
-                response = await self._attempt()
+                response = await self._attempt(self._job.run)
             except Stopped as stopped:
                 return await self._stopped(stopped.why)
             except Fault as fault:
@@ -113,7 +127,32 @@ class Leased:
             else:
                 return await self._end(SUCCEEDED, response=packed_json(response))
 
-    async def _attempt(self) -> Message:
+    async def _undo(self, undo: Undo, state: str, **changes: Any) -> str:
+        """Let the job take back what it did, as long as that takes, and write down how it ended."""
+        self._undoing, self._stop = True, asyncio.get_running_loop().create_future()
+        failures = 0
+        if self._draining:
+            return await self._stopped(Why.DRAIN)
+        while True:
+            try:
+                response = await self._attempt(undo)
+            except Stopped as stopped:
+                return await self._stopped(stopped.why)
+            except Fault as fault:
+                failures += 1
+                if fault.kind not in PASSING:
+                    _log.warning("operation not undone", operation=self.record.operation_id, error=fault)
+                    return await self._end(state, **changes)
+                await self._wait(_pause(failures, fault))
+            except Exception:
+                _log.exception("operation not undone", operation=self.record.operation_id, verb=self.record.verb)
+                return await self._end(state, **changes)
+            else:
+                if response is not None:
+                    return await self._end(SUCCEEDED, response=packed_json(response))
+                return await self._end(state, **changes)
+
+    async def _attempt(self, work: Work[R]) -> R:
         """Run the job from the last checkpoint. Whatever way it ends, the record has its newest checkpoint afterwards."""
         if self._stop.done():
             raise Stopped(self._stop.result())
@@ -121,13 +160,13 @@ class Leased:
         if self._stop.done():
             context.stop(self._stop.result())
         try:
-            return await self._until_stopped(context)
+            return await self._until_stopped(context, work)
         finally:
             self._context = None
             self.record = self.record.changed(**_state_of(context))
 
-    async def _until_stopped(self, context: Context) -> Message:
-        task = asyncio.ensure_future(self._job.run(context))
+    async def _until_stopped(self, context: Context, work: Work[R]) -> R:
+        task = asyncio.ensure_future(work(context))
         told = asyncio.create_task(context.stopped())
         try:
             await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +181,10 @@ class Leased:
         return task.result()
 
     async def _open(self) -> Context:
-        """Read tenant and collection as they are now, and make the scope. Raises a fault if either is gone."""
+        """Read tenant and collection as they are now, and make the scope. Raises a fault if either is gone.
+
+        What is done to a whole tenant is done to a suspended or deleted one, too.
+        """
         record, directory = self.record, self._platform.directory
         tenant = await directory.any_tenant(record.tenant_id, record.tenant_uid)
         if tenant is None or tenant.state not in self._job.states:
@@ -203,6 +245,8 @@ class Leased:
         if why is Why.LOST:
             return why.value
         if why is Why.CANCEL:
+            if self._job.undo is not None:
+                return await self._undo(self._job.undo, CANCELLED)
             await self._abandon()
             return await self._end(CANCELLED)
         # Whoever takes it begins where the stored checkpoint says, which is an older one if this fails.
@@ -211,6 +255,8 @@ class Leased:
         return why.value
 
     async def _fail(self, fault: Fault) -> str:
+        if self._job.undo is not None:
+            return await self._undo(self._job.undo, FAILED, error=fault_json(fault))
         await self._abandon()
         return await self._end(FAILED, error=fault_json(fault))
 

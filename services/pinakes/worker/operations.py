@@ -37,7 +37,10 @@ async def run(platform: Platform, stop: asyncio.Event, jobs: Mapping[str, Job] =
 
 
 class Runner:
-    """Does up to `operations_at_once` operations, at most one of a tenant, the tenant served longest ago first."""
+    """Does up to `operations_at_once` operations, at most one of a tenant, the tenant served longest ago first.
+
+    Beside them it does up to `moves_at_once` moves.
+    """
 
     def __init__(self, platform: Platform, jobs: Mapping[str, Job]) -> None:
         """Begin with nothing under way."""
@@ -46,6 +49,7 @@ class Runner:
         self._jobs = jobs
         self._store = OperationStore(platform.engine)
         self._most = settings.operations_at_once
+        self._most_beside = settings.moves_at_once
         self._seconds = settings.operation_lease_seconds
         self._holder = secrets.token_hex(8)
         self._running: dict[str, tuple[Leased, asyncio.Task[None]]] = {}
@@ -55,7 +59,7 @@ class Runner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look for work until `stop` is set, then drain."""
-        if not self._most:
+        if not (self._most or self._most_beside):
             await stop.wait()
             return
         await self._platform.prepared_or(stop)
@@ -82,8 +86,9 @@ class Runner:
         tenants = {record.tenant_uid for record in found}
         self._served = {tenant: when for tenant, when in self._served.items() if tenant in tenants}
         for record in self._candidates(found):
-            if len(self._running) >= self._most:
-                break
+            beside = self._jobs[record.verb].beside
+            if self._count(beside=beside) >= (self._most_beside if beside else self._most):
+                continue
             taken = await self._store.take(record, self._holder, self._seconds)
             if taken is not None:
                 self._begin(taken)
@@ -106,21 +111,29 @@ class Runner:
     def _candidates(self, found: Iterable[OperationRecord]) -> Iterator[OperationRecord]:
         """Yield what may be taken, one of each tenant, those that waited longest for their turn first."""
         oldest_first = sorted(found, key=lambda one: (one.create_ms, one.operation_id))
-        busy = {leased.record.tenant_uid for leased, _ in self._running.values()}
-        turns: set[tuple[str, str]] = set()
+        busy = {leased.record.tenant_uid for leased, _ in self._running.values() if not leased.beside}
+        turns: set[tuple[str, str, str]] = set()
         chosen: dict[str, OperationRecord] = {}
+        beside: list[OperationRecord] = []
         for record in oldest_first:
             job = self._jobs.get(record.verb)
             if job is None:
                 continue  # a newer worker's
             if job.exclusive:
-                turn = (record.collection_uid, record.verb)
+                turn = (record.tenant_uid, record.collection_uid, record.verb)
                 if turn in turns:
                     continue
                 turns.add(turn)
-            if free(record) and record.tenant_uid not in busy and record.tenant_uid not in chosen:
+            if job.beside:
+                if free(record) and record.rid not in self._running:
+                    beside.append(record)
+            elif free(record) and record.tenant_uid not in busy and record.tenant_uid not in chosen:
                 chosen[record.tenant_uid] = record
-        return iter(sorted(chosen.values(), key=lambda one: (self._served.get(one.tenant_uid, 0.0), one.create_ms)))
+        yield from sorted(chosen.values(), key=lambda one: (self._served.get(one.tenant_uid, 0.0), one.create_ms))
+        yield from beside
+
+    def _count(self, *, beside: bool) -> int:
+        return sum(leased.beside is beside for leased, _ in self._running.values())
 
     def _begin(self, record: OperationRecord) -> None:
         _log.info(

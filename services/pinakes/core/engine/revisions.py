@@ -29,6 +29,11 @@ _MARGIN_SECONDS = 10.0
 _log = logger("pinakes.revisions")
 
 
+def revision_at(milliseconds: int) -> int:
+    """Return the least revision of a moment, in ms since 1970."""
+    return max(0, milliseconds * 1000 - EPOCH_US) << SLOT_BITS
+
+
 class RevisionClock:
     """Issues revisions for one slot. Never goes back, even if the machine's clock does."""
 

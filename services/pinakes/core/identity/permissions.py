@@ -142,6 +142,7 @@ RULES: dict[str, Rule] = {
     _TENANT + "GetReceiptKey": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
     # Keys are told of in it, without their secrets.
     _TENANT + "ExportTenant": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
+    _TENANT + "MoveTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.CHANGE),
     _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.ACCESS),
     _TENANT + "RotateApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),

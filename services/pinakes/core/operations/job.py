@@ -78,14 +78,20 @@ class Job:
 
     `abandon` is called once when an operation ends without success, cancelled or failed, to clear away what is left
     half-done elsewhere (an unfinished upload); its failure is logged and changes nothing. `exclusive` verbs are done for
-    one operation of a collection at a time, the oldest first. `whole` verbs work on all documents, also on those that the
-    caller may not read; they must tell nothing of them. `of_tenant` verbs work on a tenant as a whole and have no collection.
-    In a tenant's other `states` an operation waits (suspended) or fails.
+    one operation of a collection (or tenant) at a time, the oldest first. `beside` verbs are done beside the tenant's other
+    operations, and don't count among those a worker does at once: they mostly wait. `undo` is for verbs that don't leave
+    what they did by the time they are cancelled or fail: it takes it back, as long as that takes, stopped and run again
+    like the job itself; if it is too late for that, it finishes the work and returns the answer.
+    `whole` verbs work on all documents, also on those that the caller may not read; they must tell nothing of them.
+    `of_tenant` verbs work on a tenant as a whole and have no collection. In a tenant's other `states` an operation waits
+    (suspended) or fails.
     """
 
     verb: str
     run: Callable[[Context], Awaitable[Message]]
     abandon: Callable[[Context], Awaitable[None]] | None = None
+    undo: Callable[[Context], Awaitable[Message | None]] | None = None
+    beside: bool = False
     exclusive: bool = False
     whole: bool = False
     of_tenant: bool = False

@@ -11,15 +11,15 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2
 
 from pinakes.core.faults import Fault, Kind
-from pinakes.core.operations.records import CANCELLED, FAILED, SUCCEEDED, OperationRecord, fault_from_json
+from pinakes.core.operations.records import CANCELLED, FAILED, MOVE, SUCCEEDED, OperationRecord, fault_from_json
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import status_of
-from pinakes.v1 import index_pb2, lifecycle_pb2
+from pinakes.v1 import index_pb2, lifecycle_pb2, placement_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 
 Json = dict[str, Any]
 # Its answers are read by their names out of the pool of descriptors, where importing has put them.
-_KNOWN = (index_pb2.DESCRIPTOR, verbs_pb2.DESCRIPTOR, lifecycle_pb2.DESCRIPTOR)
+_KNOWN = (index_pb2.DESCRIPTOR, verbs_pb2.DESCRIPTOR, lifecycle_pb2.DESCRIPTOR, placement_pb2.DESCRIPTOR)
 
 
 def operation_message(record: OperationRecord) -> operations_pb2.Operation:
@@ -31,9 +31,8 @@ def operation_message(record: OperationRecord) -> operations_pb2.Operation:
     if record.state == SUCCEEDED and record.response is not None:
         operation.response.CopyFrom(unpacked(record.response))
     elif record.state == CANCELLED:
-        stopped = Fault(
-            Kind.CONFLICT, "OPERATION_CANCELLED", "the operation was cancelled; what it had done by then stands"
-        )
+        left = "it was rolled back" if record.verb == MOVE else "what it had done by then stands"
+        stopped = Fault(Kind.CONFLICT, "OPERATION_CANCELLED", f"the operation was cancelled; {left}")
         operation.error.CopyFrom(status_of(stopped))
         operation.error.code = code_pb2.CANCELLED
     elif record.state == FAILED and record.error is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from pinakes.core.faults import Fault, Kind, Violation
+from pinakes.core.identity.permissions import Role
 
 if TYPE_CHECKING:
     from pinakes.core.identity.principal import Principal
@@ -98,6 +99,8 @@ class OperationRecord:
         A caller whose credential is narrowed sees what is within its collections, and under a filter what was asked for
         under that very filter.
         """
+        if self.administrative and principal.role is not Role.ADMIN:
+            return False
         if principal.collections is not None and self.collection_id not in principal.collections:
             return False
         if principal.filter and self.parameters.get(NARROWED) != principal.filter:

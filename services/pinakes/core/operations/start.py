@@ -52,6 +52,7 @@ class Asked:
     readers: tuple[str, ...] | None = None
     role: Role = Role.SERVICE
     narrowing: str = ""
+    administrative: bool = False
 
     async def repeated(self) -> operations_pb2.Operation | None:
         """Return the operation that the same request with the same request id has started, or None.
@@ -107,6 +108,7 @@ class Asked:
             tenant_uid=self.tenant.uid, tenant_id=self.tenant.tenant_id,
             collection_uid=self.collection.uid if self.collection else "",
             collection_id=self.collection.collection_id if self.collection else "",
+            administrative=self.administrative,
             verb=self.verb, parameters=parameters, readers=self.readers,
             role=self.role.value, payload=self._payload(), create_ms=now_ms(),
         )  # fmt: skip
