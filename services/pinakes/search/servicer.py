@@ -149,7 +149,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             # Beside the engine's work: what the cache is asked then is only whether the collection has changed.
             looking = asyncio.ensure_future(cache.get(key, generation, version))
             try:
-                answer = (await query(request, scope, collection, self._parts)).SerializeToString()
+                answer = (await self._asked(query, request, scope, collection)).SerializeToString()
                 found = await looking
             finally:
                 looking.cancel()

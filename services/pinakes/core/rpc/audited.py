@@ -168,7 +168,7 @@ def _shown(call: Call) -> str:
         return ""
     if found := _KEY.match(token):
         return f"key:{found[1]}"
-    return "token" if token.count(".") == 2 else "unknown"
+    return "token" if token.count(".") == 2 or token.startswith("pt_") else "unknown"
 
 
 def _network(call: Call) -> str:

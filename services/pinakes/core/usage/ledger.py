@@ -30,7 +30,7 @@ _COUNTING_SHARE = 0.02
 # A write may miss a count that begins so long after it: it wasn't refreshed yet.
 REFRESH_SECONDS = 1.5
 _TENANTS = 10_000
-_CLOSING_SECONDS = 3.0
+_CLOSING_SECONDS = 10.0
 _PAGE = 1000
 _log = logger("pinakes.usage")
 
