@@ -57,7 +57,7 @@ async def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) ->
         }  # fmt: skip
         with running(platform, "index", folder, **settings) as server:
             async with open_channel(server.address) as channel:
-                await _servers.until_health(channel, seconds=120)
+                await _servers.until_health(channel, seconds=600)
             yield World(provider, server.address)
 
 
