@@ -62,7 +62,7 @@ lint: setup ## Check style, types, import walls and the contract
 	$(BIN)/python -m tools.check_breaking
 
 bench: setup tools ## Measure the ladder from bare gRPC to Envoy; ONLY=search runs a part
-	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python -m tests.bench $(ONLY)
 
 relevance: setup ## Measure relevance on judged queries against plain BM25; COLLECTION=path for another, UPDATE=1 to keep the figures
 	$(BIN)/python -m tests.relevance $(if $(COLLECTION),--collection $(COLLECTION)) $(if $(LANGUAGE),--language $(LANGUAGE)) \

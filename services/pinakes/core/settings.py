@@ -132,8 +132,9 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(30.0, gt=0, le=3600, description="Time between two sweeps for what has run out.")
     outcome_hours: float = Field(48.0, ge=24, description="Hours for which outcomes and request ids are remembered.")
 
-    placement: Literal["plan", "off"] = Field(
-        "plan", description="Placement of tenants: `plan` says which should be moved, `off` doesn't look."
+    placement: Literal["plan", "auto", "off"] = Field(
+        "plan",
+        description="Automatic placement: `plan` says what it would move, `auto` moves it and opens pools, `off` neither.",
     )
     placement_seconds: float = Field(
         300.0, ge=1, le=86_400, description="Time between two looks at the sizes of tenants and pools, by one worker."

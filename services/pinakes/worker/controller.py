@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The placement controller: looks at sizes now and then, and says what should move.
+"""The placement controller: looks at sizes now and then, says what should move, and in `auto` mode has it moved.
 
-Any worker may do it; of many, one does it at a time, because a record in the engine says whose turn it is.
+Any worker may do it; of many, one does it at a time, because a record in the engine says whose turn it is. Nothing is lost
+if two think that it is theirs: a move begins by compare-and-set of the tenant's record.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pinakes.core.engine.client import EngineRefusal
-from pinakes.core.faults import Fault
+from pinakes.core.engine.setup import create_place
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.placement.beginning import begin_move
 from pinakes.core.placement.memory import Look, Memory, NoiseNote, PoolNote
-from pinakes.core.placement.model import OWN, Plan, TenantFacts, Thresholds
+from pinakes.core.placement.model import OWN, Plan, Planned, TenantFacts, Thresholds, place_words
 from pinakes.core.placement.noise import Totals, Work, noise
 from pinakes.core.placement.plan import make_plan
 from pinakes.core.placement.reading import read_facts
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.tenancy.placement import Place
 from pinakes.worker.sweeper import Turn
 
 if TYPE_CHECKING:
@@ -55,7 +59,7 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
 
 
 class Controller:
-    """Looks and plans."""
+    """Looks, plans, and acts if it may."""
 
     def __init__(self, platform: Platform) -> None:
         """Begin without having seen anything."""
@@ -73,7 +77,15 @@ class Controller:
         plan = make_plan(facts, self._limits)
         _tell(plan)
         own = {one.uid: before.own[one.uid] for one in facts.tenants if one.uid in before.own and OWN in _places(one)}
-        pools = [PoolNote(number=one.number, fill=round(one.fill, 6), open=one.open) for one in plan.pools]
+        opened: tuple[int, ...] = ()
+        if self._platform.settings.placement == "auto":
+            opened = await self._open(plan)
+            own |= {move.uid: facts.read_ms for move in await self._begin(plan) if move.target == OWN}
+        pools = [
+            PoolNote(number=one.number, fill=round(one.fill, 6), open=one.open, draining=one.draining)
+            for one in plan.pools
+        ]
+        pools += [PoolNote(number=number, fill=0.0, open=True) for number in opened]
         await self._memory.write(Look(read_ms=facts.read_ms, pools=tuple(pools), noise=notes, own=own))
         return plan
 
@@ -82,6 +94,29 @@ class Controller:
         metrics.POOL_FILL.clear()
         metrics.PLACEMENT_MOVES.clear()
         self._totals = None
+
+    async def _open(self, plan: Plan) -> tuple[int, ...]:
+        for number, why in plan.opens.items():
+            await create_place(self._platform.engine, Place(pool=number))
+            _log.info("pool opened", pool=number, why=why)
+        return tuple(plan.opens)
+
+    async def _begin(self, plan: Plan) -> list[Planned]:
+        """Begin what can begin now, and return that. One that is refused waits for the next look."""
+        begun: list[Planned] = []
+        for move in plan.now:
+            try:
+                await begin_move(self._platform, move, plan.read_ms)
+            except Fault as fault:
+                if fault.kind is Kind.UNAVAILABLE:
+                    raise
+                metrics.PLACEMENT_STARTED.labels("refused").inc()
+                _log.info("move refused", tenant=move.tenant_id, error=str(fault))
+                continue
+            metrics.PLACEMENT_STARTED.labels(move.why.value).inc()
+            _log.info("move begun", tenant=move.tenant_id, to=place_words(move.target), why=move.reason)
+            begun.append(move)
+        return begun
 
     async def _noise(self, tenants: Iterable[TenantFacts], before: Look) -> dict[str, NoiseNote]:
         """Return who makes much of a pool's work since the last look; as it was where there is nothing to compare with."""

@@ -54,14 +54,15 @@ class Load:
         after.add(tenant)
         return after.fill(limits) <= limits.fill
 
-    def told(self, limits: Thresholds) -> PoolFill:
-        """Return it as it is told."""
+    def told(self, limits: Thresholds, *, draining: bool) -> PoolFill:
+        """Return it as it is told; `draining` says that it was full."""
         parts = self.parts(limits)
         measure = max(parts, key=parts.__getitem__)
         return PoolFill(
             number=self.number, documents=self.documents, bytes=sum(self.shards), tenants=self.tenants,
             shards=len(self.shards), largest_shard_bytes=max(self.shards), fill=parts[measure], measure=measure,
             open=parts[measure] < limits.fill,
+            draining=parts[measure] >= 1.0 or (draining and parts[measure] > limits.fill),
         )  # fmt: skip
 
 

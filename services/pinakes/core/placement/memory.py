@@ -24,11 +24,12 @@ _RID = "look"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolNote:
-    """A pool as it was at the last look: what part of it is filled, and whether it takes new tenants."""
+    """A pool as it was at the last look: what part of it is filled, whether it takes new tenants, or is brought down."""
 
     number: int
     fill: float
     open: bool
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

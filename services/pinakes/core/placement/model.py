@@ -99,18 +99,22 @@ class ShardFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything a plan is made from: pools by number with their shards, tenants, and when that was read."""
+    """Everything a plan is made from: pools by number with their shards, tenants, and when that was read.
+
+    `draining` are pools that were full at the last look or before, and weren't brought down to their mark yet.
+    """
 
     read_ms: int
     pools: dict[int, tuple[ShardFacts, ...]]
     tenants: tuple[TenantFacts, ...]
+    draining: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolFill:
     """How full a pool is: the largest of its parts of what it may hold, and of what that is the part.
 
-    `open` says that it takes new tenants. Tenants that are being moved count where they go.
+    `open` says that it takes new tenants, `draining` that it is, or was, full and is brought down to its mark. Tenants that are being moved count where they go.
     """
 
     number: int
@@ -122,6 +126,7 @@ class PoolFill:
     fill: float
     measure: str
     open: bool
+    draining: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,9 @@ class _Planner:
         self._facts = facts
         self._limits = limits
         self._held = loads(facts)
-        self._pools = tuple(self._held[number].told(limits) for number in sorted(self._held))
+        self._pools = tuple(
+            self._held[number].told(limits, draining=number in facts.draining) for number in sorted(self._held)
+        )
         self._running = tuple(tenant for tenant in facts.tenants if tenant.target is not None)
         self._settled = [tenant for tenant in facts.tenants if tenant.target is None and not tenant.fixed]
         self._moves: list[Planned] = []
@@ -92,17 +94,21 @@ class _Planner:
             self._move(tenant, OWN, Why.NOISE, text)
 
     def _full(self, number: int) -> None:
-        """Bring a full pool down to its fill mark: its tenants go to pools that have room, or to a new one."""
+        """Bring a full pool down to its fill mark: its tenants go to pools that have room, or to a new one.
+
+        It isn't full any more when the first have gone, and goes on all the same.
+        """
         limits, held = self._limits, self._held[number]
-        if held.documents >= limits.pool_documents * len(held.shards):
-            most = limits.pool_documents * len(held.shards)
+        from_part = limits.fill if number in self._facts.draining else 1.0
+        most = limits.pool_documents * len(held.shards)
+        if held.documents >= most * from_part:
             words = f"{held.documents:,} of {most:,} documents"
             self._lighten(number, words, lambda: held.documents - limits.fill * most, lambda one: one.documents)
         for shard, held_bytes in enumerate(held.shards):
-            if held_bytes >= limits.shard_bytes:
+            if held_bytes >= limits.shard_bytes * from_part:
                 words = f"a shard of {size(held_bytes)}, where {size(limits.shard_bytes)} are the most"
                 self._lighten(number, words, partial(self._too_large, held, shard), lambda one: one.bytes, shard)
-        if held.tenants >= limits.pool_tenants:
+        if held.tenants >= limits.pool_tenants * from_part:
             words = f"{held.tenants:,} of {limits.pool_tenants:,} tenants"
             self._lighten(number, words, lambda: held.tenants - limits.fill * limits.pool_tenants, lambda _: 1)
 
@@ -113,11 +119,12 @@ class _Planner:
         self, number: int, words: str, excess: Callable[[], float], weight: _Weight, shard: int | None = None
     ) -> None:
         """Move tenants out of a pool, or out of one of its shards, until nothing is too much."""
+        state = f"pool {number} {'was' if number in self._facts.draining else 'is'} full: {words}"
         rest = _ByWeight([one for one in self._movable(number) if shard in {None, one.shard}], weight)
         while (much := excess()) > 0 and (tenant := rest.take(much)) is not None:
-            target = self._room(tenant, f"pool {number} is full: {words}", number)
+            target = self._room(tenant, state, number)
             if target is not None:
-                text = f"pool {number} is full: {words}; it is brought down to {self._limits.fill:.0%}"
+                text = f"{state}; it is brought down to {self._limits.fill:.0%}"
                 self._move(tenant, target, Why.FULL, text)
 
     def _shrunk(self, tenant: TenantFacts) -> None:

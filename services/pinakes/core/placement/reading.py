@@ -46,7 +46,8 @@ async def read_facts(engine: Engine, directory: Directory, look: Look) -> Facts:
             facts.append(ShardFacts(documents=sum(share.documents for share in shares), bytes=shard.bytes))
         pools[number] = tuple(facts)
     tenants = [_tenant(engine.prefix, record, held, by_alias, look) async for record in _records(directory)]
-    return Facts(read_ms, pools, tuple(tenants))
+    draining = frozenset(note.number for note in look.pools if note.draining)
+    return Facts(read_ms, pools, tuple(tenants), draining)
 
 
 async def _records(directory: Directory) -> AsyncIterator[TenantRecord]:

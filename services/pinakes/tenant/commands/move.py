@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from google.longrunning import operations_pb2
 from google.protobuf import any_pb2
 
-from pinakes.core.faults import Fault, Kind, invalid
+from pinakes.core.faults import invalid
 from pinakes.core.operations.messages import operation_message
-from pinakes.core.operations.moving import already_there, parameters_of, target_of
-from pinakes.core.operations.records import MOVE
+from pinakes.core.operations.moving import parameters_of, ready
+from pinakes.core.operations.records import MOVE, OperationRecord
 from pinakes.core.operations.start import Asked
-from pinakes.core.operations.store import OperationStore
-from pinakes.core.rpc import names
 from pinakes.core.tenancy import messages
 from pinakes.core.tenancy.models import now_ms
 from pinakes.v1 import placement_pb2
@@ -35,21 +33,11 @@ async def move(
     if (earlier := await asked.repeated()) is not None:
         return earlier
     wanted = _wanted(request, platform)
-    fresh = await platform.directory.tenants.fresh(tenant.tenant_id) or tenant
-    name = names.tenant(tenant.tenant_id)
-    for running in await OperationStore(platform.engine).unfinished_of(tenant.uid):
-        if running.verb != MOVE:
-            continue
-        if running.parameters == wanted:
-            return operation_message(running)
-        text = f"{name} is being moved; wait for it, or cancel it"
-        told = {"operation": names.operation(tenant.tenant_id, running.operation_id)}
-        raise Fault(Kind.PRECONDITION, "MOVE_RUNNING", text, metadata=told, resource=("pinakes/Tenant", name))
-    target = target_of(wanted, fresh)
-    if target.same(fresh.placement.active):
-        raise already_there()
+    found = await ready(platform, tenant, wanted)
+    if isinstance(found, OperationRecord):
+        return operation_message(found)
     if request.validate_only:
-        return _as_it_would_begin(fresh, target)
+        return _as_it_would_begin(found.tenant, found.target)
     return await asked.start(wanted)
 
 

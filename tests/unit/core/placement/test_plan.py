@@ -109,6 +109,20 @@ def test_a_full_pool_is_split_into_a_new_one_where_no_other_has_room() -> None:
     assert [move.waits for move in plan.moves] == ["", "", *["2 at once is the most"] * 2]
 
 
+def test_a_pool_that_was_full_is_brought_down_to_its_mark_though_it_is_not_full_any_more() -> None:
+    nine = facts(*(tenant(f"t{n}") for n in range(9)), tenant("there", 1), pools=2)
+    assert make_plan(nine, LIMITS).moves == (), "it wasn't full"
+    assert not make_plan(nine, LIMITS).pools[0].draining
+    going_on = make_plan(replace(nine, draining=frozenset({0})), LIMITS)
+    assert len(going_on.moves) == 1
+    assert going_on.moves[0].reason == "pool 0 was full: 9 of 10 tenants; it is brought down to 80%"
+    assert going_on.pools[0].draining
+    done = facts(*(tenant(f"t{n}") for n in range(8)), pools=2)
+    at_mark = make_plan(replace(done, draining=frozenset({0})), LIMITS)
+    assert at_mark.moves == ()
+    assert not at_mark.pools[0].draining
+
+
 def test_a_pool_is_opened_when_all_are_filled_to_their_mark() -> None:
     at_mark = make_plan(facts(*(tenant(f"t{n}") for n in range(8))), LIMITS)
     assert at_mark.moves == ()
@@ -168,8 +182,10 @@ def test_carrying_plans_out_comes_to_rest_below_every_mark() -> None:
             for n in range(dice.randrange(1, 60))
         }  # fmt: skip
         pools, moved = 2, [0]
+        draining: frozenset[int] = frozenset()
         for _ in range(200):
-            plan = make_plan(facts(*tenants.values(), pools=pools), LIMITS)
+            plan = make_plan(replace(facts(*tenants.values(), pools=pools), draining=draining), LIMITS)
+            draining = frozenset(pool.number for pool in plan.pools if pool.draining)
             pools += len(plan.opens)
             for move in plan.now:
                 tenants[move.tenant_id] = replace(tenants[move.tenant_id], place=move.target)
