@@ -61,6 +61,9 @@ lint: setup ## Check style, types, import walls and the contract
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python -m tools.check_breaking
 
+mutate: setup tools ## Take one check, filter or row that keeps tenants apart out at a time; a test must notice. ONLY='scope.py checks.py', ARGS=--quick
+	$(BIN)/python -m tests.mutate $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
 bench: setup tools ## Measure the ladder from bare gRPC to Envoy; ONLY=search runs a part
 	$(BIN)/python -m tests.bench $(ONLY)
 
@@ -73,6 +76,7 @@ relevance: setup ## Measure relevance on judged queries against plain BM25; COLL
 gen: setup $(TOOLS)/protoc-gen-openapi@$(PROTOC_GEN_OPENAPI_VERSION) ## Generate gen/ and the derived references from the contract and the settings
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.settings_reference
+	$(BIN)/python -m tools.permissions_reference
 	@if [ -f tools/render_envoy.py ]; then $(BIN)/python -m tools.render_envoy; fi
 
 fmt: setup ## Format Python and protos
@@ -118,4 +122,4 @@ $(eval $(call go-tool,helm,$(HELM_VERSION),helm.sh/helm/v3/cmd/helm))
 $(eval $(call go-tool,kubeconform,$(KUBECONFORM_VERSION),github.com/yannh/kubeconform/cmd/kubeconform))
 $(eval $(call go-tool,protoc-gen-openapi,$(PROTOC_GEN_OPENAPI_VERSION),github.com/google/gnostic/cmd/protoc-gen-openapi))
 
-.PHONY: help setup demo up down test test-unit test-oidc faults lint bench relevance gen fmt lock tools clean
+.PHONY: help setup demo up down test test-unit test-oidc faults lint mutate bench relevance gen fmt lock tools clean

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,7 +35,8 @@ class _Lines:
 @pytest.fixture(scope="session")
 def platform_with() -> Iterator[PlatformWith]:
     """Give the session's platform with at least the parts that are asked for; parts are added as tests need them."""
-    home = Path(tempfile.mkdtemp(prefix="pinakes-test-"))
+    kept = os.environ.get("PINAKES_TEST_HOME")  # of a platform that outlives the run
+    home = Path(kept or tempfile.mkdtemp(prefix="pinakes-test-"))
     platform = Platform(home, parts=(), random_ports=True, report=_Lines())
 
     def with_parts(parts: tuple[str, ...]) -> Platform:
@@ -47,8 +49,9 @@ def platform_with() -> Iterator[PlatformWith]:
     try:
         yield with_parts
     finally:
-        platform.reset()
-        shutil.rmtree(home)
+        if not kept:
+            platform.reset()
+            shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")

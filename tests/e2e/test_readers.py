@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from pinakes.v1 import index_pb2, search_pb2
+from pinakes.v1 import index_pb2, search_pb2, suggest_pb2
 from tests.wire import INDEX, ROLES, SEARCH, Door, Home, home, new_key, put
 
 DOCUMENTS: dict[str, tuple[str, ...]] = {"open": (), "ann": ("ann",), "bob": ("bob",), "both": ("ann", "bob")}
@@ -31,7 +31,7 @@ def library(platform: Any) -> Iterator[Library]:
     """Write a document for everyone, for each of two readers, and for both."""
     with Door(platform.endpoint) as door, home(door, platform.admin_key, "readers") as made:
         for document_id, readers in DOCUMENTS.items():
-            put(door, made.service, made.document(document_id), title="page", readers=readers)
+            put(door, made.service, made.document(document_id), title="page", tags=[document_id], readers=readers)
         keys = {
             name: new_key(door, platform.admin_key, made.tenant_id, ROLES.ROLE_TENANT_USER, readers).secret
             for name, readers in {"ann": ("ann",), "bob and another": ("bob", "zoe"), "stranger": ("zoe",)}.items()
@@ -51,32 +51,46 @@ SEEN = {
 
 
 def seen(library: Library, key: str, collection: str = "default") -> dict[str, set[str]]:
-    """Return what each way of reading shows."""
+    """Return what each way of reading shows. Tags are the ids, so that what is counted can be told apart."""
     parent = f"{library.home.name}/collections/{collection}"
     names = {document_id: library.home.document(document_id, collection) for document_id in DOCUMENTS}
     door = library.door
-    search = door.call(SEARCH + "Search", search_pb2.SearchRequest(parent=parent, query="page"), key)
+    asked = search_pb2.SearchRequest(parent=parent, query="page")
+    asked.facets.add(field="tags")
+    search = door.call(SEARCH + "Search", asked, key)
     assert search.total_size == len(search.results)
+    several = search_pb2.BatchSearchRequest(parent=parent, requests=[search_pb2.SearchRequest(query="page")])
+    (outcome,) = door.call(SEARCH + "BatchSearch", several, key).outcomes
+    counted = door.call(SEARCH + "CountDocuments", search_pb2.CountDocumentsRequest(parent=parent, query="page"), key)
+    assert counted.total_size == len(search.results)
+    suggested = door.call(SEARCH + "Suggest", suggest_pb2.SuggestRequest(parent=parent, query="pag", limit=10), key)
     listed = door.call(INDEX + "ListDocuments", index_pb2.ListDocumentsRequest(parent=parent), key)
     batch = index_pb2.BatchGetDocumentsRequest(parent=parent, names=names.values())
     answer = door.call(INDEX + "BatchGetDocuments", batch, key)
     found = {document.name for document in answer.documents}
     assert found.isdisjoint(answer.missing)
     assert found | set(answer.missing) == set(names.values())
-    got: set[str] = set()
+    got: dict[str, set[str]] = {"get": set(), "explain": set()}
     for document_id, name in names.items():
-        request = index_pb2.GetDocumentRequest(name=name)
-        try:
-            door.call(INDEX + "GetDocument", request, key)
-            got.add(document_id)
-        except grpc.RpcError:
-            refusal = door.refusal(INDEX + "GetDocument", request, key)
-            assert refusal.code is grpc.StatusCode.NOT_FOUND
+        explain = search_pb2.ExplainDocumentRequest(name=name, search=search_pb2.SearchRequest(query="page"))
+        get = index_pb2.GetDocumentRequest(name=name)
+        for way, method, request in (
+            ("get", INDEX + "GetDocument", get),
+            ("explain", SEARCH + "ExplainDocument", explain),
+        ):
+            try:
+                door.call(method, request, key)
+                got[way].add(document_id)
+            except grpc.RpcError:
+                assert door.refusal(method, request, key).code is grpc.StatusCode.NOT_FOUND
     return {
         "search": {result.document.name.rpartition("/")[2] for result in search.results},
         "list": {document.name.rpartition("/")[2] for document in listed.documents},
         "batch": {name.rpartition("/")[2] for name in found},
-        "get": got,
+        "batch search": {one.document.name.rpartition("/")[2] for one in outcome.response.results},
+        "suggest": {title.document.rpartition("/")[2] for title in suggested.titles},
+        "facets": {bucket.value for facet in search.facets for bucket in facet.buckets},
+        **got,
     }
 
 
@@ -118,7 +132,9 @@ def test_a_cached_answer_of_one_reader_is_never_anothers(library: Library) -> No
 def test_a_document_whose_time_is_over_is_hidden_from_every_way_of_reading(library: Library) -> None:
     collection = index_pb2.CreateCollectionRequest(parent=library.home.name, collection_id="short")
     library.door.call(INDEX + "CreateCollection", collection, library.home.service)
-    document = put(library.door, library.home.service, library.home.document("open", "short"), title="page")
+    document = put(
+        library.door, library.home.service, library.home.document("open", "short"), title="page", tags=["open"]
+    )
     assert seen(library, library.home.service, "short")["search"] == {"open"}
     document.expire_time.FromMilliseconds(round((time.time() + 3) * 1000))
     request = index_pb2.UpdateDocumentRequest(document=document, mode=index_pb2.WRITE_MODE_SEARCHABLE)

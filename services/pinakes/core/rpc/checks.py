@@ -124,8 +124,8 @@ async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
     tenant = await directory.known_tenant(tenant_id, administration=administration)
     if tenant is not None and principal.tenant_uid not in {None, tenant.uid}:
         tenant = None
-    if tenant is not None and not tenant.active:
-        tenant = _inactive(tenant, states_of(call.method, administrator=principal.tenants is None))
+    if tenant is not None:
+        tenant = _usable(tenant, states_of(call.method, administrator=principal.tenants is None))
     if tenant is None:
         if principal.tenants is None:
             raise not_found("pinakes/Tenant", names.tenant(tenant_id))
@@ -133,8 +133,8 @@ async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
     call.target = tenant
 
 
-def _inactive(tenant: TenantRecord, states: frozenset[str]) -> TenantRecord | None:
-    """Return a tenant that isn't active if the call may be about one, or None. A suspended one says so: to its own alone.
+def _usable(tenant: TenantRecord, states: frozenset[str]) -> TenantRecord | None:
+    """Return a tenant if the call may be about one in its state, or None. A suspended one says so: to its own alone.
 
     Nobody else comes here: a foreign name has been refused before anything was looked up.
     """

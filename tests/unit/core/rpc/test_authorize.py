@@ -13,11 +13,12 @@ from pinakes.core.identity.permissions import GRANTS, RULES, TENANT_DATA, Permis
 from pinakes.core.identity.principal import Principal
 from pinakes.core.rpc import checks
 from pinakes.core.rpc.call import Call
-from pinakes.core.tenancy.models import TenantRecord
+from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED, TenantRecord
 from pinakes.v1 import index_pb2, search_pb2, tenant_pb2
 
 SEARCH = "/pinakes.v1.SearchService/Search"
 REASON = "x-pinakes-admin-reason"
+STATES = {"acme": ACTIVE, "other": ACTIVE, "asleep": SUSPENDED, "gone": DELETED, "erased": ERASED}
 ADMIN = Principal("bootstrap", Role.ADMIN, None, None)
 
 
@@ -32,12 +33,11 @@ class Context:
 
 
 class Tenants:
-    """A directory with two tenants."""
+    """A directory with two tenants that are active, and one in each other state."""
 
     async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
-        if tenant_id not in {"acme", "other"}:
-            return None
-        return TenantRecord(tenant_id=tenant_id, uid=f"u-{tenant_id}", state="active", create_ms=1, update_ms=1)
+        state = STATES.get(tenant_id)
+        return None if state is None else TenantRecord(tenant_id=tenant_id, uid=f"u-{tenant_id}", state=state)
 
 
 def of_tenant(role: Role, *tenants: str, uid: str | None = None) -> Principal:
@@ -151,6 +151,36 @@ async def test_nobody_but_an_administrator_gains_anything_by_a_reason() -> None:
 async def test_to_an_administrator_an_absent_tenant_is_not_found() -> None:
     fault = await refusal(ADMIN, SEARCH, search("nowhere"), {REASON: "looking for it"})
     assert (fault.kind, fault.reason) == (Kind.NOT_FOUND, "TENANT_NOT_FOUND")
+
+
+async def test_a_suspended_tenant_says_so_to_its_own_and_to_nobody_else() -> None:
+    own = await refusal(of_tenant(Role.TENANT_USER, "asleep"), SEARCH, search("asleep"))
+    assert (own.kind, own.reason) == (Kind.DENIED, "TENANT_SUSPENDED")
+    stranger = await refusal(of_tenant(Role.TENANT_USER), SEARCH, search("asleep"))
+    absent = await refusal(of_tenant(Role.TENANT_USER), SEARCH, search("nowhere"))
+    assert (stranger.kind, stranger.reason, stranger.message) == (absent.kind, absent.reason, absent.message)
+
+
+@pytest.mark.parametrize("state", ["gone", "erased"])
+async def test_to_its_own_a_tenant_that_is_gone_is_as_foreign_as_any(state: str) -> None:
+    own = await refusal(of_tenant(Role.TENANT_ADMIN, state), SEARCH, search(state))
+    absent = await refusal(of_tenant(Role.TENANT_ADMIN), SEARCH, search("nowhere"))
+    assert (own.kind, own.reason, own.message) == (absent.kind, absent.reason, absent.message)
+
+
+async def test_an_administrator_reaches_a_tenant_that_is_not_active_where_that_is_what_it_is_about() -> None:
+    read, why = "/pinakes.v1.TenantService/GetTenant", {REASON: "is it still there"}
+    for tenant, state in STATES.items():
+        call = await authorized(ADMIN, read, tenant_pb2.GetTenantRequest(name=f"tenants/{tenant}"))
+        assert call.tenant.state == state
+        if state != ACTIVE:
+            fault = await refusal(ADMIN, SEARCH, search(tenant), why)
+            assert fault.reason == ("TENANT_SUSPENDED" if state == SUSPENDED else "TENANT_NOT_FOUND")
+            # A tenant's own credentials don't.
+            own = await refusal(
+                of_tenant(Role.TENANT_ADMIN, tenant), read, tenant_pb2.GetTenantRequest(name="tenants/-")
+            )
+            assert own.kind is Kind.DENIED
 
 
 def test_every_rpc_on_documents_collections_or_operations_is_on_a_tenants_data() -> None:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps tenants apart, and the tests that must notice when a part of it is missing: quick ones first, then slow ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutate.edits import (
+    Edit,
+    Mutant,
+    Source,
+    elements,
+    guards,
+    keywords,
+    operands,
+    rows,
+    statements,
+    verdicts,
+    widened,
+)
+
+CORE = "services/pinakes/core/"
+CHECKS: tuple[Edit, ...] = (guards, operands, verdicts)
+# On a running platform, whose servers have the mutant's code.
+SLOW = (
+    "tests/integration/test_scope.py",
+    "tests/e2e/test_readers.py",
+    "tests/e2e/test_isolation_tricks.py",
+    "tests/e2e/test_isolation_matrix.py",
+    "tests/integration/test_identity.py",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A function, class or table (`name` is its qualified name), how it is changed, and its quick tests."""
+
+    file: str
+    name: str
+    quick: tuple[str, ...]
+    edits: tuple[Edit, ...] = CHECKS
+
+    def mutants(self, root: Path) -> Iterator[Mutant]:
+        """Yield its mutants."""
+        source = Source(self.file, (root / self.file).read_text("utf-8"))
+        within = source.table(self.name) if self.name.strip("_").isupper() else source.function(self.name)
+        for edit in self.edits:
+            yield from edit(source, within)
+
+
+_TABLE = ("tests/contract/test_permissions.py", "tests/unit/core/rpc/test_permissions_table.py")
+_AUTHORIZE = ("tests/unit/core/rpc/test_authorize.py", "tests/unit/core/rpc/test_chain_streams.py")
+_SCOPE = ("tests/unit/core/engine/test_scope.py",)
+_CACHE = ("tests/unit/core/cache/test_responses.py", "tests/unit/search/test_cache_keys.py")
+_JWT = ("tests/integration/test_jwt.py",)
+_KEYS = ("tests/unit/core/identity",)
+_PAGES = ("tests/unit/core/rpc/test_paging.py",)
+_PERMISSIONS = CORE + "identity/permissions.py"
+
+TARGETS: tuple[Target, ...] = (
+    # Who may do what.
+    Target(_PERMISSIONS, "RULES", _TABLE, (rows,)),
+    Target(_PERMISSIONS, "GRANTS", _TABLE, (elements, widened)),
+    Target(_PERMISSIONS, "_WRITE", _TABLE, (elements,)),
+    Target(_PERMISSIONS, "_READ", _TABLE, (elements,)),
+    Target(_PERMISSIONS, "TENANT_DATA", _TABLE, (elements,)),
+    Target(_PERMISSIONS, "ADMINISTRATION", _TABLE, (elements,)),
+    Target(_PERMISSIONS, "STATES", _TABLE, (elements,)),
+    Target(CORE + "rpc/checks.py", "authorize", _AUTHORIZE),
+    Target(CORE + "rpc/checks.py", "_usable", _AUTHORIZE),
+    Target(CORE + "rpc/checks.py", "_admin_reason", _AUTHORIZE),
+    Target(CORE + "rpc/checks.py", "_name_in", _AUTHORIZE),
+    Target(CORE + "rpc/checks.py", "validate", ("tests/unit/core/rpc",)),
+    # The one door to documents.
+    Target(CORE + "engine/scope.py", "TenantScope.__init__", _SCOPE),
+    Target(CORE + "engine/scope.py", "TenantScope._checked", _SCOPE),
+    Target(CORE + "engine/scope.py", "TenantScope.may_read", _SCOPE),
+    Target(CORE + "engine/scope.py", "TenantScope.filters", _SCOPE, (*CHECKS, elements, statements)),
+    Target(CORE + "engine/scope.py", "TenantScope._search", _SCOPE, (*CHECKS, statements)),
+    Target(CORE + "query/allowlist.py", "check_body", ("tests/unit/core/query/test_allowlist.py",)),
+    # What belongs to a request.
+    Target(CORE + "cache/responses.py", "cache_key", _CACHE, (elements, statements)),
+    Target(CORE + "cache/responses.py", "unpack", _CACHE),
+    Target("services/pinakes/search/servicer.py", "_key", _CACHE, (operands, keywords)),
+    Target(CORE + "rpc/paging.py", "PageTokens.read", _PAGES),
+    Target("services/pinakes/search/search_ids.py", "SearchIds.read", ("tests/unit/search/test_search_ids.py",)),
+    # Who calls.
+    Target(CORE + "identity/keys.py", "parse", _KEYS),
+    Target(CORE + "identity/keys.py", "matches", _KEYS),
+    Target(CORE + "identity/jwt.py", "JwtVerifier", _JWT, (*CHECKS, keywords)),
+    Target(CORE + "identity/authenticator.py", "Authenticator", _KEYS),
+)
+
+
+def mutants(root: Path, only: Sequence[str] = ("",)) -> Iterator[tuple[Target, Mutant]]:
+    """Yield the mutants of the tree at `root`, with their targets; `only` are parts of their lines, one of which is in it."""
+    for target in TARGETS:
+        for mutant in target.mutants(root):
+            if any(part in f"{mutant} {target.name}" for part in only):
+                yield target, mutant
