@@ -98,7 +98,7 @@ def operands(source: Source, within: ast.AST) -> Iterator[Mutant]:
 
 def elements(source: Source, within: ast.AST) -> Iterator[Mutant]:
     """Take each element out of each list, tuple and set, and each entry out of each mapping that has more than one."""
-    for node in ast.walk(within):
+    for node in _values(within):
         if isinstance(node, ast.List | ast.Set | ast.Tuple) and node.elts and _is_value(node):
             yield from _without_each(source, node, node.elts)
         elif isinstance(node, ast.Dict) and len(node.keys) > 1:
@@ -111,6 +111,16 @@ def elements(source: Source, within: ast.AST) -> Iterator[Mutant]:
                     if place != gone
                 )
                 yield source.changed(node, "{" + kept + "}", f"without the entry {_short(source.segment(key))}")
+
+
+def _values(within: ast.AST) -> Iterator[ast.AST]:
+    """Yield all that is computed: types say nothing when the program runs."""
+    yield within
+    for name, inner in ast.iter_fields(within):
+        if name not in {"annotation", "returns"}:
+            for node in inner if isinstance(inner, list) else [inner]:
+                if isinstance(node, ast.AST):
+                    yield from _values(node)
 
 
 def _is_value(node: ast.List | ast.Set | ast.Tuple) -> bool:

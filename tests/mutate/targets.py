@@ -72,7 +72,6 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "rpc/checks.py", "_usable", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_admin_reason", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_name_in", _AUTHORIZE),
-    Target(CORE + "rpc/checks.py", "validate", ("tests/unit/core/rpc",)),
     # The one door to documents.
     Target(CORE + "engine/scope.py", "TenantScope.__init__", _SCOPE),
     Target(CORE + "engine/scope.py", "TenantScope._checked", _SCOPE),
@@ -93,10 +92,15 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/authenticator.py", "Authenticator", _KEYS),
 )
 
+# Mutants that change nothing that anybody could notice, each with the reason.
+EQUAL: dict[str, str] = {
+    "cache_key: without tenant_uid": "the key has the tenant in the clear as well",
+}
+
 
 def mutants(root: Path, only: Sequence[str] = ("",)) -> Iterator[tuple[Target, Mutant]]:
     """Yield the mutants of the tree at `root`, with their targets; `only` are parts of their lines, one of which is in it."""
     for target in TARGETS:
         for mutant in target.mutants(root):
-            if any(part in f"{mutant} {target.name}" for part in only):
+            if f"{target.name}: {mutant.what}" not in EQUAL and any(part in f"{mutant} {target.name}" for part in only):
                 yield target, mutant

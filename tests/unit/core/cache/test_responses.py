@@ -28,6 +28,7 @@ def test_the_tenant_is_readable_in_the_key_and_nothing_else_is() -> None:
         cache_key("t1", "c1", 3, "e2", ("a", "b"), "Search", b"request"),
         cache_key("t1", "c1", 3, "e1", ("a",), "Search", b"request"),
         cache_key("t1", "c1", 3, "e1", ("ab",), "Search", b"request"),
+        cache_key("t1", "c1", 3, "e1", ("a", "c"), "Search", b"request"),
         cache_key("t1", "c1", 3, "e1", ("a", "b", ""), "Search", b"request"),
         cache_key("t1", "c1", 3, "e1", ("a", "b"), "Suggest", b"request"),
         cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"requesu"),
@@ -43,6 +44,11 @@ def test_every_part_changes_the_key(other: bytes) -> None:
 
 def test_seeing_everything_and_reading_as_nobody_are_not_the_same() -> None:
     assert cache_key("t1", "c1", 3, "e1", None, "Search", b"r") != cache_key("t1", "c1", 3, "e1", (), "Search", b"r")
+
+
+def test_a_request_that_looks_like_readers_is_none() -> None:
+    asked = cache_key("t1", "c1", 3, "e1", ("a",), "Search", b"\0\0\0\1brequest")
+    assert asked != cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"request")
 
 
 def test_order_and_repetition_of_readers_do_not_change_the_key() -> None:

@@ -151,6 +151,25 @@ def test_a_document_for_some_is_read_by_them_alone(of: tuple[str, ...] | None, w
     assert {name: made._checked(body(**one), "d", place) is not None for name, one in documents.items()} == wanted
 
 
+@pytest.mark.parametrize(
+    ("role", "readers", "masked_for_services", "masked"),
+    [
+        (Role.TENANT_ADMIN, None, False, False),
+        (Role.SERVICE, None, False, False),
+        (Role.SERVICE, None, True, True),
+        (Role.TENANT_USER, (), False, True),
+        (Role.SERVICE, ("ann",), False, True),
+    ],
+)
+def test_personal_data_is_masked_for_who_may_not_see_it(
+    role: Role, readers: tuple[str, ...] | None, masked_for_services: bool, masked: bool
+) -> None:
+    principal = Principal("key:k", role, ("acme",), readers, "u-acme")
+    assert not scope(principal, replace(DEFAULT, masked_for_services=masked_for_services)).masked  # nothing is classed
+    classed = replace(DEFAULT, personal=(("title", "mask"),), masked_for_services=masked_for_services)
+    assert scope(principal, classed).masked is masked
+
+
 def _timeless(filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return filters without the one that holds the present."""
     return [one for one in filters if "range" not in str(one)]
