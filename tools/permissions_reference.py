@@ -52,7 +52,7 @@ def rpcs() -> str:
         f"| RPC | permission | tenant by | {' | '.join(roles)} | reason | audited | states |",
         f"|---|---|---|{'---|' * len(roles)}---|---|---|",
     ]
-    for method, rule in RULES.items():
+    for method, rule in sorted(RULES.items()):
         held = " | ".join(_mark(rule.permission in GRANTS[role]) for role in roles)
         states = ", ".join(sorted(states_of(method, administrator=True))) if rule.name_field else ""
         name = method.removeprefix("/pinakes.v1.").removeprefix("/google.longrunning.").replace("/", ".")
