@@ -75,7 +75,7 @@ def test_each_thing_that_a_caller_sees_by_is_in_the_key(caller: Any, what: str) 
     tenant, principal = call.tenant, call.principal
     match what:
         case "readers":
-            principal = replace(principal, readers=("z",) if principal.readers is None else None)
+            principal = replace(principal, readers=(*(principal.readers or ()), "z"))
         case "filter":
             # It says nothing of a principal that isn't narrowed: only what the scope adds must be in the key.
             principal = replace(principal, filter="tags:c")

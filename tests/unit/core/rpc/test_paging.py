@@ -68,6 +68,11 @@ def test_a_token_of_another_rpc_is_refused() -> None:
         TOKENS.read(index_pb2.ListDocumentsRequest(parent=PARENT, page_token=token), "uid-a")
 
 
+def test_a_token_that_holds_nothing_is_none() -> None:
+    token = base64.urlsafe_b64encode(b"\x01" + bytes(12)).rstrip(b"=").decode()
+    assert _refusal(token) == "PAGE_TOKEN_MALFORMED"
+
+
 def test_a_token_signed_with_another_key_is_refused() -> None:
     assert _refusal(_made(), PageTokens(b"K" * 32)) == "PAGE_TOKEN_MISMATCH"
 
