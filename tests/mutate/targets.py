@@ -52,6 +52,7 @@ class Target:
 
 _TABLE = ("tests/contract/test_permissions.py", "tests/unit/core/rpc/test_permissions_table.py")
 _AUTHORIZE = ("tests/unit/core/rpc/test_authorize.py", "tests/unit/core/rpc/test_chain_streams.py")
+_NARROWED = (*_AUTHORIZE, "tests/unit/core/identity/test_scoped.py")
 _SCOPE = ("tests/unit/core/engine/test_scope.py",)
 _CACHE = ("tests/unit/core/cache/test_responses.py", "tests/unit/search/test_cache_keys.py")
 _JWT = ("tests/integration/test_jwt.py",)
@@ -72,6 +73,7 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "rpc/checks.py", "_usable", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_admin_reason", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_name_in", _AUTHORIZE),
+    Target(CORE + "rpc/checks.py", "_check_collection", _NARROWED),
     # The one door to documents.
     Target(CORE + "engine/scope.py", "TenantScope.__init__", _SCOPE),
     Target(CORE + "engine/scope.py", "TenantScope._checked", _SCOPE),
@@ -88,8 +90,17 @@ TARGETS: tuple[Target, ...] = (
     # Who calls.
     Target(CORE + "identity/keys.py", "parse", _KEYS),
     Target(CORE + "identity/keys.py", "matches", _KEYS),
+    Target(CORE + "identity/scoped.py", "ScopedToken.signed_by", _KEYS),
+    Target(CORE + "identity/scoped.py", "parse", _KEYS),
+    Target(CORE + "identity/scoped.py", "narrowed", _KEYS),
+    Target(CORE + "identity/peppers.py", "Peppers.matches", _KEYS),
+    Target(CORE + "identity/claims.py", "ClaimMapping", _KEYS),
+    Target(CORE + "identity/certificates.py", "ServiceAccounts.principal", _KEYS),
     Target(CORE + "identity/jwt.py", "JwtVerifier", _JWT, (*CHECKS, keywords)),
     Target(CORE + "identity/authenticator.py", "Authenticator", _KEYS),
+    # How much.
+    Target(CORE + "limits/budget.py", "Budget.take", ("tests/unit/core/limits",)),
+    Target(CORE + "limits/budget.py", "Budget._enough", ("tests/unit/core/limits",)),
 )
 
 # Mutants that change nothing that anybody could notice, each with the reason.
