@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,6 +182,23 @@ async def test_an_administrator_reaches_a_tenant_that_is_not_active_where_that_i
                 of_tenant(Role.TENANT_ADMIN, tenant), read, tenant_pb2.GetTenantRequest(name="tenants/-")
             )
             assert own.kind is Kind.DENIED
+
+
+async def test_a_token_that_is_narrowed_by_a_filter_only_reads() -> None:
+    narrowed = replace(of_tenant(Role.SERVICE), filter="tags:public")
+    assert (await authorized(narrowed, SEARCH, search())).tenant.tenant_id == "acme"
+    write = index_pb2.DeleteDocumentRequest(name="tenants/acme/collections/default/documents/a")
+    fault = await refusal(narrowed, "/pinakes.v1.IndexService/DeleteDocument", write)
+    assert (fault.kind, fault.reason) == (Kind.DENIED, "PERMISSION_DENIED")
+    assert (await refusal(narrowed, SEARCH, search("other"))).kind is Kind.DENIED
+
+
+async def test_a_token_that_is_narrowed_to_collections_opens_no_other() -> None:
+    narrowed = replace(of_tenant(Role.SERVICE), collections=("default",))
+    assert (await authorized(narrowed, SEARCH, search())).tenant.tenant_id == "acme"
+    another = search_pb2.SearchRequest(parent="tenants/acme/collections/another")
+    inside, foreign = await refusal(narrowed, SEARCH, another), await refusal(narrowed, SEARCH, search("other"))
+    assert (inside.kind, inside.reason, inside.message) == (foreign.kind, foreign.reason, foreign.message)
 
 
 def test_every_rpc_on_documents_collections_or_operations_is_on_a_tenants_data() -> None:
