@@ -43,8 +43,8 @@ from tests.integration._redis import RedisServer
 from tests.integration._servers import ServerProcess, free_port
 
 Json = dict[str, Any]
-ENGINE_SECONDS = 3.0
-LONGEST = 60.0
+ENGINE_SECONDS = 6.0
+LONGEST = 120.0
 
 
 @dataclass(slots=True)
@@ -99,7 +99,6 @@ class Deployment:
             await platform.cache.advance(generation_key(tenant.uid, collection.uid))
         key = tenant_pb2.CreateApiKeyRequest(api_key=resources_pb2.ApiKey(role=resources_pb2.ApiKey.ROLE_SERVICE))
         await keys.create(key, tenant, platform)
-        await self._queued(scope, collection)
         await platform.requests.once(
             tenant.uid,
             uuid.uuid4().hex,
@@ -182,7 +181,9 @@ class Deployment:
         await self.call("POST", f"/{prefix}-*/_refresh")
         mine = [{"term": {"tenant": uid}}, {"term": {"parent": uid}}, {"prefix": {"parent": f"{uid}/"}}]
         body: Json = {"size": 10_000, "version": True, "query": {"bool": {"should": mine}}}
-        answer = await self.call("POST", f"/{prefix}-*/_search", body)
+        # A worker counts what everybody has, so that isn't looked at.
+        indices = f"{prefix}-pool-*,{prefix}-sys-*,-{prefix}-sys-usage-*"
+        answer = await self.call("POST", f"/{indices}/_search", body)
         for hit in sorted(answer["hits"]["hits"], key=lambda one: (one["_index"], one["_id"])):
             digest.update(orjson.dumps([hit["_id"], hit["_version"], hit["_source"]], option=orjson.OPT_SORT_KEYS))
         return f"{len(answer['hits']['hits'])} {digest.hexdigest()}"

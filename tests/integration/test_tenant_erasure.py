@@ -24,9 +24,9 @@ from pinakes.local import Platform as Local
 from pinakes.tenant.commands import lifecycle, tenants
 from pinakes.v1 import lifecycle_pb2, tenant_pb2
 from pinakes.worker.replay import replay
-from tests.integration._erasure import Deployment, chained, deployment
+from tests.integration._erasure import LONGEST, Deployment, chained, deployment
 
-DOCUMENTS = 12_000
+DOCUMENTS = 6_000
 
 
 @dataclass(slots=True)
@@ -68,22 +68,14 @@ async def world(engine: Local, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         records = [await made.platform.directory.collection(erased, name) for name in ("default", "second")]
         uids = [record.uid for record in records if record is not None]
         snapshot = await _snapshot(made, engine)
-        await made.platform.queue.forget("nobody")
-        platform = made.platform
-        with made.worker(folder):
-            # What the worker does for the other one is done before it is looked at.
-            async with asyncio.timeout(30):
-                while await platform.queue.queued(other.uid) or await platform.queue.queued(erased.uid):
-                    await asyncio.sleep(0.1)
-            await asyncio.sleep(1.5)
-            before = await made.checksum(other.uid)
+        platform, before = made.platform, await made.checksum(other.uid)
         await made.fill_queue(erased)
         await tenants.delete(tenant_pb2.DeleteTenantRequest(name=f"tenants/{purged.tenant_id}"), platform)
         started = await lifecycle.erase(erase(erased), made.as_caller(erased), platform)
         again = await lifecycle.erase(erase(erased), made.as_caller(erased), platform)
         assert started.name == again.name, "asked for twice it is one operation"
         with made.worker(folder) as first:
-            end = time.monotonic() + 60
+            end = time.monotonic() + LONGEST
             while (left := await made.count(erased.uid)) >= DOCUMENTS:
                 assert time.monotonic() < end, first.text()[-3000:]
                 await asyncio.sleep(0.05)
@@ -148,12 +140,11 @@ async def test_a_receipt_tells_what_was_removed_and_can_be_checked_without_the_p
     assert {one.remaining for one in statement.removed} == {0}
     counts = {kind: one.count for kind, one in removed.items()}
     assert counts | {"cache_entries": 0, "queue_entries": 0} == {
-        "documents": DOCUMENTS + 5, "tombstones": 50, "collections": 2, "api_keys": 1, "failed_writes": 2, "outcomes": counts["outcomes"],
+        "documents": DOCUMENTS, "tombstones": 50, "collections": 2, "api_keys": 1, "failed_writes": 1, "outcomes": counts["outcomes"],
         "request_ids": 1, "insights": 1, "usage": counts["usage"], "deletions": 50, "queued_writes": 5, "cache_entries": 0,
         "queue_entries": 0,
     }  # fmt: skip
     ids = [f"{uid}/d{n:05}" for uid in (world.default_uid, world.second_uid) for n in range(DOCUMENTS // 2)]
-    ids += [f"{world.second_uid}/queued-{n}" for n in range(5)]
     assert removed["documents"].checksum == chained(ids), "whoever knows the ids can count them"
     times = (statement.request_time, statement.stop_time, statement.finish_time)
     assert [one.ToNanoseconds() for one in times] == sorted(one.ToNanoseconds() for one in times)

@@ -29,6 +29,7 @@ from tests.integration.test_identity import AUDIENCE, ISSUER, Issuer, issuer, re
 
 __all__ = ["issuer"]
 WITHIN = 5.0
+REASON = "tests of the states of tenants"
 NOBODY = "redis://127.0.0.1:1/0"
 State = resources_pb2.Tenant.State
 
@@ -51,7 +52,7 @@ async def test_a_suspended_tenant_s_credentials_are_dead_in_every_process_within
 ) -> None:
     tenant, other = await new_tenant(platform), await new_tenant(platform)
     tokens = {"PINAKES_JWT_ISSUER": ISSUER, "PINAKES_JWT_AUDIENCE": AUDIENCE, "PINAKES_JWT_JWKS_URL": issuer.url}
-    async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
+    async with AsyncClient(platform.endpoint, key=platform.admin_key, admin_reason=REASON) as admin:
         with (
             running(platform, "index", tmp_path, **tokens) as one,
             running(platform, "index", tmp_path, PINAKES_CACHE_URL=NOBODY, **tokens) as without_redis,
@@ -103,7 +104,7 @@ async def test_a_suspended_tenant_neither_reads_nor_writes_and_administrators_go
 ) -> None:
     tenant = await new_tenant(platform)
     async with (
-        AsyncClient(platform.endpoint, key=platform.admin_key) as admin,
+        AsyncClient(platform.endpoint, key=platform.admin_key, admin_reason=REASON) as admin,
         AsyncClient(platform.endpoint, key=tenant.key) as client,
     ):
         await client.put_document(document("a", title="x"), mode="searchable")
@@ -135,7 +136,7 @@ async def test_writes_accepted_before_a_suspension_are_applied(platform: Platfor
     tenant = await new_tenant(platform)
     names = [f"d{number}" for number in range(300)]
     async with (
-        AsyncClient(platform.endpoint, key=platform.admin_key) as admin,
+        AsyncClient(platform.endpoint, key=platform.admin_key, admin_reason=REASON) as admin,
         AsyncClient(platform.endpoint, key=tenant.key) as client,
     ):
         await client.batch_write([document(name, title=name) for name in names], mode="accepted")
@@ -152,7 +153,7 @@ async def test_writes_accepted_before_a_suspension_are_applied(platform: Platfor
 async def test_a_deleted_tenant_comes_back_as_it_was_until_its_time_is_over(platform: Platform, tmp_path: Path) -> None:
     tenant = await new_tenant(platform)
     async with (
-        AsyncClient(platform.endpoint, key=platform.admin_key) as admin,
+        AsyncClient(platform.endpoint, key=platform.admin_key, admin_reason=REASON) as admin,
         AsyncClient(platform.endpoint, key=tenant.key) as client,
     ):
         await client.put_document(document("a", title="x"), mode="searchable")
@@ -185,7 +186,7 @@ async def test_a_deleted_tenant_comes_back_as_it_was_until_its_time_is_over(plat
 async def test_a_tenant_whose_id_was_taken_anew_cannot_be_undeleted(platform: Platform) -> None:
     tenant_id = f"t-{uuid.uuid4().hex[:10]}"
     tenant: Tenant = await new_tenant(platform, tenant_id)
-    async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
+    async with AsyncClient(platform.endpoint, key=platform.admin_key, admin_reason=REASON) as admin:
         await admin.delete_tenant(tenant_id)
         await new_tenant(platform, tenant_id)
         with pytest.raises(PinakesError) as caught:

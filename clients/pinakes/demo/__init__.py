@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pinakes demo`: the platform on this machine, filled with real documents of two tenants, and searched."""
+"""`pinakes demo`: the platform on this machine, filled with real documents of two tenants, and searched; a third is erased."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pinakes.client import AsyncClient, PinakesError
-from pinakes.demo import access, corpus, distributions, indexing, tour
+from pinakes.demo import access, corpus, distributions, indexing, tour, visitor
 
 __all__ = ["main"]
 
@@ -36,12 +36,14 @@ def main() -> int:
 
 
 async def _run(console: Console, endpoint: str, admin_key: str, home: Path) -> int:
-    """Index both corpora, check that nothing acknowledged is missing, and search."""
+    """Index both corpora, check that nothing acknowledged is missing, and search; meanwhile a third tenant is erased."""
     keys_file = home / "demo.json"
     keys: dict[str, str] = {}
     good = True
     corpora = ((access.PYTHON, corpus.python_documents), (access.PACKAGES, distributions.package_documents))
     async with AsyncClient(endpoint, key=admin_key) as admin:
+        # Erasing takes its time, because nobody may be writing any more: it goes on while the rest is shown.
+        visit = await visitor.visit(console, admin, endpoint)
         for shelf, _ in corpora:
             keys[shelf.tenant] = await access.open_shelf(admin, endpoint, shelf, keys_file)
     for shelf, read in corpora:
@@ -60,5 +62,8 @@ async def _run(console: Console, endpoint: str, admin_key: str, home: Path) -> i
         for name, reason in indexed.refused[:5]:
             console.print(f"  [red]refused {escape(name)}: {escape(reason)}[/red]")
         good = good and bool(count) and not absent and not indexed.refused
-    apart = await tour.tour(console, endpoint, keys, keys_file)
-    return 0 if good and apart else 1
+    apart = await tour.tour(console, endpoint, keys)
+    async with AsyncClient(endpoint, key=admin_key, admin_reason=visitor.REASON) as admin:
+        gone = await visitor.farewell(console, admin, visit)
+    tour.by_hand(console, endpoint, keys_file)
+    return 0 if good and apart and gone else 1

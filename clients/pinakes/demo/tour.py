@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pinakes.client import AsyncClient, PermissionDenied
+from pinakes.client import AsyncClient, PermissionDenied, scoped_token
 from pinakes.demo.access import COLLECTION, PACKAGES, PYTHON
 from pinakes.v1 import search_pb2
 
 QUERY = "parse command line arguments"
 
 
-async def tour(console: Console, endpoint: str, keys: dict[str, str], keys_file: Path) -> bool:
+async def tour(console: Console, endpoint: str, keys: dict[str, str]) -> bool:
     """Show everything; return whether each tenant saw only its own."""
     async with (
         AsyncClient(endpoint, key=keys[PYTHON.tenant]) as python,
@@ -29,8 +29,7 @@ async def tour(console: Console, endpoint: str, keys: dict[str, str], keys_file:
         await _searches(console, python)
         await curl(console, endpoint, keys[PACKAGES.tenant])
         apart = await isolation(console, python, packages)
-    _grpcurl(console, endpoint, keys_file)
-    return apart
+        return await narrowed(console, endpoint, python, keys[PYTHON.tenant]) and apart
 
 
 async def _searches(console: Console, client: AsyncClient) -> None:
@@ -115,7 +114,25 @@ async def isolation(console: Console, python: AsyncClient, packages: AsyncClient
     return own
 
 
-def _grpcurl(console: Console, endpoint: str, keys_file: Path) -> None:
+async def narrowed(console: Console, endpoint: str, whole: AsyncClient, key: str) -> bool:
+    """Search by a key and by a token that its holder made of it alone; return whether the token sees less."""
+    console.print("\n[b]A scoped token sees less than the key it is made of[/b]")
+    condition = 'attributes.kind = "class"'
+    token = scoped_token(key, expire=600, collections=[COLLECTION], filter=condition)
+    every = (await whole.count_documents("json", collection=COLLECTION)).count
+    async with AsyncClient(endpoint, key=token) as client:
+        some = (await client.count_documents("json", collection=COLLECTION)).count
+        console.print(f"  json: {every:,} by the key, {some:,} by a token for {escape(condition)}")
+        try:
+            await client.put_document({"id": "mine"}, collection=COLLECTION)
+        except PermissionDenied as error:
+            console.print(f"  a write with the token: PERMISSION_DENIED, {escape(str(error))}")
+        else:
+            return False
+    return some < every
+
+
+def by_hand(console: Console, endpoint: str, keys_file: Path) -> None:
     """Print how to go on by hand."""
     read_key = f'KEY=$(python3 -c \'import json; print(json.load(open("{keys_file}"))["keys"]["{PYTHON.tenant}"])\')'
     body = json.dumps({"parent": f"tenants/-/collections/{COLLECTION}", "query": QUERY, "page_size": 3})

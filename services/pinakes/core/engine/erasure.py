@@ -19,9 +19,9 @@ from pinakes.core.faults import unavailable
 
 Json = dict[str, Any]
 DOCUMENTS, TOMBSTONES, JOURNAL = "documents", "tombstones", "deletions"
-PAGE = 5000
-AT_ONCE = 5000
-"""Documents removed in one call: about a second, after which other tenants' calls have their turn."""
+PAGE = 2000
+AT_ONCE = 2000
+"""Documents removed in one call: less than a second, after which other tenants' calls have their turn."""
 
 # What the general removal leaves out: the stub of the tenant, receipts, the journal (which has steps of its own), and the
 # audit log, whose chain a gap would break.

@@ -27,6 +27,7 @@ class Permission(StrEnum):
 
     TENANTS_READ = "tenants.read"
     TENANTS_ADMINISTER = "tenants.administer"
+    TENANTS_EXPORT = "tenants.export"
     KEYS_ADMINISTER = "keys.administer"
     COLLECTIONS_READ = "collections.read"
     COLLECTIONS_WRITE = "collections.write"
@@ -47,14 +48,16 @@ _WRITE = _READ | {
 }  # fmt: skip
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
-    Role.TENANT_ADMIN: frozenset(_WRITE | {Permission.KEYS_ADMINISTER, Permission.USAGE_READ, Permission.AUDIT_READ}),
+    Role.TENANT_ADMIN: frozenset(
+        _WRITE | {Permission.KEYS_ADMINISTER, Permission.TENANTS_EXPORT, Permission.USAGE_READ, Permission.AUDIT_READ}
+    ),
     Role.SERVICE: frozenset(_WRITE),
     Role.TENANT_USER: frozenset(_READ),
 }
 # What a tenant's own data are: an administrator who touches them says why, in the metadata `x-pinakes-admin-reason`.
 TENANT_DATA = frozenset({
     Permission.COLLECTIONS_READ, Permission.COLLECTIONS_WRITE, Permission.DOCUMENTS_READ, Permission.DOCUMENTS_WRITE,
-    Permission.DOCUMENTS_EXPORT,    Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
+    Permission.DOCUMENTS_EXPORT, Permission.TENANTS_EXPORT, Permission.OPERATIONS_READ, Permission.OPERATIONS_WRITE,
 })  # fmt: skip
 # What is left to a credential that a filter narrows: it reads what the filter lets through. A write can't be held to a filter,
 # because it decides itself what the document is from then on.
@@ -141,7 +144,7 @@ RULES: dict[str, Rule] = {
     _TENANT + "GetErasureReceipt": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.ACCESS),
     _TENANT + "GetReceiptKey": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
     # Keys are told of in it, without their secrets.
-    _TENANT + "ExportTenant": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
+    _TENANT + "ExportTenant": Rule(Permission.TENANTS_EXPORT, "name", Audit.CHANGE),
     _TENANT + "MoveTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.CHANGE),
     _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.ACCESS),
@@ -174,7 +177,10 @@ STATES: dict[str, frozenset[str]] = {
     _TENANT + "CreateApiKey": WHOLE,
     _TENANT + "ListApiKeys": WHOLE,
     _TENANT + "RotateApiKey": WHOLE,
+    _TENANT + "RotateApiKey": WHOLE,
     _TENANT + "RevokeApiKey": WHOLE,
+    _TENANT + "GetUsage": WHOLE,
+    _TENANT + "ListAuditEvents": _ANY,
     _OPERATIONS + "ListOperations": _ANY,
     _OPERATIONS + "GetOperation": _ANY,
     _OPERATIONS + "WaitOperation": _ANY,
