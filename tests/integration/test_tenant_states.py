@@ -47,6 +47,20 @@ async def served(attempt: Callable[[], Awaitable[object]]) -> None:
             return
 
 
+async def unknown(attempt: Callable[[], Awaitable[object]]) -> None:
+    """Wait until a credential isn't known any more; on the way there it may be one of a suspended tenant."""
+    end = time.monotonic() + WITHIN
+    while True:
+        try:
+            await attempt()
+        except Unauthenticated:
+            return
+        except PermissionDenied:
+            pass
+        assert time.monotonic() < end, f"still known after {WITHIN} s"
+        await asyncio.sleep(0.1)
+
+
 async def test_a_suspended_tenant_s_credentials_are_dead_in_every_process_within_5_s(
     platform: Platform, issuer: Issuer, tmp_path: Path
 ) -> None:
@@ -144,8 +158,8 @@ async def test_writes_accepted_before_a_suspension_are_applied(platform: Platfor
         await refused(client.get_collection, PermissionDenied, WITHIN)
         await asyncio.sleep(1)
         await admin.resume_tenant(tenant.tenant_id)
-        await served(lambda: client.get_document("d0"))
-        async with asyncio.timeout(15):
+        await served(client.get_collection)
+        async with asyncio.timeout(30):
             while len((await client.get_documents(names)).documents) < len(names):
                 await asyncio.sleep(0.1)
 
@@ -165,7 +179,7 @@ async def test_a_deleted_tenant_comes_back_as_it_was_until_its_time_is_over(plat
         deleted = await admin.get_tenant(tenant.tenant_id)
         assert deleted.state == State.STATE_DELETED
         assert deleted.purge_time.seconds - deleted.delete_time.seconds == 30 * 86_400
-        await refused(lambda: client.get_document("a"), Unauthenticated, WITHIN)
+        await unknown(lambda: client.get_document("a"))
         with pytest.raises(NotFound):
             await admin.get_document("a", tenant=tenant.tenant_id)
         assert (await admin.undelete_tenant(tenant.tenant_id)).state == State.STATE_SUSPENDED

@@ -119,9 +119,9 @@ async def narrowed(console: Console, endpoint: str, whole: AsyncClient, key: str
     console.print("\n[b]A scoped token sees less than the key it is made of[/b]")
     condition = 'attributes.kind = "class"'
     token = scoped_token(key, expire=600, collections=[COLLECTION], filter=condition)
-    every = (await whole.count_documents("json", collection=COLLECTION)).count
+    every = (await whole.count_documents("json", collection=COLLECTION)).total_size
     async with AsyncClient(endpoint, key=token) as client:
-        some = (await client.count_documents("json", collection=COLLECTION)).count
+        some = (await client.count_documents("json", collection=COLLECTION)).total_size
         console.print(f"  json: {every:,} by the key, {some:,} by a token for {escape(condition)}")
         try:
             await client.put_document({"id": "mine"}, collection=COLLECTION)
