@@ -101,7 +101,7 @@ class Share(Holding):
 class Places(Holding):
     """What this process holds of one room: how many calls it may have under way, and how many it has."""
 
-    __slots__ = ("held", "in_use", "most", "until")
+    __slots__ = ("held", "in_use", "most", "until", "wanting")
 
     def __init__(self, key: str, of: str, most: int) -> None:
         """Hold nothing yet."""
@@ -109,6 +109,7 @@ class Places(Holding):
         self.most = most
         self.held = self.in_use = 0
         self.until = 0.0
+        self.wanting = False
 
     def enough(self, now: float) -> bool:
         """Tell whether there is a place for one more call."""
@@ -116,7 +117,7 @@ class Places(Holding):
 
     def ask(self, waiting: int) -> Room:
         """Return what to ask for so that `waiting` more calls can begin; without any, what isn't needed is given back."""
-        wanted = self.in_use + waiting
+        wanted, self.wanting = self.in_use + waiting, waiting > 0
         if waiting:
             wanted = min(self.most, wanted + self.most // SPARE)
         else:
@@ -126,7 +127,9 @@ class Places(Holding):
     def take_in(self, answer: Answer, now: float) -> None:
         """Take what was granted."""
         self.held, self.until = int(answer.granted), now + LEASE_SECONDS
-        self.refused_until = 0.0 if self.held > self.in_use else now + CROWDED_SECONDS
+        # What was only given back or kept says nothing about others' places.
+        crowded = self.wanting and self.held <= self.in_use
+        self.refused_until = now + CROWDED_SECONDS if crowded else 0.0
 
     def due(self, now: float) -> bool:
         """Tell whether places are to be given back, or kept for longer."""

@@ -123,6 +123,17 @@ async def test_a_batch_larger_than_a_second_of_the_rate_is_taken_and_waited_for(
     await budget.take()
 
 
+async def test_a_place_is_free_right_after_others_were_given_back() -> None:
+    limiter = alone(Clock())
+    budget = limiter.budget(caller(), tenant(concurrent_requests=2), OTHER)
+    await budget.take()
+    await budget.take()
+    budget.leave()
+    await asyncio.sleep(0.25)  # what isn't needed is given back beside the calls
+    await budget.take()
+    await limiter.close()
+
+
 async def test_places_are_taken_and_given_back() -> None:
     limiter, home = alone(Clock()), tenant(concurrent_requests=3)
     budget = limiter.budget(caller(), home, OTHER)
