@@ -199,10 +199,17 @@ async def test_a_token_that_is_narrowed_to_collections_opens_no_other() -> None:
     another = search_pb2.SearchRequest(parent="tenants/acme/collections/another")
     inside, foreign = await refusal(narrowed, SEARCH, another), await refusal(narrowed, SEARCH, search("other"))
     assert (inside.kind, inside.reason, inside.message) == (foreign.kind, foreign.reason, foreign.message)
+    listing = index_pb2.ListCollectionsRequest(parent="tenants/-")
+    assert (await authorized(narrowed, "/pinakes.v1.IndexService/ListCollections", listing)).tenant.tenant_id == "acme"
+    keys = tenant_pb2.ListApiKeysRequest(parent="tenants/-")
+    keeper = replace(narrowed, role=Role.TENANT_ADMIN)
+    assert (await refusal(keeper, "/pinakes.v1.TenantService/ListApiKeys", keys)).kind is Kind.DENIED
 
 
 def test_every_rpc_on_documents_collections_or_operations_is_on_a_tenants_data() -> None:
     for method, rule in RULES.items():
         named = rule.permission.partition(".")[0]
-        assert (named in {"documents", "collections", "operations"}) == (rule.permission in TENANT_DATA), method
+        # An export of a tenant is all of its data at once.
+        data = named in {"documents", "collections", "operations"} or rule.permission is Permission.TENANTS_EXPORT
+        assert data == (rule.permission in TENANT_DATA), method
         assert rule.permission not in TENANT_DATA or rule.name_field
