@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -40,14 +41,15 @@ async def test_a_search_costs_what_the_engine_did_and_a_cached_one_a_tenth(platf
         )
     )  # fmt: skip
     servicer = SearchServicer(core)
-    budget = core.limiter.budget(caller(), record, SEARCH)
+    who = replace(caller(), tenants=(record.tenant_id,), tenant_uid=record.uid)
+    budget = core.limiter.budget(who, record, SEARCH)
     (share,) = [one for one in budget._charged if one.limit is Limit.SEARCH_COST]
     await budget.take()
 
     async def spent(request: search_pb2.SearchRequest) -> tuple[float, bool]:
         """Search, and return what it was charged and whether it was cached."""
         call = Call(SEARCH, cast("Any", _Context()), search_pb2.SearchRequest)
-        call.caller, call.target, call.budget = caller(), record, budget
+        call.caller, call.target, call.budget = who, record, budget
         calls.enter(call)
         before = share.tokens
         answer = search_pb2.SearchResponse.FromString(await servicer.Search(request, cast("Any", None)))

@@ -160,7 +160,8 @@ async def test_writes_accepted_before_a_suspension_are_applied(platform: Platfor
         await admin.resume_tenant(tenant.tenant_id)
         await served(client.get_collection)
         async with asyncio.timeout(30):
-            while len((await client.get_documents(names)).documents) < len(names):
+            pages = [names[first : first + 50] for first in range(0, len(names), 50)]
+            while sum([len((await client.get_documents(page)).documents) for page in pages]) < len(names):
                 await asyncio.sleep(0.1)
 
 

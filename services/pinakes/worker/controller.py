@@ -111,7 +111,7 @@ class Controller:
                 if fault.kind is Kind.UNAVAILABLE:
                     raise
                 metrics.PLACEMENT_STARTED.labels("refused").inc()
-                _log.info("move refused", tenant=move.tenant_id, error=str(fault))
+                _log.info("move refused", tenant=move.tenant_id, error=fault)
                 continue
             metrics.PLACEMENT_STARTED.labels(move.why.value).inc()
             _log.info("move begun", tenant=move.tenant_id, to=place_words(move.target), why=move.reason)

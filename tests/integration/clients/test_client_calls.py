@@ -33,7 +33,7 @@ EXPORTED = {
     "AlreadyExists", "AsyncClient", "Client", "Conflict", "DeadlineExceeded", "InvalidArgument", "NotFound",
     "Operation", "PermissionDenied", "PinakesError", "RateLimited", "SearchOptions", "Tls", "Unauthenticated",
     "Unavailable", "Violation", "Written",
-    "deletion", "document", "search_request",
+    "deletion", "document", "read_receipt", "scoped_token", "search_request", "verify_receipt", "write_receipt",
 }  # fmt: skip
 
 

@@ -181,11 +181,13 @@ class Context:
         done: int | None = None,
         total_bytes: int | None = None,
         done_bytes: int | None = None,
+        at_once: bool = False,
     ) -> None:
         """Say that everything up to `checkpoint` is done for good, with the counts of that moment.
 
         The counts are whole numbers since the beginning, not since the last call; None leaves one as it is. `failed` is
-        counted by `fail_row`. Stored at most once a second. Raises `Stopped` when the job must stop.
+        counted by `fail_row`. Stored at most once a second, or `at_once` where what comes next couldn't be told without it.
+        Raises `Stopped` when the job must stop.
         """
         if checkpoint is not None:
             self._checkpoint = checkpoint
@@ -195,7 +197,7 @@ class Context:
         self._failures = (*self._failures, *self._pending)[:FAILURES]
         self._pending, self._pending_count = [], 0
         await self.check()
-        if time.monotonic() - self._saved_at >= SAVE_SECONDS:
+        if at_once or time.monotonic() - self._saved_at >= SAVE_SECONDS:
             await self._save(self)
             self._saved_at = time.monotonic()
 

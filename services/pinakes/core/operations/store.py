@@ -75,9 +75,11 @@ class OperationStore:
         return sorted({record.tenant_uid for record in await self.unfinished() if record.verb == verb})
 
     async def unfinished_of(self, tenant_uid: str) -> list[OperationRecord]:
-        """Return the unfinished operations of a tenant, at most as many as a page has."""
+        """Return the unfinished operations of a tenant, at most as many as a page has, each as it was last written."""
         found = await self._store.page(tenant_uid, UNFINISHED, None, _PAGE)
-        return [OperationRecord.from_json(record) for record in found]
+        records = [OperationRecord.from_json(record) for record in found]
+        now = [await self.get(tenant_uid, record.operation_id) for record in records]
+        return [record for record in now if record is not None and not record.finished]
 
     async def count_unfinished(self, tenant_uid: str) -> int:
         """Count a tenant's unfinished operations."""

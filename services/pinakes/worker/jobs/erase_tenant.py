@@ -145,7 +145,8 @@ async def _listed(context: Context) -> None:
             found[kind] = {"count": count, "digest": ""}
     if queued := checkpoint.get(QUEUED):
         found[QUEUED] = {"count": queued, "digest": ""}
-    await context.advance({"stopped_ms": checkpoint["stopped_ms"], "listed": found})
+    # Before anything is removed: listed anew after that, it would be less.
+    await context.advance({"stopped_ms": checkpoint["stopped_ms"], "listed": found}, at_once=True)
 
 
 # ---- removing
