@@ -90,7 +90,7 @@ async def test_a_tenant_moves_under_writes_in_every_mode_and_searches_to_every_k
             assert answer.compared_count >= STATIC + 20, "tombstones are moved, too"
             assert len(answer.checksum) == 32
             counts.append(traffic.acknowledged)
-            indices = await town.worker.engine.call("look", "GET", f"/{prefix}-own-*/_alias")
+            indices = await town.worker.engine.call("look", "GET", f"/{prefix}-own-{record.uid}-*/_alias")
             if left.pooled:
                 assert await town.count(left.alias(prefix), record) == 0, "nothing is left behind"
             else:
@@ -166,11 +166,13 @@ async def test_a_move_that_is_cancelled_is_rolled_back_and_nothing_is_lost(town:
         traffic.stopping = True
         await task
         await settle(town, home.client, traffic)
-        placement = (await home.record()).placement
+        record = await home.record()
+        placement = record.placement
         assert placement.back
         assert placement.settled
         assert placement.active == before
-        assert not await town.worker.engine.call("look", "GET", f"/{town.settings.index_prefix}-own-*/_alias")
+        own = f"/{town.settings.index_prefix}-own-{record.uid}-*/_alias"
+        assert not await town.worker.engine.call("look", "GET", own)
 
 
 async def test_both_places_are_compared_by_id_and_revision_and_brought_to_the_newer_of_each(town: Town) -> None:
