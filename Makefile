@@ -28,7 +28,7 @@ help: ## Print this
 
 setup: $(VENV)/.ready ## Make the virtual environment (.venv) from the locked requirements
 
-demo: setup ## Start the platform, index two tenants' real documents, search them through Envoy; leaves it up
+demo: setup ## Start the platform, index two tenants' real documents, search them, erase a third tenant; leaves it up
 	@$(BIN)/pinakes demo
 
 up: setup ## Start the platform on this machine
