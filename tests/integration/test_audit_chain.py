@@ -108,8 +108,12 @@ async def deployed(prepared: Deployment) -> AsyncIterator[Deployment]:
     await prepared.remove("sys-audit-*")
     everything: dict[str, Any] = {"query": {"match_all": {}}}
     for kind in ("spool", "leases"):
-        path = f"/{prepared.engine.prefix}-sys-{kind}/_delete_by_query"
-        await prepared.engine.call("clean", "POST", path, params={"refresh": "true"}, body=everything)
+        index = f"/{prepared.engine.prefix}-sys-{kind}"
+        # What isn't refreshed yet would be met at an older version, which is a conflict.
+        await prepared.engine.call("clean", "POST", f"{index}/_refresh")
+        await prepared.engine.call(
+            "clean", "POST", f"{index}/_delete_by_query", params={"refresh": "true"}, body=everything
+        )
     redis = connect(prepared.settings.queue_url, 3.0)
     keys = [key async for key in redis.scan_iter(f"pinakes:audit:*:{prepared.engine.prefix}")]
     await redis.delete(*keys)
