@@ -11,6 +11,8 @@ __all__ = ["key", "run"]
 
 
 def test_administrators_read_how_full_the_pools_are(run: Run, key: str) -> None:
+    written = run("put", "one", "--title", "in a pool", "--mode", "searchable", key=key)
+    assert written.returncode == 0, written.stderr
     told = run("placement")
     assert told.returncode == 0, told.stderr
     assert told.stdout.split()[:4] == ["POOL", "FILLED", "BY", "TENANTS"]
