@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import pickle
 import sys
 import time
@@ -137,4 +138,5 @@ async def _run(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    os.set_blocking(sys.stdout.fileno(), True)  # what is longer than a pipe holds must arrive whole
     sys.stdout.write(json.dumps(uvloop.run(_run(pickle.load(sys.stdin.buffer)))))  # noqa: S301 - from our own parent
