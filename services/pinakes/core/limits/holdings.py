@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ CROWDED_SECONDS = 0.05
 """Time after which it is worth asking again whether a place is free."""
 
 
-class Holding:
+class Holding(ABC):
     """What this process holds of one bucket or room: of which limit, of what figure, and whose (the tenant's, the key's)."""
 
     __slots__ = ("figure", "key", "limit", "of", "refused_until")
@@ -38,13 +39,13 @@ class Holding:
         self.key, self.limit, self.of, self.figure = key, limit, of, figure
         self.refused_until = 0.0
 
+    @abstractmethod
     def enough(self, now: float) -> bool:
         """Tell whether what is held does for one more call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take_in(self, answer: Answer, now: float) -> None:
         """Take what was granted."""
-        raise NotImplementedError
 
 
 class Share(Holding):
