@@ -40,14 +40,19 @@ async def all_tenants(town: Town) -> dict[str, TenantRecord]:
 
 
 async def until_at_rest(town: Town, looking: Controller) -> list[Plan]:
-    """Look again and again until nothing moves and nothing is planned; return the plans."""
+    """Look again and again until something was planned, and nothing moves and nothing is planned; return the plans from then.
+
+    A first look may plan nothing: who made too much work when another looked last isn't quiet before it is looked at again.
+    """
     plans: list[Plan] = []
     async with asyncio.timeout(SECONDS):
         while not plans or plans[-1].moves or plans[-1].running:
             for kind in ("pool", "own"):
                 await town.worker.engine.call("refresh", "POST", f"/{town.settings.index_prefix}-{kind}-*/_refresh")
             try:
-                plans.append(await looking.look())
+                plan = await looking.look()
+                if plans or plan.moves:
+                    plans.append(plan)
             except Fault as fault:  # an index that is being made answers nothing yet; a worker looks again, too
                 assert fault.kind in PASSING, fault
             await asyncio.sleep(0.3)
