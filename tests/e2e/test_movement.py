@@ -111,9 +111,11 @@ def test_a_file_of_this_machine_is_exported_and_imported_again(run: Run, tmp_pat
         json.loads(line) for line in gzip.decompress((tmp_path / "here.jsonl.gz").read_bytes()).splitlines()
     ]
     assert rows == EXPORTED
+    assert run("export", "here.jsonl.zst").returncode == 0
     printed = run("export", "-", "--filter", "attributes.year = 1907")
     assert json.loads(printed.stdout)["id"] == "b07"
     assert run("collections", "create", "copy").returncode == 0
     assert run("import", "here.jsonl.gz", "-c", "copy").returncode == 0
+    assert run("import", "here.jsonl.zst", "-c", "copy").returncode == 0
     assert run("export", "nowhere/x.jsonl").returncode == 1
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []

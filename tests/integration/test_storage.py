@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,20 @@ async def test_storage_that_is_away_is_unavailable_and_no_reason_to_refuse(objec
     assert await reason(write(storage, f"{BUCKET}/a", b"x")) == "STORAGE_UNAVAILABLE"
     await storage.check_readable(at(f"{BUCKET}/a"), "acme")
     await storage.check_writable(at(f"{BUCKET}/a"), "acme")
+
+
+async def test_storage_that_keeps_failing_is_left_alone_for_a_while(objects: Objects) -> None:
+    storage = objects.storage(s3_endpoint=f"http://127.0.0.1:{free_port()}")
+    await asyncio.gather(*(reason(read(storage, f"{BUCKET}/{number}")) for number in range(10)))
+    began = time.monotonic()
+    with pytest.raises(Fault) as caught:
+        await storage.source(at(f"{BUCKET}/a"), "acme")
+    assert time.monotonic() - began < 0.1, "the storage was asked once more"
+    assert caught.value.reason == "STORAGE_UNAVAILABLE"
+    assert caught.value.retry_after is not None
+    assert 20 < caught.value.retry_after <= 30
+    # What the storage refuses says nothing against it.
+    works = objects.storage()
+    for number in range(12):
+        assert await reason(read(works, f"{BUCKET}/nothing-{number}")) == "OBJECT_NOT_FOUND"
+    await write(works, f"{BUCKET}/there", b"x")

@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from pinakes.cli._checkpoint import Checkpoint, State
+from pinakes.cli._compressed import bare
 from pinakes.cli._failures import PARTIAL, Failure
 from pinakes.cli._rows import Row, Source, parse
 from pinakes.cli._session import CollectionOption, Session, TenantOption, calling, print_json, usage
@@ -46,7 +47,7 @@ class Target:
 @calling
 def import_(
     session: Session,
-    file: Annotated[str, typer.Argument(help="JSON Lines, plain or .gz; `-` is stdin.", metavar="FILE")],
+    file: Annotated[str, typer.Argument(help="JSON Lines, plain, .gz or .zst; `-` is stdin.", metavar="FILE")],
     mode: Annotated[
         str,
         typer.Option(
@@ -232,7 +233,7 @@ def _failed_path(file: str) -> Path:
     if file == "-":
         return Path("stdin.failed.jsonl")
     path = Path(file)
-    name = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    name = bare(path.name).removesuffix(".jsonl")
     return path.with_name(f"{name}.failed.jsonl")
 
 

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import IO, Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pinakes.cli._compressed import opened
 from pinakes.cli._failures import PARTIAL, Failure
 from pinakes.cli._operations import RequestId, Wait, follow
 from pinakes.cli._session import CollectionOption, Session, TenantOption, calling, usage
@@ -70,7 +70,7 @@ def export(
 ) -> None:
     """Write documents as JSON Lines that `pinakes import` and `load` take.
 
-    To a URI the platform writes by itself, which is much faster; a file of this machine is written here, plain or .gz.
+    To a URI the platform writes by itself, which is much faster; a file of this machine is written here, plain, .gz or .zst.
     """
     if "://" in to:
         with session.client() as client:
@@ -84,8 +84,10 @@ def export(
             )
             follow(session, client, started, wait=wait)
         return
-    if compression or request_id or not wait or to.endswith(".zst"):
-        raise usage("a file of this machine is written at once, plain or .gz; the other options are for URIs")
+    if compression or request_id or not wait:
+        raise usage(
+            "a file of this machine is written at once, compressed by its ending; the other options are for URIs"
+        )
     count = _write_here(session, to, filter, collection, tenant)
     if to != "-":
         session.done(f"{count:,} documents written to {to}", documents=str(count), file=to)
@@ -111,7 +113,7 @@ def _write_here(session: Session, to: str, filter: str, collection: str, tenant:
 
 
 @contextmanager
-def _open(to: str) -> Iterator[BinaryIO | gzip.GzipFile]:
+def _open(to: str) -> Iterator[IO[bytes]]:
     """Open what is written to; a file gets its name when it is complete."""
     if to == "-":
         yield sys.stdout.buffer
@@ -120,7 +122,7 @@ def _open(to: str) -> Iterator[BinaryIO | gzip.GzipFile]:
     path = Path(to)
     partial = path.with_name(f".{path.name}.part")
     try:
-        with gzip.open(partial, "wb") if to.endswith(".gz") else partial.open("wb") as file:
+        with partial.open("wb") as raw, opened(raw, to, "wb") as file:
             yield file
         partial.replace(path)
     except OSError as error:

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import sys
-import zlib
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from pinakes.cli._compressed import DAMAGED, bare, opened
 from pinakes.cli._failures import Failure
 from pinakes.client import _names
 
@@ -46,9 +45,8 @@ class Source:
             self._raw: IO[bytes] = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))  # noqa: SIM115  # the stack closes it
             self.size = Path(path).stat().st_size if path != "-" else None
             self._lines: IO[bytes] = self._raw
-            if path.endswith(".gz"):
-                unzipped: Any = stack.enter_context(gzip.GzipFile(fileobj=self._raw))
-                self._lines = unzipped
+            if bare(path) != path:
+                self._lines = stack.enter_context(opened(self._raw, path))
         except OSError as error:
             raise Failure("FILE_UNREADABLE", f"{path}: {error.strerror}", "check the path") from error
 
@@ -61,7 +59,7 @@ class Source:
         """Go on behind a line, at an offset that a row told."""
         try:
             self._lines.seek(offset)
-        except (OSError, EOFError, zlib.error) as error:
+        except DAMAGED as error:
             raise Failure("FILE_UNREADABLE", f"{self.path}: {error}", "check the file") from error
         self._line, self._offset = line, offset
 
@@ -83,7 +81,7 @@ class Source:
     def _read(self) -> list[bytes]:
         try:
             return list(islice(self._lines, _LINES_AT_ONCE))
-        except (OSError, EOFError, zlib.error) as error:
+        except DAMAGED as error:
             raise Failure(
                 "FILE_UNREADABLE", f"{self.path}: after line {self._line}: {error}", "check the file"
             ) from error

@@ -96,6 +96,8 @@ class Platform:
         queue = Producer(settings)
         usage = Usage(engine, settings.usage_flush_seconds)
         engine.written = usage.wrote
+        cache = ResponseCache.open(settings.cache_url, settings.cache_seconds)
+        engine.searchable = cache.tell_searchable
         limiter = Limiter.open(settings)
         seal = Seal(settings.audit_key)
         audit = AuditLog(Spool(settings, engine, seal), seal)
@@ -107,7 +109,7 @@ class Platform:
             authenticator=Authenticator(settings, directory, key_uses),
             limiter=limiter,
             quota=Quota(usage, limiter.in_force),
-            cache=ResponseCache.open(settings.cache_url, settings.cache_seconds),
+            cache=cache,
             revisions=revisions,
             etags=etags,
             queue=queue,

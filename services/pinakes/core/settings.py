@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     )
     operation_days: float = Field(7.0, ge=1, description="Days for which finished operations are kept.")
     operations_at_once: int = Field(4, ge=0, le=256, description="Operations a worker does at once; 0 for none.")
+    loading_refresh_seconds: int = Field(
+        30, ge=0, le=60, description="Refresh interval of a tenant's own index while an import loads it; 0 leaves it."
+    )
     operation_lease_seconds: float = Field(
         15.0, ge=1, le=600, description="Time after which the operations of a silent worker are taken over."
     )

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import socket
@@ -21,6 +20,7 @@ from pinakes.cli._failures import Failure
 from pinakes.cli._session import printable
 from pinakes.v1 import failures_pb2, index_pb2, search_pb2
 from pinakes.v1.resources_pb2 import Document
+from tests.integration._objects import PACK
 from tests.integration.clients._scripted_server import (
     Scripted,
     StreamRequest,
@@ -130,13 +130,13 @@ def rejects_b(messages: Iterator[StreamRequest], _: grpc.ServicerContext) -> Ite
         yield answer
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
 def test_import_tells_each_bad_line_and_keeps_it(run: Any, scripted: Scripted, tmp_path: Path, suffix: str) -> None:
     scripted.converse = rejects_b
     lines = [b'{"id": "a"}', b"{oops", b"", b'{"id": "b"}', b"[]", b'{"id": "c"}', b'{"title": "x"}', b'{"id": "\xff"}']
     content = b"\n".join(lines)
     file = tmp_path / f"docs{suffix}"
-    file.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    file.write_bytes(PACK.get(file.suffix, bytes)(content))
     code, out, err = run("import", str(file), "--endpoint", scripted.endpoint, "--json")
     assert code == 3
     told = json.loads(out)
@@ -147,6 +147,21 @@ def test_import_tells_each_bad_line_and_keeps_it(run: Any, scripted: Scripted, t
     }  # fmt: skip
     assert {row["line"]: row["document"] for row in failed}[4] == {"id": "b"}
     assert "pinakes: line 4: TITLE_TOO_LONG: title is too long" in err
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_file_that_is_damaged_is_told_and_gone_on_with_when_it_is_whole(
+    run: Any, scripted: Scripted, tmp_path: Path, suffix: str, damage: str
+) -> None:
+    scripted.converse = accept_all
+    whole = PACK[suffix]("\n".join(json.dumps({"id": f"d{n}", "title": "x" * (n % 90)}) for n in range(ROWS)).encode())
+    file = tmp_path / f"docs.jsonl{suffix}"
+    file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"no such thing" + whole)
+    code, _, err = run("import", str(file), "--endpoint", scripted.endpoint)
+    assert code == 1
+    assert "FILE_UNREADABLE" in err
+    assert str(file) in err
 
 
 def test_import_reads_stdin(run: Any, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,12 +176,12 @@ ROWS = 2500
 REVOKED = status(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", "revoked")
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
 def test_an_interrupted_import_goes_on_where_it_was(run: Any, scripted: Scripted, tmp_path: Path, suffix: str) -> None:
     lines = ["{oops" if n % 700 == 3 else json.dumps({"id": f"d{n}"}) for n in range(ROWS)]
     content = "\n".join(lines).encode()
     file, checkpoint = tmp_path / f"docs{suffix}", tmp_path / f"docs{suffix}.checkpoint"
-    file.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    file.write_bytes(PACK.get(file.suffix, bytes)(content))
     scripted.converse = refuses_after(2, REVOKED)
     code, _, err = run("import", str(file), "--endpoint", scripted.endpoint)
     assert code == 5

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
+import math
 import secrets
 import time
 import zlib
@@ -29,6 +30,9 @@ GENERATION_PREFIX = b"pinakes:generation:1:"
 GENERATION_SECONDS = 3600
 VERSION_PREFIX = b"pinakes:collection:1:"
 VERSION_SECONDS = 3600
+SEARCHABLE_PREFIX = b"pinakes:searchable:1:"
+SEARCHABLE_SECONDS, SEARCHABLE_TOLD_SECONDS = 60, 5.0
+"""For how long a tenant counts as one who writes in mode SEARCHABLE, and how often a process says so."""
 COMPRESS_FROM = 4096
 COMPRESS_LEVEL = 1
 LARGEST = 16 << 20
@@ -176,6 +180,7 @@ class ResponseCache:
         self._storing: asyncio.Task[None] | None = None
         self._asked: OrderedDict[bytes, float] = OrderedDict()
         self._tokens: OrderedDict[bytes, bytes] = OrderedDict()
+        self._told_searchable: dict[str, float] = {}
 
     @classmethod
     def open(cls, url: str, seconds: float, timeout: float = CACHE_SECONDS) -> ResponseCache:
@@ -250,6 +255,21 @@ class ResponseCache:
         Where Redis can't be told, other processes learn it when they next ask the directory what changed.
         """
         await self._guarded(lambda redis: redis.eval(_TELL, 1, version, number, VERSION_SECONDS))
+
+    async def tell_searchable(self, tenant_uid: str) -> None:
+        """Let every process know that a tenant writes in mode SEARCHABLE, before it waits for the refresh."""
+        now = time.monotonic()
+        if self._redis is None or now - self._told_searchable.get(tenant_uid, -math.inf) < SEARCHABLE_TOLD_SECONDS:
+            return
+        self._told_searchable = {uid: at for uid, at in self._told_searchable.items() if now - at < SEARCHABLE_SECONDS}
+        key = SEARCHABLE_PREFIX + tenant_uid.encode()
+        if await self._guarded(lambda redis: redis.set(key, b"1", ex=SEARCHABLE_SECONDS)):
+            self._told_searchable[tenant_uid] = now
+
+    async def searchable_lately(self, tenant_uid: str) -> bool:
+        """Tell whether a tenant has written in mode SEARCHABLE lately, or that can't be known."""
+        key = SEARCHABLE_PREFIX + tenant_uid.encode()
+        return bool(await self._guarded(lambda redis: redis.exists(key)) != 0)
 
     def put_soon(self, key: bytes, generation: bytes, value: bytes, found: Lookup) -> None:
         """Keep an answer that was made after the look-up `found`, without making its caller wait.

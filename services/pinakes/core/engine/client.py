@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Written = Callable[[str, int, int, int], None]
+Told = Callable[[str], Awaitable[None]]
 _log = logger("pinakes.engine")
 
 
@@ -93,6 +94,8 @@ class Engine:
         self._guard = Guard("the search engine", classify, settings.engine_timeout_seconds)
         self.written: Written = _uncounted
         """Told of the documents that were written for a tenant: uid, how many, by how many documents and bytes it has grown."""
+        self.searchable: Told = _untold
+        """Told of a tenant, by its uid, who is about to wait for the refresh of an index of its own."""
         self.bulk = BulkWriter(self._send_bulk)
         self.searches = Searches(self._send_searches)
 
@@ -158,6 +161,10 @@ class Engine:
 
 def _uncounted(tenant_uid: str, writes: int, documents: int, size: int) -> None:
     """Count nothing."""
+
+
+async def _untold(tenant_uid: str) -> None:
+    """Tell nobody."""
 
 
 def _refusal(error: TransportError, operation: str) -> Exception:

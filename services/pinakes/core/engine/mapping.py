@@ -14,6 +14,9 @@ FORMAT = 3
 ANALYSIS_FORMAT = 2
 """The format that changed the analysis last: an index of an earlier one must be closed to be brought up."""
 
+REFRESH_INTERVAL = "1s"
+"""Of document indices; an import may make that of a tenant's own longer for as long as it loads it."""
+
 SLOTS = {"kw": 32, "num": 16, "time": 8, "text": 8, "geo": 2}
 SEARCHED_LENGTH = {"title": 4, "tags": 4, "body": 400, "slot": 20}
 
@@ -24,7 +27,7 @@ def pool_settings(shards: int, replicas: int) -> Json:
         "index": {
             "number_of_shards": shards,
             "number_of_replicas": replicas,
-            "refresh_interval": "1s",
+            "refresh_interval": REFRESH_INTERVAL,
             "translog.durability": "request",
             # Deletions are tombstones, so the engine needn't remember its own, of what was moved away; or what is moved
             # back within that time would be older than them.

@@ -39,6 +39,8 @@ Json = dict[str, Any]
 T = TypeVar("T")
 _log = logger("pinakes.scope")
 TOTAL_HITS = 10_000
+# A document that is older has been refreshed, so that searches see it: in a pool, and in an index that may be being loaded.
+REFRESHED_MS, REFRESHED_OWN_MS = 5_000, 90_000
 # Of a write whose time by the placement lease ran out before it was its turn.
 _TRIES = 3
 # Nothing else is looked at, and most of what a write looks for isn't there yet.
@@ -389,9 +391,16 @@ class TenantScope:
     @property
     def moving(self) -> bool:
         """Whether writes go to two places, as far as is known: then what one place has says nothing of the other."""
+        return self._known().partner is not None
+
+    @property
+    def refreshed_ms(self) -> int:
+        """How old a document must be, in ms, for searches to be sure to see it."""
+        return REFRESHED_MS if self._known().active.pooled else REFRESHED_OWN_MS
+
+    def _known(self) -> Placement:
         leases = self._engine.placements
-        placement = self._tenant.placement if leases is None else leases.known(self._tenant)
-        return placement.partner is not None
+        return self._tenant.placement if leases is None else leases.known(self._tenant)
 
     async def _to_read(self) -> Placement:
         leases = self._engine.placements
@@ -441,6 +450,8 @@ class TenantScope:
     async def _bulk(
         self, puts: Sequence[Put | PackedPut], placement: Placement, until: float, *, searchable: bool
     ) -> list[Item]:
+        if searchable and not placement.active.pooled:
+            await self._engine.searchable(self.owner.tenant_uid)
         lines = [self.line(put, placement.active) for put in puts]
         twice = placement.partner is not None
         if placement.partner is not None:

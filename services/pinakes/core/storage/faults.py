@@ -52,7 +52,7 @@ def storage_refused(uri: str) -> Fault:
     return Fault(Kind.PRECONDITION, "STORAGE_REFUSED", text, resource=(_TYPE, uri))
 
 
-def storage_unavailable(uri: str) -> Fault:
-    """Make the fault of a storage that doesn't answer now; jobs try again."""
+def storage_unavailable(uri: str, retry_after: float | None = None) -> Fault:
+    """Make the fault of a storage that doesn't answer now; jobs try again, after RETRY_AFTER seconds if nobody knows better."""
     text = f"the storage of {uri} isn't available now; try again"
-    return Fault(Kind.UNAVAILABLE, "STORAGE_UNAVAILABLE", text, retry_after=RETRY_AFTER)
+    return Fault(Kind.UNAVAILABLE, "STORAGE_UNAVAILABLE", text, retry_after=retry_after or RETRY_AFTER)

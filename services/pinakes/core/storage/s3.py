@@ -18,6 +18,8 @@ import obstore
 from obstore import exceptions as errors
 from obstore.store import S3Store
 
+from pinakes.core.faults import Fault, Kind
+from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.storage.faults import (
     object_changed,
     object_forbidden,
@@ -30,7 +32,6 @@ from pinakes.core.telemetry.logs import logger
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
 
-    from pinakes.core.faults import Fault
     from pinakes.core.settings import Settings
     from pinakes.core.storage.uris import Location
 
@@ -51,25 +52,23 @@ class Buckets:
         """Keep the settings."""
         self._settings = settings
         self._stores: dict[str, S3Store] = {}
+        self._breaker = Breaker("the object storage")
 
     async def source(self, location: Location) -> ObjectSource:
         """Open an object to read it."""
         store = self._store(location.bucket)
-        with translated(location):
+        with guarded(self._breaker, location):
             meta = await obstore.head_async(store, location.path)
-        return ObjectSource(store, location, meta)
+        return ObjectSource(store, self._breaker, location, meta)
 
     def sink(self, location: Location) -> ObjectSink:
         """Open an object to write it."""
-        return ObjectSink(self._store(location.bucket), location)
+        return ObjectSink(self._store(location.bucket), self._breaker, location)
 
     async def check_writable(self, location: Location) -> None:
         """Refuse wrong credentials. Whether the bucket exists shows only when it is written to."""
-        with translated(location):
-            try:
-                await obstore.head_async(self._store(location.bucket), location.path)
-            except FileNotFoundError:
-                return
+        with suppress(FileNotFoundError), guarded(self._breaker, location, missing=True):
+            await obstore.head_async(self._store(location.bucket), location.path)
 
     def _store(self, bucket: str) -> S3Store:
         """Return the client of a bucket. Without an access key the library takes the role of the machine."""
@@ -101,11 +100,11 @@ class Buckets:
 class ObjectSource:
     """An object that is read."""
 
-    def __init__(self, store: S3Store, location: Location, meta: ObjectMeta) -> None:
+    def __init__(self, store: S3Store, breaker: Breaker, location: Location, meta: ObjectMeta) -> None:
         """Know an object as it was when it was first asked for."""
         self.uri = location.uri
         self.size = meta["size"]
-        self._store, self._location = store, location
+        self._store, self._breaker, self._location = store, breaker, location
         self.version = _version(meta)
         etag = meta["e_tag"]
         self._same: GetOptions = {"if_match": etag} if etag else {}
@@ -116,7 +115,7 @@ class ObjectSource:
         if offset >= end:
             return b""
         options: GetOptions = {**self._same, "range": (offset, end)}
-        with translated(self._location):
+        with guarded(self._breaker, self._location):
             answer = await obstore.get_async(self._store, self._location.path, options=options)
             data = bytes(await answer.bytes_async())
         if _version(answer.meta) != self.version:
@@ -130,21 +129,21 @@ class ObjectSource:
 class ObjectSink:
     """An object that is written: small ones by one request, larger ones in parts that are made an object at the end."""
 
-    def __init__(self, store: S3Store, location: Location) -> None:
+    def __init__(self, store: S3Store, breaker: Breaker, location: Location) -> None:
         """Begin; the first part is sent when it is full."""
-        self._location = location
+        self._breaker, self._location = breaker, location
         self._file = obstore.open_writer_async(
             store, location.path, buffer_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
         )
 
     async def write(self, data: bytes) -> None:
         """Add bytes."""
-        with translated(self._location, writing=True):
+        with guarded(self._breaker, self._location, writing=True):
             await self._file.write(data)
 
     async def finish(self) -> None:
         """Send the rest and make the object visible."""
-        with translated(self._location, writing=True):
+        with guarded(self._breaker, self._location, writing=True):
             await self._file.close()
 
     async def abort(self) -> None:
@@ -164,14 +163,34 @@ class _Aborted(Exception):
 
 
 @contextmanager
-def translated(location: Location, *, writing: bool = False) -> Iterator[None]:
-    """Translate the library's errors to faults."""
+def guarded(breaker: Breaker, location: Location, *, writing: bool = False, missing: bool = False) -> Iterator[None]:
+    """Translate the library's errors to faults, and don't ask a storage that keeps failing.
+
+    With `missing`, that there is no such object passes as FileNotFoundError.
+    """
+    try:
+        permit = breaker.before()
+    except Fault as fault:
+        raise storage_unavailable(location.uri, fault.retry_after) from None
     try:
         yield
+    except FileNotFoundError as error:
+        breaker.success(permit)
+        if missing:
+            raise
+        raise _fault(location, error, writing=writing) from None
     except errors.PreconditionError:
+        breaker.success(permit)
         raise object_changed(location.uri) from None
     except (errors.BaseError, TimeoutError, OSError) as error:
-        raise _fault(location, error, writing=writing) from None
+        found = _fault(location, error, writing=writing)
+        # A refusal is an answer: the storage works.
+        (breaker.failure if found.kind is Kind.UNAVAILABLE else breaker.success)(permit)
+        raise found from None
+    except BaseException:
+        breaker.ignored(permit)
+        raise
+    breaker.success(permit)
 
 
 def _fault(location: Location, error: Exception, *, writing: bool) -> Fault:

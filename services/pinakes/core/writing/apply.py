@@ -24,8 +24,6 @@ Outcome = index_pb2.WriteResult
 _NAMES = {number: name.removeprefix("OUTCOME_") for name, number in Outcome.Outcome.items()}
 # What a write must know of the document it replaces; a deletion needs all of it, to keep for an undelete.
 _SEEN = ("hash", "create_time", "update_time", "bytes")
-# A document older than this has been refreshed: searches see it.
-REFRESHED_MS = 5000
 _log = logger("pinakes.writing")
 
 OlderQueued = Callable[[], Awaitable[bool]]
@@ -150,7 +148,7 @@ def _decide_new(
     if present is None:
         return Applied(Outcome.OUTCOME_CREATED, change.revision, change.content_hash), change.data
     if present.source.get("hash") == change.content_hash and not older:
-        fresh = now_ms() - present.source.get("update_time", 0) < REFRESHED_MS
+        fresh = now_ms() - present.source.get("update_time", 0) < scope.refreshed_ms
         if not (searchable and fresh):
             return Applied(Outcome.OUTCOME_UNCHANGED, present.revision, change.content_hash), None
     data = created_at(change.data, present.source["create_time"])

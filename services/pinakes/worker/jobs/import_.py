@@ -31,6 +31,7 @@ from pinakes.core.writing.conditional import Conditional, write_conditional
 from pinakes.core.writing.requests import Attempt
 from pinakes.v1 import index_pb2, operations_pb2
 from pinakes.worker.jobs.ahead import ahead
+from pinakes.worker.jobs.loading import restore_refresh, slow_refresh
 from pinakes.worker.jobs.patience import patiently
 from pinakes.worker.jobs.rows import Refused, Row, Target, prepare, runs
 
@@ -77,7 +78,8 @@ async def run(context: Context) -> Message:
     location = uris.parse(context.parameters["source_uri"], "source_uri")
     source = await context.platform.storage.source(location, context.tenant.tenant_id)
     try:
-        state = await _import(context, source)
+        async with slow_refresh(context):
+            state = await _import(context, source)
     finally:
         await source.close()
     return operations_pb2.ImportDocumentsResponse(
@@ -226,4 +228,4 @@ async def _apply(context: Context, rows: Sequence[Row], target: Target) -> list[
     return [by_line[row.line] for row in rows]
 
 
-JOB = Job("import", run)
+JOB = Job("import", run, abandon=restore_refresh)
