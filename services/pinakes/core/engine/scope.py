@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -26,7 +26,7 @@ from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.limits.cost import cost_of, cost_of_failed
-from pinakes.core.privacy.sight import mask_document, sees_personal_data
+from pinakes.core.privacy.sight import mask_document, role_sees, sees_personal_data
 from pinakes.core.query import allowlist
 from pinakes.core.query.narrowing import narrowing_condition
 from pinakes.core.settings import Limits
@@ -538,9 +538,12 @@ def _switching() -> Fault:
 
 def _narrowing(principal: Principal, collection: CollectionRecord, limits: Limits) -> Json:
     """Return the condition of a credential's filter; who made it can't find out by it what it may not see."""
-    maker = replace(principal, role=principal.maker, readers=None) if principal.maker is not None else principal
-    sees = sees_personal_data(maker, masked_for_services=collection.masked_for_services)
-    return narrowing_condition(principal.filter, collection if sees else replace(collection, masked=True), limits)
+    kept = collection.masked_for_services
+    if principal.maker is not None:
+        sees = role_sees(principal.maker, masked_for_services=kept)
+    else:
+        sees = sees_personal_data(principal, masked_for_services=kept)
+    return narrowing_condition(principal.filter, collection, limits, masked=not sees)
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")

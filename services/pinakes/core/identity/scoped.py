@@ -8,22 +8,19 @@ stands before it. There is one algorithm and no header, so there is nothing to b
 from __future__ import annotations
 
 import base64
-import binascii
-import dataclasses
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
 
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.identity.permissions import Role
-
-if TYPE_CHECKING:
-    from pinakes.core.identity.principal import Principal
+from pinakes.core.identity.principal import Principal
+from pinakes.core.identity.registered import decoded
 
 PREFIX = "pt_"
 SIGNED = b"pinakes scoped token 1\n"
@@ -33,6 +30,7 @@ MOST_COLLECTIONS = MOST_READERS = 100
 LONGEST_FILTER = 2000
 _CLAIMS = frozenset({"v", "exp", "iat", "role", "collections", "filter", "readers", "rate"})
 _KEY_ID = re.compile(r"[a-z0-9]{16}")
+_READER = re.compile(r".{1,128}", re.DOTALL)
 _COLLECTION = re.compile(r"[a-z][a-z0-9-]{0,62}")
 # A token reads unless it says otherwise. None keeps keys: a key that it made would be wider than itself, and outlive it.
 _RANKS = {Role.TENANT_USER: 0, Role.SERVICE: 1, Role.TENANT_ADMIN: 2}
@@ -59,8 +57,8 @@ class ScopedToken:
     def signed_by(self, public_key: str) -> bool:
         """Tell whether the secret whose public half this is has signed it."""
         try:
-            _public(public_key).verify(self.signature, self.signed)
-        except (InvalidSignature, ValueError):
+            _public(public_key).verify(self.signed, self.signature)
+        except (BadSignatureError, ValueError):
             return False
         return True
 
@@ -72,7 +70,7 @@ def parse(text: str) -> ScopedToken:
     parts = text.removeprefix(PREFIX).split(".")
     if len(parts) != 3 or not _KEY_ID.fullmatch(parts[0]):
         raise malformed("isn't pt_<key id>.<claims>.<signature>")
-    payload, signature = _decoded(parts[1]), _decoded(parts[2])
+    payload, signature = decoded(parts[1]), decoded(parts[2])
     if payload is None or signature is None or len(signature) != 64:
         raise malformed("isn't base64url")
     try:
@@ -104,16 +102,18 @@ def narrowed(key: Principal, token: ScopedToken) -> Principal:
             raise _wider("has readers that its key doesn't have")
         readers = key.readers if given is None else tuple(given)
     collections = claims.get("collections")
-    return dataclasses.replace(
-        key, role=role, readers=readers, token=base64.urlsafe_b64encode(token.signature[:12]).decode(),
-        rate=float(claims.get("rate", 0.0)), collections=None if collections is None else tuple(collections),
-        filter=claims.get("filter", ""), maker=key.role,
+    return Principal(
+        key.subject, role, key.tenants, readers, key.tenant_uid, key.credential,
+        token=base64.urlsafe_b64encode(token.signature[:12]).decode(), rate=float(claims.get("rate", 0.0)),
+        collections=None if collections is None else tuple(collections), filter=claims.get("filter", ""),
+        maker=key.role, limits=key.limits,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
-def _public(text: str) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+def _public(text: str) -> VerifyKey:
+    # libsodium's: twice as fast as OpenSSL's, and stricter.
+    return VerifyKey(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def _checked(claims: object) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _checked(claims: object) -> dict[str, Any]:
     if collections is not None and not _names(collections, MOST_COLLECTIONS, _COLLECTION):
         raise malformed(f"has collections that aren't 1 to {MOST_COLLECTIONS} ids")
     readers = claims.get("readers")
-    if readers is not None and not (readers == [] or _names(readers, MOST_READERS, re.compile(r".{1,128}", re.DOTALL))):
+    if readers is not None and not (readers == [] or _names(readers, MOST_READERS, _READER)):
         raise malformed(f"has readers that aren't at most {MOST_READERS} names of up to 128 characters")
     condition = claims.get("filter", "")
     if (
@@ -155,15 +155,6 @@ def _names(value: object, most: int, form: re.Pattern[str]) -> bool:
     if not isinstance(value, list) or not 1 <= len(value) <= most:
         return False
     return all(isinstance(name, str) and form.fullmatch(name) for name in value)
-
-
-def _decoded(text: str) -> bytes | None:
-    """Decode base64url without padding; None for what isn't its one canonical text."""
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        return None
-    return data if base64.urlsafe_b64encode(data).rstrip(b"=") == text.encode() else None
 
 
 def malformed(what: str) -> Fault:

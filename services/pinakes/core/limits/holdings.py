@@ -9,12 +9,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pinakes.core.limits.figures import burst_of
+from pinakes.core.limits.figures import burst_of, in_force
 from pinakes.core.limits.kinds import Kind, Limit
 from pinakes.core.limits.ledger import LEASE_SECONDS, Answer, Draw, Room
 
 if TYPE_CHECKING:
     from pinakes.core.limits.budget import Budget
+    from pinakes.core.limits.figures import InForce
+    from pinakes.core.tenancy.models import TenantRecord
 
 CHUNKS_A_SECOND = 20
 HOLD_SECONDS = 1.0
@@ -54,12 +56,12 @@ class Share(Holding):
     Requests take a token before they are done; costs are charged afterwards, and may leave a debt.
     """
 
-    __slots__ = ("asked", "before", "burst", "chunk", "left", "rate", "tokens", "told", "until")
+    __slots__ = ("asked", "before", "burst", "chunk", "given", "left", "rate", "tokens", "told", "until")
 
     def __init__(self, key: str, limit: Limit, of: str, rate: float, burst: float = 0.0) -> None:
         """Hold nothing yet."""
         super().__init__(key, limit, of, rate)
-        self.rate = rate
+        self.rate, self.given = rate, (rate, burst)
         self.before = limit is Limit.REQUESTS
         if self.before:
             self.burst, self.chunk = burst_of(rate, burst), float(max(1, int(rate / CHUNKS_A_SECOND)))
@@ -147,14 +149,21 @@ class Home:
     places: dict[str, Places] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
+    _held: tuple[TenantRecord | None, InForce] | None = None
+
+    def in_force(self, tenant: TenantRecord | None, defaults: InForce) -> InForce:
+        """Return what holds for the tenant by its record; for a caller who has none, the defaults."""
+        if self._held is None or self._held[0] is not tenant:
+            self._held = (tenant, in_force(tenant, defaults) if tenant is not None else defaults)
+        return self._held[1]
 
     def share(self, owner: str, limit: Limit, of: str, rate: float, burst: float = 0.0) -> Share:
         """Return the share of a bucket; one whose limit has changed begins anew, but keeps its debt."""
         key = f"pinakes:limit:1:{{{self.uid}}}:{owner}:{limit}"
         known = self.shares.get(key)
-        made = Share(key, limit, of, rate, burst)
-        if known is not None and (known.rate, known.burst) == (made.rate, made.burst):
+        if known is not None and known.given == (rate, burst):
             return known
+        made = Share(key, limit, of, rate, burst)
         if known is not None:
             made.tokens = min(0.0, known.tokens)
         self.shares[key] = made

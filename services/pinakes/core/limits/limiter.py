@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from pinakes.core.faults import Fault
 from pinakes.core.limits.budget import Budget
-from pinakes.core.limits.figures import InForce, defaults_of, in_force
+from pinakes.core.limits.figures import InForce, defaults_of
 from pinakes.core.limits.holdings import Holding, Home, Places, Share
 from pinakes.core.limits.kinds import KINDS, RATES_OF, Kind, Limit
 from pinakes.core.limits.ledger import Answer, LocalLedger, Question, RedisLedger
@@ -102,7 +102,7 @@ class Limiter:
     # ---- making budgets
 
     def _made(self, home: Home, tenant: TenantRecord | None, principal: Principal | None, kind: Kind) -> Budget:
-        held = in_force(tenant, self.defaults) if tenant is not None else self.defaults
+        held = home.in_force(tenant, self.defaults)
         own = principal.limits if principal is not None else None
         charged = [home.share("tenant", one, "tenant", rate) for one in RATES_OF[kind] if (rate := getattr(held, one))]
         counted: list[Share] = []

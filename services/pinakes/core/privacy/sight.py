@@ -30,9 +30,12 @@ def sees_personal_data(principal: Principal, *, masked_for_services: bool) -> bo
 
     Whoever is bound to readers acts for a person, whatever the role.
     """
-    if principal.readers is not None or principal.role is Role.TENANT_USER:
-        return False
-    return principal.role is not Role.SERVICE or not masked_for_services
+    return principal.readers is None and role_sees(principal.role, masked_for_services=masked_for_services)
+
+
+def role_sees(role: Role, *, masked_for_services: bool) -> bool:
+    """Tell whether a role that isn't bound to readers sees the classed fields of a collection as they are."""
+    return role is not Role.TENANT_USER and (role is not Role.SERVICE or not masked_for_services)
 
 
 def mask_document(document: resources_pb2.Document, classes: Classes, hashed: Hash) -> None:
