@@ -46,6 +46,11 @@ def key(run: Run) -> Iterator[str]:
     assert created.returncode == 0, created.stderr
     assert json.loads(created.stdout)["name"] == f"tenants/{tenant}"
     made = run("keys", "create", "--tenant", tenant, "--role", "service", "--json")
+    key_id = json.loads(made.stdout)["apiKey"]["name"].rpartition("/")[2]
+    changed = run("keys", "update", key_id, "--tenant", tenant, "--display-name", "tests", "--limit", "burst=5000")
+    assert changed.returncode == 0, changed.stderr
+    assert "burst 5000" in changed.stdout
+    assert run("keys", "update", key_id, "--tenant", tenant).returncode == 2
     yield json.loads(made.stdout)["secret"]
     assert run("tenants", "delete", tenant).returncode == 0
     assert json.loads(run("tenants", "get", tenant, "--json").stdout)["state"] == "STATE_DELETED"

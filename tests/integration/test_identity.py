@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -17,9 +18,18 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pinakes.client import AsyncClient, NotFound, PermissionDenied, PinakesError, Unauthenticated, document
+from pinakes.client import (
+    AsyncClient,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    PinakesError,
+    RateLimited,
+    Unauthenticated,
+    document,
+)
 from pinakes.local import Platform
-from pinakes.v1 import index_pb2, resources_pb2
+from pinakes.v1 import index_pb2, keys_pb2, resources_pb2, tenant_pb2
 from tests.integration import _servers
 from tests.integration._servers import Tenant, bearer, new_tenant, open_channel, running, stubs
 
@@ -145,6 +155,59 @@ async def test_a_revoked_key_is_refused_by_every_process_soon(platform: Platform
         for attempt in (lambda: searching.search("x"), indexing.get_collection):
             error = await refused(attempt, Unauthenticated, REVOKED_WITHIN)
             assert error.reason == "API_KEY_REVOKED"
+
+
+async def test_a_key_is_changed_and_every_process_holds_it_to_that_soon(platform: Platform, tenant: Tenant) -> None:
+    async with AsyncClient(platform.endpoint, key=tenant.key) as keeper:
+        made = await keeper.create_key("user", readers=["ann"], display_name="one", limits={"burst": 7})
+        await keeper.batch_write(
+            [document("ann", title="x", readers=["ann"]), document("bob", title="x", readers=["bob"])],
+            mode="searchable",
+        )
+        name, soon = made.api_key.name, datetime.now(UTC) + timedelta(hours=1)
+        async with AsyncClient(platform.address("search"), key=made.secret) as holder:
+            assert (await holder.count_documents("x")).total_size == 1
+            changed = await keeper.update_key(name, readers=["ann", "bob"], limits={"requests_per_second": 0.1})
+            assert (changed.display_name, list(changed.readers)) == ("one", ["ann", "bob"])
+            assert (changed.limits.burst, changed.limits.requests_per_second) == (7, 0.1)
+            end = time.monotonic() + REVOKED_WITHIN
+            while (await holder.count_documents("x")).total_size != 2:
+                assert time.monotonic() < end, "the key still has the readers it had"
+                await asyncio.sleep(0.5)
+            error = await refused(lambda: holder.count_documents("x"), RateLimited, REVOKED_WITHIN)
+            assert error.metadata["of"] == "key"
+        changed = await keeper.update_key(name, expire_time=soon, display_name="", limits={"burst": 0})
+        assert changed.expire_time.seconds == int(soon.timestamp())
+        assert not changed.display_name
+        assert changed.limits.requests_per_second == 0.1
+        assert not (await keeper.update_key(name, expire_time="never")).HasField("expire_time")
+
+        for wrong, field in (
+            ({"expire_time": soon - timedelta(hours=2)}, "api_key.expire_time"),
+            ({"limits": {"burst": -1}}, ""),
+        ):
+            with pytest.raises(InvalidArgument) as caught:
+                await keeper.update_key(name, **wrong)  # type: ignore[arg-type]
+            assert not field or caught.value.violations[0].field == field
+        service = (await keeper.create_key("service")).api_key.name
+        with pytest.raises(InvalidArgument) as caught:
+            await keeper.update_key(service, readers=["ann"])
+        assert caught.value.violations[0].field == "api_key.readers"
+        request = keys_pb2.UpdateApiKeyRequest(
+            api_key=resources_pb2.ApiKey(name=name, role=1), update_mask={"paths": ["role"]}
+        )
+        async with open_channel(platform.endpoint) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as masked:
+                await stubs(channel).tenant.UpdateApiKey(request, metadata=bearer(tenant.key))
+            assert "update_mask" in masked.value.details()
+            with pytest.raises(grpc.aio.AioRpcError) as roleless:
+                create = tenant_pb2.CreateApiKeyRequest(parent="tenants/-", api_key=resources_pb2.ApiKey())
+                await stubs(channel).tenant.CreateApiKey(create, metadata=bearer(tenant.key))
+            assert "role must be one of" in roleless.value.details()
+        await keeper.revoke_key(name)
+        with pytest.raises(PinakesError) as over:
+            await keeper.update_key(name, display_name="late")
+        assert over.value.reason == "API_KEY_OVER"
 
 
 async def test_a_rotated_key_has_two_secrets_for_a_while_in_every_process_without_redis(

@@ -16,7 +16,7 @@ from pinakes.client._limits import KEY_NAMES
 from pinakes.v1.resources_pb2 import ApiKey
 from pinakes.v1.tenant_pb2 import CreateApiKeyResponse
 
-keys = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke a tenant's API keys.")
+keys = typer.Typer(no_args_is_help=True, help="Create, list, change, rotate and revoke a tenant's API keys.")
 
 DisplayName = Annotated[str, typer.Option("--display-name", help="Name for people.")]
 _DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
@@ -70,6 +70,41 @@ def list_keys(session: Session, tenant: TenantOption = "-") -> None:
             ),
             "there are no keys",
         )
+
+
+@keys.command("update")
+@calling
+def update_key(
+    session: Session,
+    key: Annotated[str, typer.Argument(help="Id of the key.", metavar="ID")],
+    tenant: TenantOption = "-",
+    display_name: Annotated[str | None, typer.Option("--display-name", help="Name for people.")] = None,
+    reader: Annotated[
+        list[str], typer.Option("--reader", help="A reader whose documents the key may see, in place of those it has.")
+    ] = [],  # noqa: B006 - typer copies it
+    expires: Annotated[
+        str, typer.Option("--expires", help="When it stops working, RFC 3339, or never.", metavar="TIME")
+    ] = "",
+    limit: _limits.KeyLimitOption = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Change what is given of a key, and leave the rest; in force everywhere within 5 s."""
+    if display_name is None and not (reader or expires or limit):
+        raise usage("there is nothing to change: give --display-name, --reader, --expires or --limit")
+    with session.client() as client:
+        changed = client.update_key(
+            key,
+            display_name=display_name,
+            readers=reader or None,
+            expire_time=expires or None,
+            limits=_limits.read(limit, KEY_NAMES),
+            tenant=tenant,
+        )
+    limits = ", ".join(f"{field.name} {value:.15g}" for field, value in changed.limits.ListFields())
+    rows = [
+        ("key", changed.name), ("name", changed.display_name), ("readers", ", ".join(changed.readers)),
+        ("expires", _time(changed, "expire_time") or "never"), ("limits", limits or "those of its tenant"),
+    ]  # fmt: skip
+    session.show(changed, [(name, text) for name, text in rows if text])
 
 
 @keys.command("rotate")

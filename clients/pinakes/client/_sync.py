@@ -154,6 +154,7 @@ class Client:
 
     create_key = _blocking(AsyncClient.create_key)
     list_keys = _iterating(AsyncClient.list_keys)
+    update_key = _blocking(AsyncClient.update_key)
     rotate_key = _blocking(AsyncClient.rotate_key)
     revoke_key = _blocking(AsyncClient.revoke_key)
     get_usage = _blocking(AsyncClient.get_usage)

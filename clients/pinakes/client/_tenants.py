@@ -135,6 +135,40 @@ class TenantCalls(Calls):
 
         return Pages(paged(ask, lambda answer: answer.api_keys))
 
+    async def update_key(
+        self,
+        key: str,
+        *,
+        display_name: str | None = None,
+        readers: Iterable[str] | None = None,
+        expire_time: Time | Literal["never"] | None = None,
+        limits: Limits | None = None,
+        tenant: str = _names.MINE,
+        timeout: float | None = None,
+    ) -> ApiKey:
+        """Change what is given of a key, by its id or name, and leave the rest; in force everywhere within 5 s.
+
+        `limits` are changed by their names, the others stay; 0 takes one away. Raises ValueError if there is nothing to change.
+        """
+        changed, paths = ApiKey(name=_names.key(key, tenant)), [f"limits.{name}" for name in limits or ()]
+        if display_name is not None:
+            changed.display_name = display_name
+            paths.append("display_name")
+        if readers is not None:
+            changed.readers.extend(readers)
+            paths.append("readers")
+        if expire_time is not None:
+            if expire_time != "never":
+                changed.expire_time.CopyFrom(timestamp(expire_time))
+            paths.append("expire_time")
+        if limits:
+            changed.limits.CopyFrom(of_key(limits))
+        if not paths:
+            message = "there is nothing to change"
+            raise ValueError(message)
+        request = keys_pb2.UpdateApiKeyRequest(api_key=changed, update_mask=mask(paths))
+        return await self._channel.call("TenantService/UpdateApiKey", request, ApiKey, timeout)
+
     async def rotate_key(
         self,
         key: str,

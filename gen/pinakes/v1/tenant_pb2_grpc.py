@@ -124,6 +124,11 @@ class TenantServiceStub:
                 request_serializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysResponse.FromString,
                 _registered_method=True)
+        self.UpdateApiKey = channel.unary_unary(
+                '/pinakes.v1.TenantService/UpdateApiKey',
+                request_serializer=pinakes_dot_v1_dot_keys__pb2.UpdateApiKeyRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_resources__pb2.ApiKey.FromString,
+                _registered_method=True)
         self.RotateApiKey = channel.unary_unary(
                 '/pinakes.v1.TenantService/RotateApiKey',
                 request_serializer=pinakes_dot_v1_dot_keys__pb2.RotateApiKeyRequest.SerializeToString,
@@ -285,6 +290,14 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateApiKey(self, request, context):
+        """Changes a key: its name for people, readers, expiry and limits, in force everywhere within 5 s. Scoped tokens made of it before keep
+        within the new ones. FAILED_PRECONDITION if the key was revoked or has expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RotateApiKey(self, request, context):
         """Gives a key another secret, which the answer holds. The one before works on for `overlap`; never more than two do, so
         rotating again within that time ends the oldest. FAILED_PRECONDITION if the key was revoked or has expired.
@@ -404,6 +417,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ListApiKeys,
                     request_deserializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_tenant__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'UpdateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateApiKey,
+                    request_deserializer=pinakes_dot_v1_dot_keys__pb2.UpdateApiKeyRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_resources__pb2.ApiKey.SerializeToString,
             ),
             'RotateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateApiKey,
@@ -864,6 +882,33 @@ class TenantService:
             '/pinakes.v1.TenantService/ListApiKeys',
             pinakes_dot_v1_dot_tenant__pb2.ListApiKeysRequest.SerializeToString,
             pinakes_dot_v1_dot_tenant__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.TenantService/UpdateApiKey',
+            pinakes_dot_v1_dot_keys__pb2.UpdateApiKeyRequest.SerializeToString,
+            pinakes_dot_v1_dot_resources__pb2.ApiKey.FromString,
             options,
             channel_credentials,
             insecure,

@@ -101,6 +101,10 @@ class TenantServiceStub:
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]
     """Lists a tenant's keys, revoked ones too, in the order of their ids."""
+    UpdateApiKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.UpdateApiKeyRequest, _resources_pb2.ApiKey]
+    """Changes a key: its name for people, readers, expiry and limits, in force everywhere within 5 s. Scoped tokens made of it before keep
+    within the new ones. FAILED_PRECONDITION if the key was revoked or has expired.
+    """
     RotateApiKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RotateApiKeyRequest, _keys_pb2.RotateApiKeyResponse]
     """Gives a key another secret, which the answer holds. The one before works on for `overlap`; never more than two do, so
     rotating again within that time ends the oldest. FAILED_PRECONDITION if the key was revoked or has expired.
@@ -180,6 +184,10 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Creates a key. The answer holds the secret, which can't be read again."""
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_tenant_pb2.ListApiKeysRequest, _tenant_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists a tenant's keys, revoked ones too, in the order of their ids."""
+    UpdateApiKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.UpdateApiKeyRequest, _resources_pb2.ApiKey]  # type: ignore[assignment]
+    """Changes a key: its name for people, readers, expiry and limits, in force everywhere within 5 s. Scoped tokens made of it before keep
+    within the new ones. FAILED_PRECONDITION if the key was revoked or has expired.
+    """
     RotateApiKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RotateApiKeyRequest, _keys_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
     """Gives a key another secret, which the answer holds. The one before works on for `overlap`; never more than two do, so
     rotating again within that time ends the oldest. FAILED_PRECONDITION if the key was revoked or has expired.
@@ -352,6 +360,16 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.ListApiKeysResponse, _abc.Awaitable[_tenant_pb2.ListApiKeysResponse]]:
         """Lists a tenant's keys, revoked ones too, in the order of their ids."""
+
+    @_abc_1.abstractmethod
+    def UpdateApiKey(
+        self,
+        request: _keys_pb2.UpdateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_pb2.ApiKey, _abc.Awaitable[_resources_pb2.ApiKey]]:
+        """Changes a key: its name for people, readers, expiry and limits, in force everywhere within 5 s. Scoped tokens made of it before keep
+        within the new ones. FAILED_PRECONDITION if the key was revoked or has expired.
+        """
 
     @_abc_1.abstractmethod
     def RotateApiKey(

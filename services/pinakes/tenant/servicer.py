@@ -134,6 +134,10 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
         """List keys."""
         return await lists.list_keys(request, calls.current().tenant, self._platform)
 
+    async def UpdateApiKey(self, request: keys_pb2.UpdateApiKeyRequest, context: Context) -> resources_pb2.ApiKey:
+        """Change a key."""
+        return await self._shown(await keys.update(request, calls.current().tenant, self._platform))
+
     async def RotateApiKey(
         self, request: keys_pb2.RotateApiKeyRequest, context: Context
     ) -> keys_pb2.RotateApiKeyResponse:

@@ -148,6 +148,7 @@ RULES: dict[str, Rule] = {
     _TENANT + "MoveTenant": Rule(Permission.TENANTS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "CreateApiKey": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.CHANGE),
     _TENANT + "ListApiKeys": Rule(Permission.KEYS_ADMINISTER, "parent", Audit.ACCESS),
+    _TENANT + "UpdateApiKey": Rule(Permission.KEYS_ADMINISTER, "api_key.name", Audit.CHANGE),
     _TENANT + "RotateApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "GetUsage": Rule(Permission.USAGE_READ, "parent", Audit.DATA),

@@ -23,7 +23,8 @@ _TENANT = names_of(TenantLimits)
 _KEY = names_of(KeyLimits)
 _WHOLE = "limits"
 PATHS = frozenset({_WHOLE, *(f"{_WHOLE}.{name}" for name in _TENANT)})
-"""What an update mask of a tenant may name: all limits, or one."""
+KEY_PATHS = frozenset({_WHOLE, *(f"{_WHOLE}.{name}" for name in _KEY)})
+"""What an update mask of a tenant, and of a key, may name: all limits, or one."""
 
 
 def of_tenant(record: TenantRecord, defaults: InForce) -> limits_pb2.TenantLimits:
@@ -43,6 +44,14 @@ def of_key(record: KeyRecord) -> limits_pb2.KeyLimits:
 def key_limits(given: limits_pb2.KeyLimits) -> KeyLimits:
     """Read a key's limits."""
     return KeyLimits(**{name: getattr(given, name) for name in _KEY})
+
+
+def merged_key(old: KeyLimits, given: limits_pb2.KeyLimits, paths: frozenset[str]) -> KeyLimits:
+    """Return a key's old limits with the given ones of `paths`, which are of `KEY_PATHS`."""
+    values: dict[str, Any] = {name: getattr(given, name) for name in _KEY}
+    if _WHOLE in paths:
+        return KeyLimits(**values, more=old.more)
+    return replace(old, **{name: value for name, value in values.items() if f"{_WHOLE}.{name}" in paths})
 
 
 def merged(old: TenantLimits, given: limits_pb2.TenantLimits, paths: frozenset[str]) -> TenantLimits:

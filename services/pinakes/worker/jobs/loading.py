@@ -51,9 +51,8 @@ async def restore_refresh(context: Context) -> None:
     """Make the refresh interval of the tenant's own index what it is otherwise, and refresh."""
     if (place := await _own(context)) is None:
         return
-    if await patiently(context, partial(_interval, context, place), _PATIENCE) == REFRESH_INTERVAL:
-        return
-    await patiently(context, partial(_set, context, place, REFRESH_INTERVAL), _PATIENCE)
+    if await patiently(context, partial(_interval, context, place), _PATIENCE) != REFRESH_INTERVAL:
+        await patiently(context, partial(_set, context, place, REFRESH_INTERVAL), _PATIENCE)
     await patiently(context, context.scope.refresh, _PATIENCE)
 
 
