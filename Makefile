@@ -17,6 +17,8 @@ GO_INSTALL = CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-modcacherw GOBIN=$(CURDIR)
 BUILT_TOOLS := $(TOOLS)/grpcurl@$(GRPCURL_VERSION) $(TOOLS)/helm@$(HELM_VERSION) \
   $(TOOLS)/kubeconform@$(KUBECONFORM_VERSION) $(TOOLS)/protoc-gen-openapi@$(PROTOC_GEN_OPENAPI_VERSION)
 PYTEST := $(BIN)/python -m pytest
+# With ARGS='-k …' there may be none of a kind.
+OR_NONE := || [ $$? -eq 5 ]
 # Built tools and the environment's commands are found by name.
 export PATH := $(CURDIR)/$(TOOLS):$(CURDIR)/$(BIN):$(PATH)
 
@@ -40,13 +42,18 @@ down: ## Stop the platform that `up` or `demo` started
 ##@ Check
 
 test: setup tools ## Run every test: unit, contract, integration, end to end, faults (starts its own platforms)
-	$(PYTEST) tests/unit tests/contract tests/integration tests/e2e tests/faults $(ARGS)
+	$(PYTEST) tests/unit tests/contract --numprocesses logical $(ARGS) $(OR_NONE)
+	$(PYTEST) tests/integration tests/e2e --numprocesses 2 --dist loadfile $(ARGS) $(OR_NONE)
+	$(PYTEST) tests/faults $(ARGS) $(OR_NONE)
 
-test-unit: setup ## Run the unit tests: no sockets, seconds
-	$(PYTEST) tests/unit $(ARGS)
+test-unit: setup ## Run the unit tests: no sockets, a minute or two
+	$(PYTEST) tests/unit --numprocesses logical $(ARGS)
 
 faults: setup ## Break the platform at random under writers, SEEDS=10 times from PINAKES_SEED on; nothing may be lost
 	PINAKES_FAULTS=long SEEDS=$(or $(SEEDS),10) $(PYTEST) tests/faults -s $(ARGS)
+
+test-models: setup ## Hold writes and isolation to their models for ten minutes each, from PINAKES_TEST_SEED on
+	PINAKES_TEST_PROFILE=long $(PYTEST) tests/integration/test_write_model.py tests/integration/test_isolation_machine.py -s $(ARGS)
 
 test-oidc: setup ## Test tokens of a real Keycloak (150 MB once; it starts for minutes)
 	$(PYTEST) tests/oidc -s $(ARGS)
@@ -122,4 +129,4 @@ $(eval $(call go-tool,helm,$(HELM_VERSION),helm.sh/helm/v3/cmd/helm))
 $(eval $(call go-tool,kubeconform,$(KUBECONFORM_VERSION),github.com/yannh/kubeconform/cmd/kubeconform))
 $(eval $(call go-tool,protoc-gen-openapi,$(PROTOC_GEN_OPENAPI_VERSION),github.com/google/gnostic/cmd/protoc-gen-openapi))
 
-.PHONY: help setup demo up down test test-unit test-oidc faults lint mutate bench relevance gen fmt lock tools clean
+.PHONY: help setup demo up down test test-unit test-models test-oidc faults lint mutate bench relevance gen fmt lock tools clean

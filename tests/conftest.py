@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real platform for tests: one for the whole session, in a folder and on ports of its own."""
+"""The real platform for tests: one for the whole session (of each process that runs tests), in a folder and on ports of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,19 @@ def platform_with() -> Iterator[PlatformWith]:
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Give what adds a line to the summary of the run, for figures that people want to see."""
     return request.config.stash.setdefault(_TOLD, []).append
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process that runs a part of the tests, hand over what they told."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["told"] = session.config.stash.get(_TOLD, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what the tests of another process told."""
+    told = getattr(node, "workeroutput", {}).get("told", [])
+    node.config.stash.setdefault(_TOLD, []).extend(told)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 _MAKE = re.compile(r"`?\bmake ([a-z-]+)\b")
+Done = subprocess.CompletedProcess[str]
+AT_ONCE = 3
 _TENANT = re.compile(r"pinakes tenants create ([a-z][a-z0-9-]+)")
 
 
@@ -51,7 +55,10 @@ def script(page: Path) -> str:
     return "\n".join([*lines, *commands(page)]) + "\n"
 
 
-def shell(text: str, platform: Any, folder: Path) -> subprocess.CompletedProcess[str]:
+RUN = [page for page in PAGES if commands(page)]
+
+
+def shell(text: str, platform: Any, folder: Path) -> Done:
     """Run a script as a reader would: the tools on PATH, a home of its own, the platform where `pinakes` finds it."""
     tools = [str(Path(sys.executable).parent), str(ROOT / ".cache" / "bin")]
     environment = {
@@ -70,17 +77,33 @@ def shell(text: str, platform: Any, folder: Path) -> subprocess.CompletedProcess
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=page_name)
-def test_the_commands_of_a_page_work_one_after_the_other(page: Path, platform: Any, tmp_path: Path) -> None:
+def run(page: Path, platform: Any, folder: Path) -> Done:
+    """Run a page's commands in a folder of its own."""
+    folder.mkdir()
     text = script(page)
-    for tenant in _TENANT.findall(text):  # left by a run that failed half-way
-        shell(f"pinakes tenants delete {tenant} || true", platform, tmp_path)
-    done = shell(text, platform, tmp_path)
+    if left := _TENANT.findall(text):  # of a run that failed half-way
+        shell("\n".join(f"pinakes tenants delete {tenant} || true" for tenant in left), platform, folder)
+    return shell(text, platform, folder)
+
+
+@pytest.fixture(scope="module")
+def runs(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Future[Done]]]:
+    """Give the runs of all pages: some side by side, because most of the time one process after the other starts."""
+    home = tmp_path_factory.mktemp("pages")
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        yield {page: pool.submit(run, page, platform, home / str(place)) for place, page in enumerate(RUN)}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("page", RUN, ids=page_name)
+@pytest.mark.timeout(900)
+def test_the_commands_of_a_page_work_one_after_the_other(page: Path, runs: dict[Path, Future[Done]]) -> None:
+    done = runs[page].result()
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

@@ -69,10 +69,13 @@ class Deployment:
         alias = {pool_alias(self.engine.prefix): {"is_write_index": True}}
         await self.engine.call("make", "PUT", f"/{self.index}", body={**OLD, "aliases": alias})
         records = {"settings": {"number_of_replicas": 0}, "mappings": mapping.record_mapping()}
-        for kind in RECORDS:
+
+        async def make_records(kind: str) -> None:
             alias = {record_index(self.engine.prefix, kind): {"is_write_index": True}}
             name = f"{record_index(self.engine.prefix, kind)}-v1"
             await self.engine.call("make", "PUT", f"/{name}", body={**records, "aliases": alias})
+
+        await asyncio.gather(*map(make_records, RECORDS))
 
     async def write_old(self, name: str, language: str, field: str, title: str) -> None:
         """Write a document as the first version did."""

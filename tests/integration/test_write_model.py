@@ -40,7 +40,7 @@ from tests.wire import INDEX, TENANT, Door, home
 
 LONG = os.environ.get("PINAKES_TEST_PROFILE") == "long"
 SEED = int(os.environ.get("PINAKES_TEST_SEED", secrets.randbits(32)))
-SECONDS, EXAMPLES, STEPS = (600.0, 10, 60) if LONG else (40.0, 3, 40)
+SECONDS, EXAMPLES, STEPS = (600.0, 10, 60) if LONG else (20.0, 3, 40)
 IDS = st.sampled_from([f"d{number}" for number in range(4)])
 WORDS = ("amber", "basalt", "cobalt")
 CONTENTS = st.builds(

@@ -285,7 +285,12 @@ class Platform:
                     self.report.say(f"{port}: port {kept.ports.pop(port)} is taken; choosing another")
 
     def _install(self, stopped: set[str]) -> None:
-        """Download and assemble what is missing of engine and object storage."""
+        """Download and assemble what is missing of engine and object storage; of two who want the same, one waits."""
+        self.places.cache.mkdir(parents=True, exist_ok=True)
+        with locked(self.places.cache / "lock", self.report.say):
+            self._install_missing(stopped)
+
+    def _install_missing(self, stopped: set[str]) -> None:
         if "s3" in self.parts and "s3" in stopped:
             fetch(s3.ObjectStorage().artifacts(), self.places.cache, self.report.download)
         if "opensearch" not in self.parts or "opensearch" not in stopped:

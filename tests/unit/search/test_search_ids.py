@@ -36,7 +36,11 @@ def test_an_id_of_another_deployment_is_none() -> None:
     assert refusal(MADE, ids=SearchIds(b"r" * 32)).reason == "SEARCH_ID_INVALID"
 
 
-@pytest.mark.parametrize("text", ["", "x", "made-up", "%%%", "A" * 43, MADE[:-2], MADE + "AAAA"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "made-up", "%%%", "A" * 43, MADE[:-2], MADE + "AAAA"],
+    ids=["empty", "short", "words", "signs", "letters", "cut", "longer"],
+)
 def test_what_was_made_up_or_cut_is_none(text: str) -> None:
     assert refusal(text).reason == "SEARCH_ID_INVALID"
 

@@ -122,7 +122,7 @@ class AuditStore:
 
     async def drop(self, month: str) -> None:
         """Delete a month with all its entries."""
-        await self._call("drop", "DELETE", f"/{self._base}-{month}", params={"ignore_unavailable": "true"})
+        await self._engine.drop_index(f"{self._base}-{month}")
 
     async def _call(self, what: str, method: str, path: str, body: Any = None, params: Json | None = None) -> Json:
         try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -136,6 +137,17 @@ class Engine:
         finally:
             metrics.ENGINE_SECONDS.labels(operation, outcome).observe(time.perf_counter() - started)
         return answer if isinstance(answer, dict) else {"answer": answer}
+
+    async def drop_index(self, index: str) -> None:
+        """Delete an index, unless it is gone: of two processes that do it at once, one comes too late.
+
+        Raises the faults of `call`.
+        """
+        try:
+            await self.call("drop_index", "DELETE", f"/{index}")
+        except EngineRefusal as refusal:
+            if refusal.status != HTTPStatus.NOT_FOUND:
+                raise engine_fault(refusal) from None
 
     async def _send_bulk(self, payload: bytes, searchable: bool, until: float) -> Json:  # as `BulkWriter` calls it
         params = {"filter_path": FILTER} | ({"refresh": "wait_for"} if searchable else {})

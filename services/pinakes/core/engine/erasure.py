@@ -129,7 +129,7 @@ class Remains:
     async def drop(self, alias: str) -> None:
         """Delete the index behind an alias that is the tenant's own, unless it is gone."""
         for index in await self._call("drop", "GET", f"/{alias}-v*/_alias"):
-            await self._call("drop", "DELETE", f"/{index}", params={"ignore_unavailable": "true"})
+            await self._engine.drop_index(index)
 
     async def remove_all(self) -> int:
         """Remove everything, and return how much that was: after a restore has brought it back."""

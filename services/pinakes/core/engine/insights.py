@@ -132,7 +132,7 @@ class InsightStore:
         kept = await self._call("days", "GET", f"/{self._base}-*/_alias")
         over = [index for index in kept if _begin(index.removeprefix(f"{self._base}-")) < before]
         for index in over:
-            await self._call("expire", "DELETE", f"/{index}", params={"ignore_unavailable": "true"})
+            await self._engine.drop_index(index)
         return len(over)
 
     async def _make(self, index: str) -> None:

@@ -117,7 +117,7 @@ class TenantMove:
         try:
             behind = await self._engine.call("move_alias", "GET", f"/_alias/{self._alias(place)}")
             for index in behind:
-                await self._engine.call("move_remove", "DELETE", f"/{index}")
+                await self._engine.drop_index(index)
         except EngineRefusal as refusal:
             if refusal.status != 404:
                 raise engine_fault(refusal) from None

@@ -6,6 +6,7 @@ What an earlier version of the platform made is brought to the present format.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine import insights, mapping
@@ -99,9 +100,10 @@ async def prepare(engine: Engine, settings: Settings) -> None:
 
     await _put_template(engine, f"{prefix}-sys-{audit.KIND}", audit.template(prefix, settings))
     await _put_template(engine, f"{prefix}-sys-{usage.KIND}", usage.template(prefix, settings))
-    await create_place(engine, Place())
-    for kind in RECORDS:
-        await _create(engine, record_index(prefix, kind))
+    # Together: the engine makes many at once in the time of a few, and a first start waits for all of them.
+    await asyncio.gather(
+        create_place(engine, Place()), *(_create(engine, record_index(prefix, kind)) for kind in RECORDS)
+    )
     await upgrade_indices(engine)
 
 

@@ -124,7 +124,7 @@ class UsageStore:
         kept = await self._call("months", "GET", f"/{self._base}-*/_alias")
         over = [index for index in kept if _end(index.removeprefix(f"{self._base}-")) < before]
         for index in over:
-            await self._call("expire", "DELETE", f"/{index}", params={"ignore_unavailable": "true"})
+            await self._engine.drop_index(index)
         return len(over)
 
     async def _put(self, rows: Sequence[tuple[str, date, str, Json]]) -> None:
