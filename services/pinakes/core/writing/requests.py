@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from pinakes.core.engine.records import Conflict, RecordStore, Stored
 from pinakes.core.faults import Fault, Kind, Violation
 from pinakes.core.resilience import deadline
-from pinakes.core.tenancy.marks import Mark
+from pinakes.core.tenancy.marks import Mark, outcome_unknown
 from pinakes.core.tenancy.models import now_ms
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class Attempt:
         if seen is None or seen.revision < self.first:
             return self.first
         if self.resumed:
-            text = "an earlier attempt broke off, and the document has been written since; read it, and decide"
-            raise Fault(Kind.CONFLICT, "REQUEST_OUTCOME_UNKNOWN", text)
+            raise outcome_unknown()
         return take()
 
 
