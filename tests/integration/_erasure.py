@@ -34,6 +34,7 @@ from pinakes.core.queue.producer import Claim
 from pinakes.core.rpc.call import Call
 from pinakes.core.settings import Settings
 from pinakes.core.tenancy import collections
+from pinakes.core.tenancy.marks import Mark
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
 from pinakes.core.writing import changes
 from pinakes.local import Platform as Local
@@ -76,7 +77,7 @@ class Deployment:
         """Make a tenant."""
         request = tenant_pb2.CreateTenantRequest(tenant_id=tenant_id or f"t-{uuid.uuid4().hex[:10]}")
         request.tenant.display_name = "Somebody Ltd"
-        return await tenants.create(request, self.platform)
+        return await tenants.create(request, self.platform, Mark.new())
 
     async def collection(self, tenant: TenantRecord, collection_id: str) -> CollectionRecord:
         """Make a collection, or return `default`."""
@@ -85,7 +86,7 @@ class Deployment:
             assert found is not None
             return found
         record = collections.new_collection(tenant, collection_id)
-        return await collections.create(self.platform.directory, tenant, record)
+        return await collections.create(self.platform.directory, tenant, record, Mark.new())
 
     async def fill(self, tenant: TenantRecord, documents: int) -> None:
         """Put something of the tenant into every store: half of the documents in each of two collections, 50 tombstones."""

@@ -33,6 +33,7 @@ from pinakes.core.operations.store import OperationStore
 from pinakes.core.platform import Platform
 from pinakes.core.rpc.call import Call
 from pinakes.core.settings import Settings
+from pinakes.core.tenancy.marks import Mark
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord
 from pinakes.local import Platform as Local
 from pinakes.tenant.commands import tenants
@@ -108,7 +109,7 @@ class Bench:
     async def home(self) -> Home:
         """Make a tenant."""
         request = tenant_pb2.CreateTenantRequest(tenant_id=f"t-{uuid.uuid4().hex[:10]}")
-        tenant = await tenants.create(request, self.platform)
+        tenant = await tenants.create(request, self.platform, Mark.new())
         collection = await self.platform.directory.collection(tenant, "default")
         assert collection is not None
         return Home(self.platform, tenant, collection)

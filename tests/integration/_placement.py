@@ -13,6 +13,7 @@ from pinakes.core.engine.documents import compile_document, tombstone
 from pinakes.core.engine.scope import Put, TenantScope
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.query.schema import Schema
+from pinakes.core.tenancy.marks import Mark
 from pinakes.core.tenancy.models import TenantRecord
 from pinakes.local import Platform
 from pinakes.tenant.commands import tenants
@@ -36,7 +37,7 @@ class Deployment:
     async def tenant(self, tenant_id: str, documents: int = 0, characters: int = 10, deleted: int = 0) -> TenantRecord:
         """Create a tenant with so many documents of so many characters, and tombstones."""
         request = tenant_pb2.CreateTenantRequest(tenant_id=tenant_id, tenant=resources_pb2.Tenant())
-        made = await tenants.create(request, self.parts)
+        made = await tenants.create(request, self.parts, Mark.new())
         await self.write(made, documents, characters)
         if deleted:
             scope = await self.scope(made)

@@ -8,6 +8,7 @@ import asyncio
 from pinakes.core.engine.sizes import Sizes
 from pinakes.core.placement.memory import Look, Memory, PoolNote
 from pinakes.core.placement.reading import read_facts
+from pinakes.core.tenancy.marks import Mark
 from pinakes.tenant.commands import tenants
 from pinakes.tenant.queries.placement import read_plan
 from pinakes.v1 import placement_plan_pb2, tenant_pb2
@@ -22,7 +23,7 @@ async def test_sizes_are_those_of_the_documents_and_shards_there_are(deployment:
     await deployment.tenant("large", documents=10, characters=20_000)
     await deployment.tenant("empty")
     gone = await deployment.tenant("gone", documents=7)
-    await tenants.delete(tenant_pb2.DeleteTenantRequest(name="tenants/gone"), parts)
+    await tenants.delete(tenant_pb2.DeleteTenantRequest(name="tenants/gone"), parts, Mark.new())
     await deployment.refresh()
 
     facts = await read_facts(parts.engine, parts.directory, Look())

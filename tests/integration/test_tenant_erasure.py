@@ -19,6 +19,7 @@ from pinakes.core.lifecycle.receipts import ReceiptKey, ReceiptStore
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import OperationRecord
 from pinakes.core.operations.store import OperationStore
+from pinakes.core.tenancy.marks import Mark
 from pinakes.core.tenancy.models import ERASED, TenantRecord
 from pinakes.local import Platform as Local
 from pinakes.tenant.commands import lifecycle, tenants
@@ -70,7 +71,7 @@ async def world(engine: Local, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         snapshot = await _snapshot(made, engine)
         platform, before = made.platform, await made.checksum(other.uid)
         await made.fill_queue(erased)
-        await tenants.delete(tenant_pb2.DeleteTenantRequest(name=f"tenants/{purged.tenant_id}"), platform)
+        await tenants.delete(tenant_pb2.DeleteTenantRequest(name=f"tenants/{purged.tenant_id}"), platform, Mark.new())
         started = await lifecycle.erase(erase(erased), made.as_caller(erased), platform)
         again = await lifecycle.erase(erase(erased), made.as_caller(erased), platform)
         assert started.name == again.name, "asked for twice it is one operation"
@@ -180,7 +181,7 @@ async def test_there_is_no_way_back_and_a_tenant_of_the_id_is_another(world: Wor
     platform, tenant = world.made.platform, world.erased
     request = lifecycle_pb2.UndeleteTenantRequest(name=f"tenants/{tenant.tenant_id}")
     with pytest.raises(Fault) as caught:
-        await tenants.undelete(request, platform)
+        await tenants.undelete(request, platform, Mark.new())
     assert caught.value.reason == "TENANT_ERASED"
     with pytest.raises(Fault) as caught:
         await lifecycle.erase(erase(world.other, "another"), world.made.as_caller(world.other), platform)

@@ -19,7 +19,10 @@ from pinakes.v1.resources_pb2 import AttributeDefinition, Collection
 
 
 class CollectionCalls(Calls):
-    """Collections: sets of documents of one tenant, each with a schema of its own."""
+    """Collections: sets of documents of one tenant, each with a schema of its own.
+
+    A `request_id` makes a change idempotent for a day; a random one is sent if none is given.
+    """
 
     async def create_collection(
         self,
@@ -32,6 +35,7 @@ class CollectionCalls(Calls):
         search: SearchSettings | None = None,
         retention: timedelta | float | None = None,
         personal: PersonalData | Mapping[str, str] | None = None,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> Collection:
         """Create a collection.
@@ -45,6 +49,7 @@ class CollectionCalls(Calls):
             search: how it is searched: ranking, synonyms, stop words, curation.
             retention: how long documents are kept after they were last changed, as a timedelta or in seconds; None for ever.
             personal: which other fields have personal data, such as `{"title": "mask", "attributes.owner": "hash"}`.
+            request_id: the same for tries of the same call.
             timeout: seconds; the client's if None.
         """
         collection = Collection(
@@ -56,9 +61,9 @@ class CollectionCalls(Calls):
             personal_data=personal_data(personal),
         )
         request = index_pb2.CreateCollectionRequest(
-            parent=_names.tenant(tenant), collection=collection, collection_id=collection_id
+            parent=_names.tenant(tenant), collection=collection, collection_id=collection_id, request_id=request_id
         )
-        return await self._channel.call("IndexService/CreateCollection", request, Collection, timeout)
+        return await self._once("IndexService/CreateCollection", request, Collection, timeout)
 
     async def get_collection(
         self,
@@ -84,19 +89,33 @@ class CollectionCalls(Calls):
         return Pages(paged(ask, lambda answer: answer.collections))
 
     async def update_collection(
-        self, collection: Collection, update_mask: Iterable[str] = (), *, timeout: float | None = None
+        self,
+        collection: Collection,
+        update_mask: Iterable[str] = (),
+        *,
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> Collection:
         """Change the fields of `update_mask` (or those that are set); raises Conflict if a set etag isn't current.
 
         `search` stands for all search settings, `search.synonyms` for a part of them. They are in force at once. An
         attribute without `pii` keeps its class of personal data; PERSONAL_DATA_CLASS_NONE takes it away.
         """
-        request = index_pb2.UpdateCollectionRequest(collection=collection, update_mask=mask(update_mask))
-        return await self._channel.call("IndexService/UpdateCollection", request, Collection, timeout)
+        request = index_pb2.UpdateCollectionRequest(
+            collection=collection, update_mask=mask(update_mask), request_id=request_id
+        )
+        return await self._once("IndexService/UpdateCollection", request, Collection, timeout)
 
     async def delete_collection(
-        self, collection: str, *, tenant: str = _names.MINE, etag: str = "", timeout: float | None = None
+        self,
+        collection: str,
+        *,
+        tenant: str = _names.MINE,
+        etag: str = "",
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> None:
         """Delete a collection: it and its documents are unreachable at once."""
-        request = index_pb2.DeleteCollectionRequest(name=_names.collection(collection, tenant), etag=etag)
-        await self._channel.call("IndexService/DeleteCollection", request, Empty, timeout)
+        name = _names.collection(collection, tenant)
+        request = index_pb2.DeleteCollectionRequest(name=name, etag=etag, request_id=request_id)
+        await self._once("IndexService/DeleteCollection", request, Empty, timeout)

@@ -12,7 +12,10 @@ from pinakes.v1 import failures_pb2
 
 
 class FailedWriteCalls(Calls):
-    """Failed writes: what was ACCEPTED and couldn't be applied, kept for seven days with its reason."""
+    """Failed writes: what was ACCEPTED and couldn't be applied, kept for seven days with its reason.
+
+    A `request_id` makes a change idempotent for a day; a random one is sent if none is given.
+    """
 
     def list_failed_writes(
         self,
@@ -40,13 +43,14 @@ class FailedWriteCalls(Calls):
         all: bool = False,
         collection: str = _names.DEFAULT_COLLECTION,
         tenant: str = _names.MINE,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> int:
         """Queue failed writes again, at their own revisions; `all` means every one. Returns how many were."""
         parent = _names.collection(collection, tenant)
         names = [_names.failed_write_of(parent, name) for name in failed_writes]
-        request = failures_pb2.RetryFailedWritesRequest(parent=parent, names=names, all=all)
-        answer = await self._channel.call(
+        request = failures_pb2.RetryFailedWritesRequest(parent=parent, names=names, all=all, request_id=request_id)
+        answer = await self._once(
             "IndexService/RetryFailedWrites", request, failures_pb2.RetryFailedWritesResponse, timeout
         )
         return answer.count
@@ -58,13 +62,14 @@ class FailedWriteCalls(Calls):
         all: bool = False,
         collection: str = _names.DEFAULT_COLLECTION,
         tenant: str = _names.MINE,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> int:
         """Give failed writes up; `all` means every one. Returns how many were deleted."""
         parent = _names.collection(collection, tenant)
         names = [_names.failed_write_of(parent, name) for name in failed_writes]
-        request = failures_pb2.DiscardFailedWritesRequest(parent=parent, names=names, all=all)
-        answer = await self._channel.call(
+        request = failures_pb2.DiscardFailedWritesRequest(parent=parent, names=names, all=all, request_id=request_id)
+        answer = await self._once(
             "IndexService/DiscardFailedWrites", request, failures_pb2.DiscardFailedWritesResponse, timeout
         )
         return answer.count

@@ -14,22 +14,30 @@ from pinakes.v1.resources_pb2 import Tenant
 
 
 class LifecycleCalls(Calls):
-    """What administrators do with whole tenants."""
+    """What administrators do with whole tenants. A `request_id` as for tenants; erasing asked for again is the same erasure."""
 
-    async def undelete_tenant(self, tenant: str, *, etag: str = "", timeout: float | None = None) -> Tenant:
+    async def undelete_tenant(
+        self, tenant: str, *, etag: str = "", request_id: str = "", timeout: float | None = None
+    ) -> Tenant:
         """Undelete a tenant with all that is its. Raises PinakesError (UNDELETE_WINDOW_OVER, TENANT_ERASED and others)."""
-        request = lifecycle_pb2.UndeleteTenantRequest(name=_names.tenant(tenant), etag=etag)
-        return await self._channel.call("TenantService/UndeleteTenant", request, Tenant, timeout)
+        request = lifecycle_pb2.UndeleteTenantRequest(name=_names.tenant(tenant), etag=etag, request_id=request_id)
+        return await self._once("TenantService/UndeleteTenant", request, Tenant, timeout)
 
-    async def suspend_tenant(self, tenant: str, reason: str, *, etag: str = "", timeout: float | None = None) -> Tenant:
+    async def suspend_tenant(
+        self, tenant: str, reason: str, *, etag: str = "", request_id: str = "", timeout: float | None = None
+    ) -> Tenant:
         """Suspend a tenant: within 5 s its credentials are refused everywhere. The reason is for administrators."""
-        request = lifecycle_pb2.SuspendTenantRequest(name=_names.tenant(tenant), reason=reason, etag=etag)
-        return await self._channel.call("TenantService/SuspendTenant", request, Tenant, timeout)
+        request = lifecycle_pb2.SuspendTenantRequest(
+            name=_names.tenant(tenant), reason=reason, etag=etag, request_id=request_id
+        )
+        return await self._once("TenantService/SuspendTenant", request, Tenant, timeout)
 
-    async def resume_tenant(self, tenant: str, *, etag: str = "", timeout: float | None = None) -> Tenant:
+    async def resume_tenant(
+        self, tenant: str, *, etag: str = "", request_id: str = "", timeout: float | None = None
+    ) -> Tenant:
         """Resume a suspended tenant: its credentials work again within 5 s."""
-        request = lifecycle_pb2.ResumeTenantRequest(name=_names.tenant(tenant), etag=etag)
-        return await self._channel.call("TenantService/ResumeTenant", request, Tenant, timeout)
+        request = lifecycle_pb2.ResumeTenantRequest(name=_names.tenant(tenant), etag=etag, request_id=request_id)
+        return await self._once("TenantService/ResumeTenant", request, Tenant, timeout)
 
     async def erase_tenant(
         self, tenant: str, *, confirm: str, reason: str = "", timeout: float | None = None

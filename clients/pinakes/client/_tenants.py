@@ -38,6 +38,7 @@ class TenantCalls(Calls):
         rate_limit: float = 0.0,
         limits: Limits | None = None,
         validate_only: bool = False,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> Tenant:
         """Create a tenant with its collection `default`; `rate_limit` is in requests a second, 0 for the default.
@@ -46,8 +47,10 @@ class TenantCalls(Calls):
         """
         tenant = Tenant(display_name=display_name, labels=dict(labels or {}), rate_limit=rate_limit)
         limited(tenant, limits or {})
-        request = tenant_pb2.CreateTenantRequest(tenant=tenant, tenant_id=tenant_id, validate_only=validate_only)
-        return await self._channel.call("TenantService/CreateTenant", request, Tenant, timeout)
+        request = tenant_pb2.CreateTenantRequest(
+            tenant=tenant, tenant_id=tenant_id, validate_only=validate_only, request_id=request_id
+        )
+        return await self._once("TenantService/CreateTenant", request, Tenant, timeout)
 
     async def get_tenant(self, tenant: str = _names.MINE, *, timeout: float | None = None) -> Tenant:
         """Read a tenant; `-` is the key's own."""
@@ -71,11 +74,16 @@ class TenantCalls(Calls):
         return await self._channel.call("TenantService/GetPlacementPlan", request, PlacementPlan, timeout)
 
     async def update_tenant(
-        self, tenant: Tenant, update_mask: Iterable[str] = (), *, timeout: float | None = None
+        self,
+        tenant: Tenant,
+        update_mask: Iterable[str] = (),
+        *,
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> Tenant:
         """Change the fields of `update_mask` (or those that are set); raises Conflict if a set etag isn't current."""
-        request = tenant_pb2.UpdateTenantRequest(tenant=tenant, update_mask=mask(update_mask))
-        return await self._channel.call("TenantService/UpdateTenant", request, Tenant, timeout)
+        request = tenant_pb2.UpdateTenantRequest(tenant=tenant, update_mask=mask(update_mask), request_id=request_id)
+        return await self._once("TenantService/UpdateTenant", request, Tenant, timeout)
 
     async def set_limits(self, tenant: str, limits: Limits, *, timeout: float | None = None) -> Tenant:
         """Change limits of a tenant by their names, and leave the others; 0 is the platform's default.
@@ -90,10 +98,12 @@ class TenantCalls(Calls):
             raise ValueError(message)
         return await self.update_tenant(changed, paths, timeout=timeout)
 
-    async def delete_tenant(self, tenant: str, *, etag: str = "", timeout: float | None = None) -> None:
+    async def delete_tenant(
+        self, tenant: str, *, etag: str = "", request_id: str = "", timeout: float | None = None
+    ) -> None:
         """Delete a tenant: all that is its is unreachable at once, and goes for good when its `purge_time` is over."""
-        request = tenant_pb2.DeleteTenantRequest(name=_names.tenant(tenant), etag=etag)
-        await self._channel.call("TenantService/DeleteTenant", request, Empty, timeout)
+        request = tenant_pb2.DeleteTenantRequest(name=_names.tenant(tenant), etag=etag, request_id=request_id)
+        await self._once("TenantService/DeleteTenant", request, Empty, timeout)
 
     async def create_key(
         self,
@@ -144,6 +154,7 @@ class TenantCalls(Calls):
         expire_time: Time | Literal["never"] | None = None,
         limits: Limits | None = None,
         tenant: str = _names.MINE,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> ApiKey:
         """Change what is given of a key, by its id or name, and leave the rest; in force everywhere within 5 s.
@@ -166,8 +177,8 @@ class TenantCalls(Calls):
         if not paths:
             message = "there is nothing to change"
             raise ValueError(message)
-        request = keys_pb2.UpdateApiKeyRequest(api_key=changed, update_mask=mask(paths))
-        return await self._channel.call("TenantService/UpdateApiKey", request, ApiKey, timeout)
+        request = keys_pb2.UpdateApiKeyRequest(api_key=changed, update_mask=mask(paths), request_id=request_id)
+        return await self._once("TenantService/UpdateApiKey", request, ApiKey, timeout)
 
     async def rotate_key(
         self,
@@ -188,7 +199,9 @@ class TenantCalls(Calls):
             request.overlap.FromTimedelta(lasting)
         return await self._channel.call("TenantService/RotateApiKey", request, keys_pb2.RotateApiKeyResponse, timeout)
 
-    async def revoke_key(self, key: str, *, tenant: str = _names.MINE, timeout: float | None = None) -> ApiKey:
+    async def revoke_key(
+        self, key: str, *, tenant: str = _names.MINE, request_id: str = "", timeout: float | None = None
+    ) -> ApiKey:
         """Revoke a key, by its id or name: it is refused everywhere within 5 s."""
-        request = tenant_pb2.RevokeApiKeyRequest(name=_names.key(key, tenant))
-        return await self._channel.call("TenantService/RevokeApiKey", request, ApiKey, timeout)
+        request = tenant_pb2.RevokeApiKeyRequest(name=_names.key(key, tenant), request_id=request_id)
+        return await self._once("TenantService/RevokeApiKey", request, ApiKey, timeout)

@@ -55,14 +55,16 @@ class ListFailedWritesResponse(_message.Message):
     def __init__(self, failed_writes: _Optional[_Iterable[_Union[FailedWrite, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RetryFailedWritesRequest(_message.Message):
-    __slots__ = ("parent", "names", "all")
+    __slots__ = ("parent", "names", "all", "request_id")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
     ALL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     parent: str
     names: _containers.RepeatedScalarFieldContainer[str]
     all: bool
-    def __init__(self, parent: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., all: _Optional[bool] = ...) -> None: ...
+    request_id: str
+    def __init__(self, parent: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., all: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RetryFailedWritesResponse(_message.Message):
     __slots__ = ("count",)
@@ -71,14 +73,16 @@ class RetryFailedWritesResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class DiscardFailedWritesRequest(_message.Message):
-    __slots__ = ("parent", "names", "all")
+    __slots__ = ("parent", "names", "all", "request_id")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
     ALL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     parent: str
     names: _containers.RepeatedScalarFieldContainer[str]
     all: bool
-    def __init__(self, parent: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., all: _Optional[bool] = ...) -> None: ...
+    request_id: str
+    def __init__(self, parent: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., all: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DiscardFailedWritesResponse(_message.Message):
     __slots__ = ("count",)

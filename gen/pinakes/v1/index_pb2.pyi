@@ -34,16 +34,18 @@ WRITE_MODE_APPLIED: WriteMode
 WRITE_MODE_SEARCHABLE: WriteMode
 
 class CreateCollectionRequest(_message.Message):
-    __slots__ = ("parent", "collection", "collection_id", "validate_only")
+    __slots__ = ("parent", "collection", "collection_id", "validate_only", "request_id")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     parent: str
     collection: _resources_pb2.Collection
     collection_id: str
     validate_only: bool
-    def __init__(self, parent: _Optional[str] = ..., collection: _Optional[_Union[_resources_pb2.Collection, _Mapping]] = ..., collection_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    request_id: str
+    def __init__(self, parent: _Optional[str] = ..., collection: _Optional[_Union[_resources_pb2.Collection, _Mapping]] = ..., collection_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class GetCollectionRequest(_message.Message):
     __slots__ = ("name",)
@@ -70,22 +72,26 @@ class ListCollectionsResponse(_message.Message):
     def __init__(self, collections: _Optional[_Iterable[_Union[_resources_pb2.Collection, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateCollectionRequest(_message.Message):
-    __slots__ = ("collection", "update_mask", "validate_only")
+    __slots__ = ("collection", "update_mask", "validate_only", "request_id")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     collection: _resources_pb2.Collection
     update_mask: _field_mask_pb2.FieldMask
     validate_only: bool
-    def __init__(self, collection: _Optional[_Union[_resources_pb2.Collection, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    request_id: str
+    def __init__(self, collection: _Optional[_Union[_resources_pb2.Collection, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeleteCollectionRequest(_message.Message):
-    __slots__ = ("name", "etag")
+    __slots__ = ("name", "etag", "request_id")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     name: str
     etag: str
-    def __init__(self, name: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CreateDocumentRequest(_message.Message):
     __slots__ = ("parent", "document", "document_id", "mode", "validate_only", "request_id")

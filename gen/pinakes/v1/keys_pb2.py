@@ -30,7 +30,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from pinakes.v1 import resources_pb2 as pinakes_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pinakes/v1/keys.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1apinakes/v1/resources.proto\"\xce\x02\n\x13UpdateApiKeyRequest\x12\xd4\x01\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyB\xa6\x01\xe2\x41\x01\x02\xbaH\x9e\x01\xba\x01\x97\x01\n\x0c\x61pi_key.name\x12/name must be tenants/{tenant}/apiKeys/{api_key}\x1aVthis.name.matches(\'^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$\')\xc8\x01\x01R\x06\x61piKey\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0cvalidateOnly\"\xd0\x01\n\x13RotateApiKeyRequest\x12s\n\x04name\x18\x01 \x01(\tB_\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/ApiKey\xbaHErC2A^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$R\x04name\x12\x44\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\x9a\x9e\x01\x32\x00R\x07overlap\"[\n\x14RotateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyR\x06\x61piKey\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secretb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pinakes/v1/keys.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1apinakes/v1/resources.proto\"\x8f\x03\n\x13UpdateApiKeyRequest\x12\xd4\x01\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyB\xa6\x01\xe2\x41\x01\x02\xbaH\x9e\x01\xba\x01\x97\x01\n\x0c\x61pi_key.name\x12/name must be tenants/{tenant}/apiKeys/{api_key}\x1aVthis.name.matches(\'^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$\')\xc8\x01\x01R\x06\x61piKey\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0cvalidateOnly\x12?\n\nrequest_id\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\xd0\x01\n\x13RotateApiKeyRequest\x12s\n\x04name\x18\x01 \x01(\tB_\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/ApiKey\xbaHErC2A^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$R\x04name\x12\x44\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\x9a\x9e\x01\x32\x00R\x07overlap\"[\n\x14RotateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x12.pinakes.v1.ApiKeyR\x06\x61piKey\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secretb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,14 +39,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_UPDATEAPIKEYREQUEST'].fields_by_name['api_key']._loaded_options = None
   _globals['_UPDATEAPIKEYREQUEST'].fields_by_name['api_key']._serialized_options = b'\342A\001\002\272H\236\001\272\001\227\001\n\014api_key.name\022/name must be tenants/{tenant}/apiKeys/{api_key}\032Vthis.name.matches(\'^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$\')\310\001\001'
+  _globals['_UPDATEAPIKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEAPIKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\035r\0332\031^[A-Za-z0-9._~:-]{0,128}$'
   _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\020\n\016pinakes/ApiKey\272HErC2A^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])/apiKeys/[a-z0-9]{1,40}$'
   _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['overlap']._loaded_options = None
   _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['overlap']._serialized_options = b'\272H\014\252\001\t\"\005\010\200\232\236\0012\000'
   _globals['_UPDATEAPIKEYREQUEST']._serialized_start=221
-  _globals['_UPDATEAPIKEYREQUEST']._serialized_end=555
-  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=558
-  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=766
-  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=768
-  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=859
+  _globals['_UPDATEAPIKEYREQUEST']._serialized_end=620
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=623
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=831
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=833
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=924
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,7 @@ from google.protobuf import empty_pb2
 
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
+from pinakes.core.rpc.once import once
 from pinakes.core.rpc.scopes import open_scope
 from pinakes.core.tenancy import messages
 from pinakes.index.commands import batch, bulk_movement, collections, failures, purge, reindex, stream, write
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import grpc
 
     from pinakes.core.platform import Platform
+    from pinakes.core.tenancy.marks import Mark
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -41,9 +43,14 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         """Create a collection."""
         call = calls.current()
         tenant = call.tenant
-        record = await collections.create(request, tenant, self._platform)
-        call.resource = names.collection(tenant.tenant_id, record.collection_id)
-        return messages.collection(tenant.tenant_id, record, self._platform.etags)
+
+        async def work(mark: Mark) -> resources_pb2.Collection:
+            record = await collections.create(request, tenant, self._platform, mark)
+            return messages.collection(tenant.tenant_id, record, self._platform.etags)
+
+        made = await once(self._platform, call, resources_pb2.Collection, work)
+        call.resource = made.name
+        return made
 
     async def GetCollection(
         self, request: index_pb2.GetCollectionRequest, context: Context
@@ -66,13 +73,22 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         """Change a collection."""
         call = calls.current()
         tenant = call.tenant
-        record = await collections.update(request, tenant, call.principal, self._platform)
-        return messages.collection(tenant.tenant_id, record, self._platform.etags)
+
+        async def work(mark: Mark) -> resources_pb2.Collection:
+            record = await collections.update(request, tenant, call.principal, self._platform, mark)
+            return messages.collection(tenant.tenant_id, record, self._platform.etags)
+
+        return await once(self._platform, call, resources_pb2.Collection, work)
 
     async def DeleteCollection(self, request: index_pb2.DeleteCollectionRequest, context: Context) -> empty_pb2.Empty:
         """Delete a collection."""
-        await collections.delete(request, calls.current().tenant, self._platform)
-        return empty_pb2.Empty()
+        call = calls.current()
+
+        async def work(mark: Mark) -> empty_pb2.Empty:
+            await collections.delete(request, call.tenant, self._platform, mark)
+            return empty_pb2.Empty()
+
+        return await once(self._platform, call, empty_pb2.Empty, work)
 
     async def CreateDocument(
         self, request: index_pb2.CreateDocumentRequest, context: Context
@@ -148,13 +164,21 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: failures_pb2.RetryFailedWritesRequest, context: Context
     ) -> failures_pb2.RetryFailedWritesResponse:
         """Queue failed writes again."""
-        return await failures.retry(request, await self._writer(request.parent))
+        writer = await self._writer(request.parent)
+        return await once(
+            self._platform, calls.current(), failures_pb2.RetryFailedWritesResponse,
+            lambda mark: failures.retry(request, writer, mark),
+        )  # fmt: skip
 
     async def DiscardFailedWrites(
         self, request: failures_pb2.DiscardFailedWritesRequest, context: Context
     ) -> failures_pb2.DiscardFailedWritesResponse:
         """Give failed writes up."""
-        return await failures.discard(request, await self._writer(request.parent))
+        writer = await self._writer(request.parent)
+        return await once(
+            self._platform, calls.current(), failures_pb2.DiscardFailedWritesResponse,
+            lambda mark: failures.discard(request, writer, mark),
+        )  # fmt: skip
 
     async def PurgeDocuments(
         self, request: verbs_pb2.PurgeDocumentsRequest, context: Context

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
@@ -11,7 +12,9 @@ from google.protobuf import empty_pb2
 from pinakes.core.identity.permissions import Role
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
+from pinakes.core.rpc.once import once
 from pinakes.core.tenancy import messages
+from pinakes.core.tenancy.marks import Mark
 from pinakes.tenant.commands import keys, lifecycle, move, tenants
 from pinakes.tenant.queries import audit, lists, placement, usage
 from pinakes.v1 import (
@@ -28,11 +31,18 @@ from pinakes.v1 import (
 
 if TYPE_CHECKING:
     import grpc
+    from google.protobuf.message import Message
 
     from pinakes.core.platform import Platform
     from pinakes.core.tenancy.models import KeyRecord, TenantRecord
 
     Context = grpc.aio.ServicerContext[Any, Any]
+    M = TypeVar("M", bound=Message)
+    R = TypeVar("R")
+    Change = Callable[[R, Platform, Mark], Awaitable[TenantRecord]]
+
+TENANTS, KEYS = "tenants", "apiKeys"
+"""What the request ids of CreateTenant are told apart in, and, within a tenant, those of UpdateApiKey and RevokeApiKey."""
 
 
 class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
@@ -44,10 +54,21 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def CreateTenant(self, request: tenant_pb2.CreateTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Create a tenant."""
-        record = await tenants.create(request, self._platform)
         call = calls.current()
-        call.target, call.resource = record, names.tenant(record.tenant_id)
-        return self._tenant(record)
+
+        async def work(mark: Mark) -> resources_pb2.Tenant:
+            call.target = await tenants.create(request, self._platform, mark)
+            return self._tenant(call.target)
+
+        if request.validate_only:
+            made = await work(Mark.new())
+        else:
+            # There is no tenant yet that the request id could be told apart in; later the answer is one of its things.
+            made = await self._platform.requests.change(
+                "", request.request_id, request, resources_pb2.Tenant, work, within=TENANTS, owner=lambda one: one.uid
+            )
+        call.resource = made.name
+        return made
 
     async def GetTenant(self, request: tenant_pb2.GetTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Read a tenant."""
@@ -68,28 +89,32 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def UpdateTenant(self, request: tenant_pb2.UpdateTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Change a tenant."""
-        return self._tenant(await tenants.update(request, self._platform))
+        return await self._changed(tenants.update, request)
 
     async def DeleteTenant(self, request: tenant_pb2.DeleteTenantRequest, context: Context) -> empty_pb2.Empty:
         """Delete a tenant."""
-        await tenants.delete(request, self._platform)
-        return empty_pb2.Empty()
+
+        async def work(mark: Mark) -> empty_pb2.Empty:
+            await tenants.delete(request, self._platform, mark)
+            return empty_pb2.Empty()
+
+        return await self._once(empty_pb2.Empty, work)
 
     async def UndeleteTenant(
         self, request: lifecycle_pb2.UndeleteTenantRequest, context: Context
     ) -> resources_pb2.Tenant:
         """Undelete a tenant."""
-        return self._tenant(await tenants.undelete(request, self._platform))
+        return await self._changed(tenants.undelete, request)
 
     async def SuspendTenant(
         self, request: lifecycle_pb2.SuspendTenantRequest, context: Context
     ) -> resources_pb2.Tenant:
         """Suspend a tenant."""
-        return self._tenant(await tenants.suspend(request, self._platform))
+        return await self._changed(tenants.suspend, request)
 
     async def ResumeTenant(self, request: lifecycle_pb2.ResumeTenantRequest, context: Context) -> resources_pb2.Tenant:
         """Resume a tenant."""
-        return self._tenant(await tenants.resume(request, self._platform))
+        return await self._changed(tenants.resume, request)
 
     async def EraseTenant(
         self, request: lifecycle_pb2.EraseTenantRequest, context: Context
@@ -136,7 +161,12 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def UpdateApiKey(self, request: keys_pb2.UpdateApiKeyRequest, context: Context) -> resources_pb2.ApiKey:
         """Change a key."""
-        return await self._shown(await keys.update(request, calls.current().tenant, self._platform))
+        call = calls.current()
+
+        async def work(mark: Mark) -> resources_pb2.ApiKey:
+            return await self._shown(await keys.update(request, call.tenant, self._platform, mark))
+
+        return await once(self._platform, call, resources_pb2.ApiKey, work, f"{call.tenant.uid}/{KEYS}")
 
     async def RotateApiKey(
         self, request: keys_pb2.RotateApiKeyRequest, context: Context
@@ -147,7 +177,13 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
 
     async def RevokeApiKey(self, request: tenant_pb2.RevokeApiKeyRequest, context: Context) -> resources_pb2.ApiKey:
         """Revoke a key."""
-        return await self._shown(await keys.revoke(request, calls.current().tenant, self._platform))
+        call = calls.current()
+
+        async def work(_: Mark) -> resources_pb2.ApiKey:
+            return await self._shown(await keys.revoke(request, call.tenant, self._platform))
+
+        # Apart from writes, so that a revocation never waits for what the write queue knows.
+        return await once(self._platform, call, resources_pb2.ApiKey, work, f"{call.tenant.uid}/{KEYS}")
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: Context) -> usage_pb2.GetUsageResponse:
         """Tell what a tenant has and did."""
@@ -164,6 +200,23 @@ class TenantServicer(tenant_pb2_grpc.TenantServiceServicer):
     ) -> audit_pb2.ListPlatformAuditEventsResponse:
         """List the events of all tenants and of none."""
         return await audit.list_all_events(request, self._platform)
+
+    async def _changed(self, change: Change[R], request: R) -> resources_pb2.Tenant:
+        """Change the tenant of the running call."""
+
+        async def work(mark: Mark) -> resources_pb2.Tenant:
+            return self._tenant(await change(request, self._platform, mark))
+
+        return await self._once(resources_pb2.Tenant, work)
+
+    async def _once(self, answer: type[M], work: Callable[[Mark], Awaitable[M]]) -> M:
+        """Do what an administrator does with a whole tenant once.
+
+        Its request ids belong to its name, which another tenant may have when they are sent again, and they never meet those
+        of the tenant's own callers.
+        """
+        call = calls.current()
+        return await once(self._platform, call, answer, work, names.tenant(call.tenant.tenant_id))
 
     def _tenant(self, record: TenantRecord, *, placed: bool = True) -> resources_pb2.Tenant:
         return messages.tenant(record, self._platform.etags, self._platform.limiter.defaults, placed=placed)

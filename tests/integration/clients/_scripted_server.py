@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from pinakes.v1 import failures_pb2, index_pb2, search_pb2, tenant_pb2
+from pinakes.v1 import failures_pb2, index_pb2, lifecycle_pb2, search_pb2, tenant_pb2
 
 REQUESTS: dict[str, type[Message]] = {
     "SearchService/Search": search_pb2.SearchRequest,
@@ -28,8 +28,18 @@ REQUESTS: dict[str, type[Message]] = {
     "IndexService/ListFailedWrites": failures_pb2.ListFailedWritesRequest,
     "IndexService/RetryFailedWrites": failures_pb2.RetryFailedWritesRequest,
     "IndexService/DiscardFailedWrites": failures_pb2.DiscardFailedWritesRequest,
+    "IndexService/CreateCollection": index_pb2.CreateCollectionRequest,
+    "IndexService/UpdateCollection": index_pb2.UpdateCollectionRequest,
+    "IndexService/DeleteCollection": index_pb2.DeleteCollectionRequest,
     "TenantService/ListTenants": tenant_pb2.ListTenantsRequest,
     "TenantService/CreateTenant": tenant_pb2.CreateTenantRequest,
+    "TenantService/UpdateTenant": tenant_pb2.UpdateTenantRequest,
+    "TenantService/DeleteTenant": tenant_pb2.DeleteTenantRequest,
+    "TenantService/UndeleteTenant": lifecycle_pb2.UndeleteTenantRequest,
+    "TenantService/SuspendTenant": lifecycle_pb2.SuspendTenantRequest,
+    "TenantService/ResumeTenant": lifecycle_pb2.ResumeTenantRequest,
+    "TenantService/CreateApiKey": tenant_pb2.CreateApiKeyRequest,
+    "TenantService/RevokeApiKey": tenant_pb2.RevokeApiKeyRequest,
 }
 Answer = Callable[[Any, grpc.ServicerContext], Message]
 StreamRequest = index_pb2.StreamWriteDocumentsRequest

@@ -168,7 +168,8 @@ _ANY = WHOLE | {DELETED, ERASED}
 STATES: dict[str, frozenset[str]] = {
     _TENANT + "GetTenant": _ANY,
     _TENANT + "UpdateTenant": WHOLE,
-    _TENANT + "DeleteTenant": WHOLE,
+    # A deleted one is NOT_FOUND, too, but for the request that deleted it: that is answered again as it was.
+    _TENANT + "DeleteTenant": WHOLE | {DELETED},
     _TENANT + "SuspendTenant": WHOLE,
     _TENANT + "ResumeTenant": WHOLE,
     _TENANT + "UndeleteTenant": _ANY,

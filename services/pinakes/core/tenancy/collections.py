@@ -23,6 +23,8 @@ from pinakes.core.tenancy.models import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pinakes.core.tenancy.marks import Mark
+
 _KIND_OF_SLOT = {
     AttributeType.STRING: "kw",
     AttributeType.BOOL: "kw",
@@ -33,11 +35,11 @@ _KIND_OF_SLOT = {
 }
 
 
-def new_collection(tenant: TenantRecord, collection_id: str) -> CollectionRecord:
-    """Return the record of a collection that is about to be created."""
+def new_collection(tenant: TenantRecord, collection_id: str, uid: str = "") -> CollectionRecord:
+    """Return the record of a collection that is about to be created; its `uid` is random unless given."""
     now = now_ms()
     return CollectionRecord(
-        tenant_uid=tenant.uid, collection_id=collection_id, uid=uuid.uuid4().hex, create_ms=now, update_ms=now
+        tenant_uid=tenant.uid, collection_id=collection_id, uid=uid or uuid.uuid4().hex, create_ms=now, update_ms=now
     )
 
 
@@ -46,14 +48,14 @@ def resource_name(tenant: TenantRecord, collection_id: str) -> str:
     return f"tenants/{tenant.tenant_id}/collections/{collection_id}"
 
 
-async def create(directory: Directory, tenant: TenantRecord, record: CollectionRecord) -> CollectionRecord:
+async def create(directory: Directory, tenant: TenantRecord, record: CollectionRecord, mark: Mark) -> CollectionRecord:
     """Store a new collection. Over a deleted one of that id a new one begins, empty, with another uid."""
     rid = collection_rid(tenant.uid, record.collection_id)
     exists = Fault(
         Kind.EXISTS, "COLLECTION_EXISTS", f"{resource_name(tenant, record.collection_id)} exists",
         resource=("pinakes/Collection", resource_name(tenant, record.collection_id)),
     )  # fmt: skip
-    return await directory.collections.create(rid, tenant.uid, record, exists)
+    return await directory.collections.create(rid, tenant.uid, record, exists, mark)
 
 
 async def change(
@@ -62,9 +64,13 @@ async def change(
     collection_id: str,
     decide: Callable[[CollectionRecord], CollectionRecord],
     *,
+    mark: Mark | None = None,
     write: bool = True,
 ) -> CollectionRecord:
-    """Replace an active collection's record by what `decide` makes of it; without `write` only return that."""
+    """Replace an active collection's record by what `decide` makes of it; without `write` only return that.
+
+    One that an earlier attempt of the request with this `mark` has changed is returned as it is.
+    """
 
     def of_active(old: CollectionRecord | None) -> CollectionRecord:
         if old is None or not old.active:
@@ -72,7 +78,7 @@ async def change(
         return decide(old)
 
     rid = collection_rid(tenant.uid, collection_id)
-    return await directory.collections.change(rid, tenant.uid, "collection", of_active, write=write)
+    return await directory.collections.change(rid, tenant.uid, "collection", of_active, mark=mark, write=write)
 
 
 def deleted(record: CollectionRecord) -> CollectionRecord:

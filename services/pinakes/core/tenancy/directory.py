@@ -18,6 +18,7 @@ from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.records import Conflict, RecordStore
 from pinakes.core.faults import Fault, concurrent_change
 from pinakes.core.telemetry.logs import logger
+from pinakes.core.tenancy.marks import Mark
 from pinakes.core.tenancy.models import DELETED, ERASED, CollectionRecord, KeyRecord, Record, TenantRecord, now_ms
 
 if TYPE_CHECKING:
@@ -92,43 +93,69 @@ class CachedRecords(Generic[R]):
         # A poll tells of changes since the one before; what was put in while it was under way it may have missed.
         return record, self._confirmed if record is not None and 0.0 < put_in <= self._confirmed else asked
 
-    async def create(self, rid: str, parent: str, record: R, exists: Fault) -> R:
-        """Store a new record, or raise `exists`. Over a deleted one a new one begins, with another uid.
+    async def create(self, rid: str, parent: str, record: R, exists: Fault, mark: Mark) -> R:
+        """Store a new record with the mark of its request, or raise `exists`. What an earlier attempt has made is returned.
 
-        The deleted one is kept as `rid@uid` in the state `replaced`, so that what it owned can be purged later.
+        Over a deleted record a new one begins, with another uid. The deleted one is kept as `rid@uid` in the state
+        `replaced`, so that what it owned can be purged later.
         """
-        try:
+        uid = record.to_json()["uid"]
+        for _ in range(_TRIES):
             old = await self.store.get(rid)
-            if old is None:
-                await self.store.create(rid, parent, record.state, record.to_json())
-            else:
-                before = self._read(old.record)
-                if before.state not in {DELETED, ERASED}:
-                    raise exists
-                with suppress(Conflict):  # another call has just kept it
-                    await self.store.create(former_rid(rid, old.record["uid"]), parent, REPLACED, old.record)
-                record = dataclasses.replace(record, version=before.version + 1)
-                await self.store.replace(old, parent, record.state, record.to_json())
-        except Conflict:
-            raise exists from None
-        self.remember(rid, record)
-        return record
+            try:
+                if old is None:
+                    made = mark.put(record)
+                    await self.store.create(rid, parent, made.state, made.to_json())
+                else:
+                    before = self._read(old.record)
+                    if mark.made(before, uid):
+                        self.remember(rid, before)
+                        return before
+                    if before.state not in {DELETED, ERASED}:
+                        raise exists
+                    with suppress(Conflict):  # another call has just kept it
+                        await self.store.create(former_rid(rid, old.record["uid"]), parent, REPLACED, old.record)
+                    # With the marks until now, by which who made the deleted one sees that it did.
+                    made = mark.put(dataclasses.replace(record, version=before.version + 1, marks=before.marks))
+                    await self.store.replace(old, parent, made.state, made.to_json())
+            except Conflict:
+                continue
+            self.remember(rid, made)
+            return made
+        raise exists
+
+    async def made(self, rid: str, uid: str, mark: Mark) -> R | None:
+        """Return the record that an earlier attempt of the request with this mark has made, with this uid, or None."""
+        record = await self.fresh(rid) if mark.again else None
+        return record if record is not None and mark.made(record, uid) else None
 
     async def change(
-        self, rid: str, parent: str, what: str, decide: Callable[[R | None], R], *, write: bool = True
+        self,
+        rid: str,
+        parent: str,
+        what: str,
+        decide: Callable[[R | None], R],
+        *,
+        mark: Mark | None = None,
+        write: bool = True,
     ) -> R:
         """Replace a record by what `decide` makes of it, by compare-and-set, and return it.
 
         `decide` gets the record as it is now, raises a fault where there is nothing to change, and returns the very
-        record it got to leave it. `what` is the word for it in the fault that others' changes end in. Without `write`
-        nothing is stored.
+        record it got to leave it. It isn't asked about a record that an earlier attempt of the request with this `mark` has
+        changed. `what` is the word for it in the fault that others' changes end in. Without `write` nothing is stored.
         """
         for _ in range(_TRIES):
             old = await self.store.get(rid)
             before = self._read(old.record) if old else None
+            if before is not None and mark is not None and mark.on(before):
+                self.remember(rid, before)
+                return before
             after = decide(before)
             if old is None or after is before or not write:
                 return after
+            if mark is not None:
+                after = mark.put(after)
             try:
                 await self.store.replace(old, parent, after.state, after.to_json())
             except Conflict:

@@ -33,7 +33,8 @@ DEFAULT_LANGUAGES = ("en",)
 class Record:
     """What every record has. `version` grows with each change; times are in ms since 1970; 0 means never.
 
-    `more` are the fields of a newer version of the platform.
+    `marks` are those of the requests that made the last changes, each with its time (`marks.py`). `more` are the fields of
+    a newer version of the platform.
     """
 
     version: int = 1
@@ -41,6 +42,7 @@ class Record:
     create_ms: int = 0
     update_ms: int = 0
     delete_ms: int = 0
+    marks: tuple[tuple[str, int], ...] = field(default=(), repr=False)
     more: Json = field(default_factory=dict, repr=False, hash=False)
 
     def to_json(self) -> Json:
@@ -229,6 +231,8 @@ def _read(kind: type, record: Json) -> Json:
     """Return a stored record as what its class is made of."""
     names = _names(kind)
     known = {name: value for name, value in record.items() if name in names}
+    if "marks" in known:
+        known["marks"] = tuple((text, when) for text, when in known["marks"])
     if len(known) < len(record):
         known["more"] = {name: value for name, value in record.items() if name not in names}
     return known

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Idempotent requests: one with a `request_id` is done once, and answered again as it was (design §5).
 
-Before the work its revisions are claimed in the engine under the request id. Whoever takes a broken attempt over works at
-the same revisions, so what the first one had applied is known again, and nothing is done twice.
+Before the work a request is claimed in the engine under its id: a write of documents with its revisions, a change of a
+record with its mark. Whoever takes a broken attempt over works at the same revisions or with the same mark, so what the
+first one had done is known again, and nothing is done twice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from google.protobuf.message import Message
 from pinakes.core.engine.records import Conflict, RecordStore, Stored
 from pinakes.core.faults import Fault, Kind, Violation
 from pinakes.core.resilience import deadline
+from pinakes.core.tenancy.marks import Mark, outcome_unknown
 from pinakes.core.tenancy.models import now_ms
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _DIGEST = 32
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt at a request: its first revision. `resumed`: an earlier one broke off, and may have done its work."""
+    """An attempt at a write of documents: its first revision. `resumed`: an earlier one broke off, and may have done its work."""
 
     first: int
     resumed: bool = False
@@ -51,13 +53,12 @@ class Attempt:
         if seen is None or seen.revision < self.first:
             return self.first
         if self.resumed:
-            text = "an earlier attempt broke off, and the document has been written since; read it, and decide"
-            raise Fault(Kind.CONFLICT, "REQUEST_OUTCOME_UNKNOWN", text)
+            raise outcome_unknown()
         return take()
 
 
 class Requests:
-    """Request ids of writes that don't go through the queue. Those that do are claimed there."""
+    """Request ids of writes and changes that don't go through the queue. Those that do are claimed there."""
 
     def __init__(self, engine: Engine, revisions: RevisionSource, queue: Producer, hours: float) -> None:
         """Keep them in the engine for `hours`. The `queue` knows those of accepted writes."""
@@ -78,32 +79,40 @@ class Requests:
         """
         if not request_id:
             return await work(Attempt(self._revisions.take(count)))
-        digest = payload_digest(request)
-        try:
-            accepted = await self._queue.claimed(tenant_uid, request_id) if self._queue.on else None
-        except Fault:
-            accepted = None  # while the queue is away that can't be known
-        if accepted is not None:
-            recalled(accepted, request)
-        claim = await self._claim(tenant_uid, _rid(tenant_uid, request_id), digest, count)
-        if "answer" in claim.record:
-            return answer.FromString(zlib.decompress(base64.b64decode(claim.record["answer"])))
-        try:
-            done = await work(Attempt(claim.record["first"], resumed=claim.record.get("resumed", False)))
-        except BaseException as error:
-            # Shielded, so that a caller who goes away doesn't leave the claim held.
-            keep = not isinstance(error, Fault) or error.kind in _UNKNOWN
-            await asyncio.shield(self._give_up(tenant_uid, claim, keep=keep))
-            raise
-        if not worth(done):
-            await self._give_up(tenant_uid, claim, keep=False)
-            return done
-        packed = base64.b64encode(zlib.compress(done.SerializeToString(), 1)).decode()
-        try:
-            await self._store.replace(claim, tenant_uid, "done", claim.record | {"answer": packed})
-        except Conflict:
-            pass  # another took over, and comes to the same
-        return done
+        await self._check_accepted(tenant_uid, request_id, request)
+
+        def new() -> Json:
+            return {"first": self._revisions.take(count)}
+
+        def resume(claim: Json) -> Awaitable[M]:
+            return work(Attempt(claim["first"], resumed=claim.get("resumed", False)))
+
+        rid = _rid(tenant_uid, request_id)
+        return await self._done(rid, tenant_uid, request, new, answer, resume, lambda _: tenant_uid, worth)
+
+    async def change(
+        self, tenant_uid: str, request_id: str, request: Message, answer: type[M], work: Callable[[Mark], Awaitable[M]],
+        *, within: str = "", owner: Callable[[M], str] | None = None,
+    ) -> M:  # fmt: skip
+        """Do `work`, which changes records, with the request's mark and return its answer; with a known id, that of then.
+
+        `within` is what request ids are told apart in, if that isn't the tenant, whose documents' ids they then don't meet.
+        `owner` tells the uid of the tenant that an answer is about, if there is none before. The rest is as in `once`.
+        """
+        if not request_id:
+            return await work(Mark.new())
+        if not within:
+            await self._check_accepted(tenant_uid, request_id, request)
+
+        def new() -> Json:
+            mark = Mark.new()
+            return {"mark": mark.text, "begun": mark.begun_ms}
+
+        def resume(claim: Json) -> Awaitable[M]:
+            return work(Mark(claim["mark"], claim["begun"], again=claim.get("resumed", False)))
+
+        rid = _rid(within or tenant_uid, request_id)
+        return await self._done(rid, tenant_uid, request, new, answer, resume, owner or (lambda _: tenant_uid))
 
     async def check_unused(self, tenant_uid: str, request_id: str) -> None:
         """Refuse the id of a request that didn't go through the queue; while the engine is away that can't be known."""
@@ -118,14 +127,51 @@ class Requests:
         """Forget old request ids, and return how many there were."""
         return await self._store.delete_older(now_ms() - self._ms)
 
-    async def _claim(self, tenant_uid: str, rid: str, digest: str, count: int) -> Stored:
+    async def _check_accepted(self, tenant_uid: str, request_id: str, request: Message) -> None:
+        """Refuse the id of another request that went through the queue; while that is away it can't be known."""
+        try:
+            accepted = await self._queue.claimed(tenant_uid, request_id) if self._queue.on else None
+        except Fault:
+            return
+        if accepted is not None:
+            recalled(accepted, request)
+
+    async def _done(
+        self, rid: str, tenant_uid: str, request: Message, new: Callable[[], Json], answer: type[M],
+        resume: Callable[[Json], Awaitable[M]], owner: Callable[[M], str], worth: Callable[[M], bool] = lambda _: True,
+    ) -> M:  # fmt: skip
+        """Claim a request with what `new` returns, do it, and keep its answer, as one of the tenant's that `owner` tells.
+
+        `resume` does the work by what was claimed.
+        """
+        claim = await self._claim(tenant_uid, rid, payload_digest(request), new)
+        if "answer" in claim.record:
+            return answer.FromString(zlib.decompress(base64.b64decode(claim.record["answer"])))
+        try:
+            done = await resume(claim.record)
+        except BaseException as error:
+            # Shielded, so that a caller who goes away doesn't leave the claim held.
+            keep = not isinstance(error, Fault) or error.kind in _UNKNOWN
+            await asyncio.shield(self._give_up(tenant_uid, claim, keep=keep))
+            raise
+        if not worth(done):
+            await self._give_up(tenant_uid, claim, keep=False)
+            return done
+        packed = base64.b64encode(zlib.compress(done.SerializeToString(), 1)).decode()
+        try:
+            await self._store.replace(claim, owner(done), "done", claim.record | {"answer": packed})
+        except Conflict:
+            pass  # another took over, and comes to the same
+        return done
+
+    async def _claim(self, tenant_uid: str, rid: str, digest: str, new: Callable[[], Json]) -> Stored:
         """Return the claim of a request: a new one, one that was given up or abandoned, or one with its answer."""
         for _ in range(3):
             held = now_ms() + min(_HOLD_MS, round(deadline.remaining(_HOLD_MS / 1000) * 1000) + 1000)
             stored = await self._store.get(rid)
             try:
                 if stored is None:
-                    record = {"digest": digest, "first": self._revisions.take(count), "until": held}
+                    record = new() | {"digest": digest, "until": held}
                     return await self._store.create(rid, tenant_uid, "active", record)
                 check_digest(stored.record["digest"], digest)
                 if "answer" in stored.record:

@@ -15,6 +15,7 @@ from pinakes.core.query import options
 from pinakes.core.query.update_mask import update_paths
 from pinakes.core.rpc import names
 from pinakes.core.tenancy import collections, personal
+from pinakes.core.tenancy.directory import collection_rid
 from pinakes.core.tenancy.messages import CLASSES, TYPES
 from pinakes.core.tenancy.models import ACTIVE, DEFAULT_LANGUAGES, CollectionRecord, TenantRecord
 from pinakes.index.commands import search_settings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pinakes.core.identity.principal import Principal
     from pinakes.core.platform import Platform
     from pinakes.core.settings import Limits
+    from pinakes.core.tenancy.marks import Mark
     from pinakes.v1 import index_pb2, resources_pb2
 
 CHANGEABLE = (
@@ -33,21 +35,30 @@ _NONE = personal_data_pb2.PERSONAL_DATA_CLASS_NONE
 
 
 async def create(
-    request: index_pb2.CreateCollectionRequest, tenant: TenantRecord, platform: Platform
+    request: index_pb2.CreateCollectionRequest, tenant: TenantRecord, platform: Platform, mark: Mark
 ) -> CollectionRecord:
     """Create a collection, within the tenant's number of them."""
     limits = platform.settings.limits
-    record = _merged(collections.new_collection(tenant, request.collection_id), request.collection, CHANGEABLE, limits)
+    rid, uid = collection_rid(tenant.uid, request.collection_id), mark.uid("collection")
+    # Before they are counted: what an earlier attempt has made may be the last that the tenant may have.
+    if (made := await platform.directory.collections.made(rid, uid, mark)) is not None:
+        return made
+    new = collections.new_collection(tenant, request.collection_id, uid)
+    record = _merged(new, request.collection, CHANGEABLE, limits)
     held = platform.limiter.in_force(tenant)
     count = await platform.directory.collections.store.count(tenant.uid, ACTIVE)
     check_count(Limit.COLLECTIONS, held.collections, count, tenant.uid, dry_run=held.dry_run)
     if request.validate_only:
         return record
-    return await collections.create(platform.directory, tenant, record)
+    return await collections.create(platform.directory, tenant, record, mark)
 
 
 async def update(
-    request: index_pb2.UpdateCollectionRequest, tenant: TenantRecord, principal: Principal, platform: Platform
+    request: index_pb2.UpdateCollectionRequest,
+    tenant: TenantRecord,
+    principal: Principal,
+    platform: Platform,
+    mark: Mark,
 ) -> CollectionRecord:
     """Change a collection by its mask, if the etag is still right."""
     paths = update_paths(request.update_mask.paths, request.collection, CHANGEABLE)
@@ -61,23 +72,23 @@ async def update(
 
     collection_id = names.parse(request.collection.name).collection
     write = not request.validate_only
-    record = await collections.change(platform.directory, tenant, collection_id, decide, write=write)
+    record = await collections.change(platform.directory, tenant, collection_id, decide, mark=mark, write=write)
     if write:
         await _tell(platform, record)
     return record
 
 
-async def delete(request: index_pb2.DeleteCollectionRequest, tenant: TenantRecord, platform: Platform) -> None:
+async def delete(
+    request: index_pb2.DeleteCollectionRequest, tenant: TenantRecord, platform: Platform, mark: Mark
+) -> None:
     """Delete a collection: no name in it can be reached from now on."""
 
     def decide(old: CollectionRecord) -> CollectionRecord:
         _check_etag(platform, old, request.etag)
         return collections.deleted(old)
 
-    await _tell(
-        platform,
-        await collections.change(platform.directory, tenant, names.parse(request.name).collection, decide),
-    )
+    collection_id = names.parse(request.name).collection
+    await _tell(platform, await collections.change(platform.directory, tenant, collection_id, decide, mark=mark))
 
 
 async def _tell(platform: Platform, record: CollectionRecord) -> None:

@@ -17,6 +17,7 @@ from pinakes.core.writing.failures import change_of
 from pinakes.v1 import failures_pb2
 
 if TYPE_CHECKING:
+    from pinakes.core.tenancy.marks import Mark
     from pinakes.index.commands.write import Writer
 
 Json = dict[str, Any]
@@ -40,11 +41,11 @@ async def list_failed(
 
 
 async def retry(
-    request: failures_pb2.RetryFailedWritesRequest, writer: Writer
+    request: failures_pb2.RetryFailedWritesRequest, writer: Writer, mark: Mark
 ) -> failures_pb2.RetryFailedWritesResponse:
     """Queue failed writes again. Queued first, then taken from the list: a crash between leaves one in both, harmlessly."""
     count = 0
-    async for records in _batches(request, writer):
+    async for records in _batches(request, writer, mark):
         changes = [(place, change_of(record)) for place, record in enumerate(records)]
         queue, owner = writer.platform.queue, writer.scope.owner
         await queue.enqueue(owner, queue.parts(owner, changes, _COMPILED_ONCE), len(changes))
@@ -54,18 +55,21 @@ async def retry(
 
 
 async def discard(
-    request: failures_pb2.DiscardFailedWritesRequest, writer: Writer
+    request: failures_pb2.DiscardFailedWritesRequest, writer: Writer, mark: Mark
 ) -> failures_pb2.DiscardFailedWritesResponse:
     """Delete failed writes."""
     count = 0
-    async for records in _batches(request, writer):
+    async for records in _batches(request, writer, mark):
         await writer.platform.failures.delete(writer.scope.owner, [record["id"] for record in records])
         count += len(records)
     return failures_pb2.DiscardFailedWritesResponse(count=count)
 
 
-async def _batches(request: Any, writer: Writer) -> Any:
-    """Yield the failed writes that a request means, some at a time."""
+async def _batches(request: Any, writer: Writer, mark: Mark) -> Any:
+    """Yield the failed writes that a request means, some at a time.
+
+    In another attempt `all` are those that had failed when the first began: what failed since wasn't meant.
+    """
     owner, store = writer.scope.owner, writer.platform.failures
     if request.all == bool(request.names):
         text = "name the failed writes, or set all; one of the two"
@@ -75,8 +79,10 @@ async def _batches(request: Any, writer: Writer) -> Any:
         return
     after = None
     while records := await store.page(owner, after, _AT_ONCE):
-        yield records
         after = records[-1]["id"]
+        meant = [record for record in records if not mark.again or record["failed_ms"] <= mark.begun_ms]
+        if meant:
+            yield meant
 
 
 def _id(name: str, place: int, writer: Writer) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pinakes.core.platform import Platform
+    from pinakes.core.tenancy.marks import Mark
     from pinakes.v1 import keys_pb2, resources_pb2, tenant_pb2
 
 CHANGEABLE = frozenset({"display_name", "readers", "expire_time"}) | limits.KEY_PATHS
@@ -53,7 +54,9 @@ async def create(
     return record, new.text
 
 
-async def update(request: keys_pb2.UpdateApiKeyRequest, tenant: TenantRecord, platform: Platform) -> KeyRecord:
+async def update(
+    request: keys_pb2.UpdateApiKeyRequest, tenant: TenantRecord, platform: Platform, mark: Mark
+) -> KeyRecord:
     """Change a key by its mask."""
     given, key_id = request.api_key, names.parse(request.api_key.name).key
     paths = update_paths(request.update_mask.paths, given, CHANGEABLE)
@@ -73,7 +76,8 @@ async def update(request: keys_pb2.UpdateApiKeyRequest, tenant: TenantRecord, pl
             changes["limits"] = limits.merged_key(record.limits, given.limits, paths)
         return record.changed(**changes)
 
-    return await platform.directory.keys.change(key_id, tenant.uid, "key", decide, write=not request.validate_only)
+    write = not request.validate_only
+    return await platform.directory.keys.change(key_id, tenant.uid, "key", decide, mark=mark, write=write)
 
 
 async def rotate(

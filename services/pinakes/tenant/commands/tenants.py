@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,16 +28,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pinakes.core.platform import Platform
+    from pinakes.core.tenancy.marks import Mark
     from pinakes.v1 import lifecycle_pb2, resources_pb2, tenant_pb2
 
 CHANGEABLE = frozenset({"display_name", "labels", "rate_limit"}) | limits.PATHS
 
 
-async def create(request: tenant_pb2.CreateTenantRequest, platform: Platform) -> TenantRecord:
+async def create(request: tenant_pb2.CreateTenantRequest, platform: Platform, mark: Mark) -> TenantRecord:
     """Create a tenant and its collection `default`; the collection first, so that an active tenant always has one."""
-    tenant_id = request.tenant_id or "t" + secrets.token_hex(8)
+    # Ids are of the mark, so that another attempt means the same tenant.
+    tenant_id, uid = request.tenant_id or "t" + mark.uid("tenant id")[:16], mark.uid("tenant")
+    if (made := await platform.directory.tenants.made(tenant_id, uid, mark)) is not None:
+        return made
     now = now_ms()
-    fresh = TenantRecord(tenant_id=tenant_id, uid=uuid.uuid4().hex, create_ms=now, update_ms=now)
+    fresh = TenantRecord(tenant_id=tenant_id, uid=uid, create_ms=now, update_ms=now)
     record = _merged(fresh, request.tenant, CHANGEABLE)
     exists = Fault(
         Kind.EXISTS, "TENANT_EXISTS", f"{names.tenant(tenant_id)} exists",
@@ -52,12 +54,12 @@ async def create(request: tenant_pb2.CreateTenantRequest, platform: Platform) ->
         return record
     pool = await platform.newcomers.pool()
     record = replace(record, placement=Placement(active=Place(pool=pool)))
-    default = collections.new_collection(record, DEFAULT_COLLECTION)
-    await collections.create(platform.directory, record, default)
-    return await platform.directory.tenants.create(tenant_id, "", record, exists)
+    default = collections.new_collection(record, DEFAULT_COLLECTION, mark.uid("collection"))
+    await collections.create(platform.directory, record, default, mark)
+    return await platform.directory.tenants.create(tenant_id, "", record, exists, mark)
 
 
-async def update(request: tenant_pb2.UpdateTenantRequest, platform: Platform) -> TenantRecord:
+async def update(request: tenant_pb2.UpdateTenantRequest, platform: Platform, mark: Mark) -> TenantRecord:
     """Change a tenant by its mask, if the etag is still right."""
     paths = update_paths(request.update_mask.paths, request.tenant, CHANGEABLE)
 
@@ -65,10 +67,11 @@ async def update(request: tenant_pb2.UpdateTenantRequest, platform: Platform) ->
         _check_etag(platform, old, request.tenant.etag)
         return _merged(old.changed(), request.tenant, paths)
 
-    return await _change(platform, names.parse(request.tenant.name).tenant, decide, write=not request.validate_only)
+    tenant_id = names.parse(request.tenant.name).tenant
+    return await _change(platform, tenant_id, decide, mark, write=not request.validate_only)
 
 
-async def delete(request: tenant_pb2.DeleteTenantRequest, platform: Platform) -> None:
+async def delete(request: tenant_pb2.DeleteTenantRequest, platform: Platform, mark: Mark) -> None:
     """Delete a tenant: its keys, collections and documents can't be reached from now on."""
 
     def decide(old: TenantRecord) -> TenantRecord:
@@ -76,10 +79,10 @@ async def delete(request: tenant_pb2.DeleteTenantRequest, platform: Platform) ->
         now = now_ms()
         return old.changed(state=DELETED, delete_ms=now, purge_ms=now + round(platform.settings.undelete_days * DAY_MS))
 
-    await _change(platform, names.parse(request.name).tenant, decide)
+    await _change(platform, names.parse(request.name).tenant, decide, mark)
 
 
-async def undelete(request: lifecycle_pb2.UndeleteTenantRequest, platform: Platform) -> TenantRecord:
+async def undelete(request: lifecycle_pb2.UndeleteTenantRequest, platform: Platform, mark: Mark) -> TenantRecord:
     """Undelete a tenant, to the state in which it was deleted, as long as nothing of it has been removed."""
     name = request.name
 
@@ -96,10 +99,10 @@ async def undelete(request: lifecycle_pb2.UndeleteTenantRequest, platform: Platf
         state = SUSPENDED if old.suspend_ms else ACTIVE
         return old.changed(state=state, delete_ms=0, purge_ms=0)
 
-    return await _change(platform, names.parse(name).tenant, decide, states=WHOLE | {DELETED, ERASED})
+    return await _change(platform, names.parse(name).tenant, decide, mark, states=WHOLE | {DELETED, ERASED})
 
 
-async def suspend(request: lifecycle_pb2.SuspendTenantRequest, platform: Platform) -> TenantRecord:
+async def suspend(request: lifecycle_pb2.SuspendTenantRequest, platform: Platform, mark: Mark) -> TenantRecord:
     """Suspend a tenant; one that is suspended gets the new reason, and stays so since when it was."""
 
     def decide(old: TenantRecord) -> TenantRecord:
@@ -107,35 +110,36 @@ async def suspend(request: lifecycle_pb2.SuspendTenantRequest, platform: Platfor
         since = old.suspend_ms or now_ms()
         return old.changed(state=SUSPENDED, suspend_ms=since, suspend_reason=request.reason)
 
-    return await _change(platform, names.parse(request.name).tenant, decide)
+    return await _change(platform, names.parse(request.name).tenant, decide, mark)
 
 
-async def resume(request: lifecycle_pb2.ResumeTenantRequest, platform: Platform) -> TenantRecord:
+async def resume(request: lifecycle_pb2.ResumeTenantRequest, platform: Platform, mark: Mark) -> TenantRecord:
     """Resume a tenant; an active one stays as it is."""
 
     def decide(old: TenantRecord) -> TenantRecord:
         _check_etag(platform, old, request.etag)
         return old if old.active else old.changed(state=ACTIVE, suspend_ms=0, suspend_reason="")
 
-    return await _change(platform, names.parse(request.name).tenant, decide)
+    return await _change(platform, names.parse(request.name).tenant, decide, mark)
 
 
 async def _change(
     platform: Platform,
     tenant_id: str,
     decide: Callable[[TenantRecord], TenantRecord],
+    mark: Mark,
     *,
     states: frozenset[str] = WHOLE,
     write: bool = True,
 ) -> TenantRecord:
-    """Change a tenant in one of these states."""
+    """Change a tenant in one of these states; one that an earlier attempt has changed is returned as it is."""
 
     def of_known(old: TenantRecord | None) -> TenantRecord:
         if old is None or old.state not in states:
             raise not_found("pinakes/Tenant", names.tenant(tenant_id))
         return decide(old)
 
-    return await platform.directory.tenants.change(tenant_id, "", "tenant", of_known, write=write)
+    return await platform.directory.tenants.change(tenant_id, "", "tenant", of_known, mark=mark, write=write)
 
 
 def _precondition(reason: str, text: str, name: str) -> Fault:
