@@ -112,6 +112,9 @@ async def test_revocation_rotation_and_the_end_of_the_tenant_are_seen_at_the_nex
     assert isinstance(await world.let_in(keys.text_of(world.key.key_id, other.secret)), Principal)
     world.directory.tenants.remember("acme", TENANT.changed(state=DELETED))
     assert await world.let_in(keys.text_of(world.key.key_id, other.secret)) == "API_KEY_UNKNOWN"
+    # A token tells no more than a key: that there was one, and a tenant, isn't said.
+    later = scoped_token(keys.text_of(world.key.key_id, other.secret), expire=60)
+    assert await world.let_in(later) == "SCOPED_TOKEN_UNKNOWN"
 
 
 async def test_what_was_seen_ends_at_its_time_though_nothing_changes(
