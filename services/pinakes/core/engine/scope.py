@@ -159,7 +159,7 @@ class TenantScope:
             principal, masked_for_services=collection.masked_for_services
         )
         """Whether the principal may not see what is classed as personal data."""
-        self._narrowing = principal.filter
+        self._narrowing = principal.filter, narrowed_blindly(principal, collection)
         # Compiled before anything is read, so that a filter that means nothing here lets nothing through.
         self._condition = _narrowing(principal, collection, engine.limits) if principal.filter else None
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
@@ -172,8 +172,8 @@ class TenantScope:
         return self._readers
 
     @property
-    def narrowing(self) -> str:
-        """The filter that the principal's credential is narrowed by; empty for none."""
+    def narrowing(self) -> tuple[str, bool]:
+        """The filter that the principal's credential is narrowed by, empty for none, and whether it is blind to personal data."""
         return self._narrowing
 
     @classmethod
@@ -525,11 +525,18 @@ def _switching() -> Fault:
     return Fault(Kind.CONFLICT, "TENANT_MOVING", text, retry_after=1.0)
 
 
+def narrowed_blindly(principal: Principal, collection: CollectionRecord) -> bool:
+    """Whether a credential's filter is blind to personal data, because who made the credential may not see it."""
+    if not principal.filter or not collection.classes:
+        return False
+    maker = replace(principal, role=principal.maker, readers=None) if principal.maker is not None else principal
+    return not sees_personal_data(maker, masked_for_services=collection.masked_for_services)
+
+
 def _narrowing(principal: Principal, collection: CollectionRecord, limits: Limits) -> Json:
     """Return the condition of a credential's filter; who made it can't find out by it what it may not see."""
-    maker = replace(principal, role=principal.maker, readers=None) if principal.maker is not None else principal
-    sees = sees_personal_data(maker, masked_for_services=collection.masked_for_services)
-    return narrowing_condition(principal.filter, collection if sees else replace(collection, masked=True), limits)
+    blind = narrowed_blindly(principal, collection)
+    return narrowing_condition(principal.filter, replace(collection, masked=True) if blind else collection, limits)
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")
