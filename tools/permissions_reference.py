@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pinakes.core.identity.permissions import (
     ADMINISTRATION,
+    BEYOND_COLLECTIONS,
+    FILTERED,
     GRANTS,
     RULES,
     TENANT_DATA,
@@ -38,6 +40,8 @@ _ROLES_HEAD = """
 ## Roles
 
 *Fresh* permissions want a credential that was confirmed within the last minute, even when the engine can't be asked.
+*Filtered* permissions are what a filter in a [scoped token](../guides/authentication.md) leaves of its role's. Collections in one leave all
+of them in these collections; where a name says no collection, only the *beyond* permissions.
 """
 
 
@@ -65,10 +69,14 @@ def rpcs() -> str:
 def grants() -> str:
     """Return the table of roles."""
     roles = list(Role)
-    rows = [f"| permission | {' | '.join(roles)} | fresh |", f"|---|{'---|' * len(roles)}---|"]
+    rows = [
+        f"| permission | {' | '.join(roles)} | fresh | filtered | beyond |",
+        f"|---|{'---|' * len(roles)}---|---|---|",
+    ]
     for permission in Permission:
         held = " | ".join(_mark(permission in GRANTS[role]) for role in roles)
-        rows.append(f"| `{permission}` | {held} | {_mark(permission in ADMINISTRATION)} |")
+        more = " | ".join(_mark(permission in one) for one in (ADMINISTRATION, FILTERED, BEYOND_COLLECTIONS))
+        rows.append(f"| `{permission}` | {held} | {more} |")
     return "\n".join(rows) + "\n"
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,13 +20,15 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pinakes.client import scoped_token
 from pinakes.core.identity.permissions import Role
 from pinakes.v1 import resources_pb2, tenant_pb2
 from tests.wire import ROLES, TENANT, Door, Home, new_key
 
 ISSUER, AUDIENCE, KEY_ID = "https://issuer.example", "pinakes", "one"
 KEY_SECONDS = 3
-"""How long the key lives that expires."""
+"""How long the key and the token live that expire."""
+_HOUR = timedelta(hours=1)
 
 
 class Opens(StrEnum):
@@ -38,13 +41,18 @@ class Opens(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A credential: the `authorization` header (None: not sent), what it opens, and as what."""
+    """A credential: the `authorization` header (None: not sent), what it opens, and as what.
+
+    One that isn't `alive` is verified, but its own tenant isn't there to be asked for: nobody's, or one that is suspended.
+    `narrowed` is the claim that leaves a scoped token less than its role may: `filter` or `collections`.
+    """
 
     label: str
     header: str | None
     opens: Opens = Opens.NOTHING
     role: Role | None = None
     alive: bool = True
+    narrowed: str = ""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -167,6 +175,7 @@ def tokens(provider: Issuer, mine: str, theirs: str) -> list[Credential]:
         "token: HMAC with nothing": _forged(good, {"alg": "HS256", "kid": KEY_ID}, b""),
         "token: another algorithm than its key's": _forged(good, {"alg": "RS256", "kid": KEY_ID}, pem),
         "token: changed claims": f"{head}.{changed}.{signature}",
+        "token: of another type": provider.token(headers={"typ": "logout+jwt"}, **claims),
         "token: of no tenant": provider.token(role=Role.SERVICE.value),
         "token: of an unknown role": provider.token(tenant_id=theirs, role="emperor"),
         "token: of two tenants, as a user": provider.token(tenant_id=[mine, theirs]),
@@ -177,9 +186,12 @@ def tokens(provider: Issuer, mine: str, theirs: str) -> list[Credential]:
 
 
 def wrong_keys(mine: Home, theirs: Home) -> list[Credential]:
-    """Return keys that were never given out, and what isn't even a key."""
+    """Return keys that were never given out, scoped tokens that no key has made, and what isn't even a key."""
     _, known, secret = mine.service.split("_", 2)
     foreign = theirs.service.split("_", 2)[1]
+    stranger = f"pk_{'a' * 16}_{'A' * 43}"
+    head, _, signature = scoped_token(mine.service, expire=_HOUR, collections=["default"]).split(".")
+    wide = scoped_token(mine.service, expire=_HOUR, role="service").split(".")[1]
     return [
         Credential("nothing", None),
         Credential("an empty header", ""),
@@ -191,17 +203,28 @@ def wrong_keys(mine: Home, theirs: Home) -> list[Credential]:
         _bearer("key: malformed", "pk_short"),
         _bearer("key: in capitals", mine.service.upper()),
         _bearer("key: more behind it", mine.service + "A"),
-        _bearer("key: unknown", "pk_" + "a" * 16 + "_" + "A" * 43),
+        _bearer("key: unknown", stranger),
         _bearer("key: own with a wrong secret", f"pk_{known}_{'A' * 43}"),
         _bearer("key: theirs with a wrong secret", f"pk_{foreign}_{'A' * 43}"),
         _bearer("key: theirs with the caller's secret", f"pk_{foreign}_{secret}"),
         _bearer("key: a guessed administrator's", "pk_bootstrap_" + "A" * 43),
+        _bearer("scoped: of an unknown key", scoped_token(stranger, expire=_HOUR)),
+        _bearer("scoped: of their key by a guessed secret", scoped_token(f"pk_{foreign}_{'A' * 43}", expire=_HOUR)),
+        _bearer("scoped: of their key by the caller's secret", scoped_token(f"pk_{foreign}_{secret}", expire=_HOUR)),
+        _bearer("scoped: changed claims", f"{head}.{wide}.{signature}"),
+        _bearer("scoped: wider than its key", scoped_token(mine.user, expire=_HOUR, role="service")),
+        _bearer("scoped: malformed", f"pt_{known}.e30"),
     ]
+
+
+def deleted_tenant(mine: Home) -> str:
+    """Return the id of the tenant that `dead_keys` deletes."""
+    return f"gone-{mine.tenant_id[-8:]}"
 
 
 @contextmanager
 def dead_keys(door: Door, admin_key: str, mine: Home) -> Iterator[list[Credential]]:
-    """Give keys that opened something once: revoked, expired, of a tenant that is deleted, and of one made anew."""
+    """Give keys that opened something once, and tokens made of them: revoked, expired, of a deleted tenant, of one made anew."""
     revoked = new_key(door, admin_key, mine.tenant_id, ROLES.ROLE_TENANT_ADMIN)
     door.call(TENANT + "RevokeApiKey", tenant_pb2.RevokeApiKeyRequest(name=revoked.api_key.name), admin_key)
     soon = resources_pb2.ApiKey(role=ROLES.ROLE_TENANT_ADMIN)
@@ -209,18 +232,20 @@ def dead_keys(door: Door, admin_key: str, mine: Home) -> Iterator[list[Credentia
     request = tenant_pb2.CreateApiKeyRequest(parent=mine.name, api_key=soon)
     expired = door.call(TENANT + "CreateApiKey", request, admin_key)
     secrets = {}
-    for label in ("gone", "anew"):
-        name = f"{label}-{mine.tenant_id[-8:]}"
+    for label, name in (("gone", deleted_tenant(mine)), ("anew", f"anew-{mine.tenant_id[-8:]}")):
         door.call(TENANT + "CreateTenant", tenant_pb2.CreateTenantRequest(tenant_id=name), admin_key)
         secrets[label] = new_key(door, admin_key, name, ROLES.ROLE_TENANT_ADMIN).secret
         door.call(TENANT + "DeleteTenant", tenant_pb2.DeleteTenantRequest(name=f"tenants/{name}"), admin_key)
     door.call(TENANT + "CreateTenant", tenant_pb2.CreateTenantRequest(tenant_id=name), admin_key)
+    dead = {
+        "revoked": revoked.secret, "expired": expired.secret, "of a deleted tenant": secrets["gone"],
+        "of an earlier tenant of the name": secrets["anew"],
+    }  # fmt: skip
     try:
         yield [
-            _bearer("key: revoked", revoked.secret),
-            _bearer("key: expired", expired.secret),
-            _bearer("key: of a deleted tenant", secrets["gone"]),
-            _bearer("key: of an earlier tenant of the name", secrets["anew"]),
+            *(_bearer(f"key: {what}", secret) for what, secret in dead.items()),
+            *(_bearer(f"scoped: key {what}", scoped_token(secret, expire=_HOUR)) for what, secret in dead.items()),
+            _bearer("scoped: expired", scoped_token(mine.service, expire=KEY_SECONDS)),
         ]
     finally:
         door.call(TENANT + "DeleteTenant", tenant_pb2.DeleteTenantRequest(name=f"tenants/{name}"), admin_key)
@@ -245,6 +270,38 @@ def of_another_tenant(door: Door, admin_key: str, provider: Issuer, mine: Home, 
         ),
         _bearer("token: service of two tenants", provider.token(tenant_id=both, role="service"), opens=one, role=Role.SERVICE),
     ]  # fmt: skip
+
+
+def scoped_tokens(mine: Home) -> list[Credential]:
+    """Return scoped tokens that are good, and not of the tenant that is attacked: as wide as they can be, and narrower."""
+    narrowings: dict[str, dict[str, Any]] = {
+        "": {}, "collections": {"collections": ["default"]}, "filter": {"filter": 'tags = "public"'},
+    }  # fmt: skip
+    user = scoped_token(mine.service, expire=_HOUR, readers=["ann"])
+    return [
+        *(
+            _bearer(
+                f"scoped: service {what}".rstrip(), scoped_token(mine.service, expire=_HOUR, role="service", **claims),
+                opens=Opens.ONE_TENANT, role=Role.SERVICE, narrowed=what,
+            )
+            for what, claims in narrowings.items()
+        ),
+        _bearer("scoped: tenant-user with readers", user, opens=Opens.ONE_TENANT, role=Role.TENANT_USER),
+    ]  # fmt: skip
+
+
+def of_a_suspended_tenant(provider: Issuer, asleep: Home) -> list[Credential]:
+    """Return credentials of each kind, good but for their tenant's being suspended."""
+    admin, service, user = Role.TENANT_ADMIN, Role.SERVICE, Role.TENANT_USER
+    made = {
+        "key: tenant-admin": (asleep.admin, admin), "key: service": (asleep.service, service), "key: tenant-user": (asleep.user, user),
+        "token: tenant-admin": (provider.token(tenant_id=asleep.tenant_id, role=admin.value), admin),
+        "scoped: service": (scoped_token(asleep.service, expire=_HOUR, role="service"), service),
+    }  # fmt: skip
+    return [
+        _bearer(f"suspended, {label}", text, opens=Opens.ONE_TENANT, role=role, alive=False)
+        for label, (text, role) in made.items()
+    ]
 
 
 def of_strange_tenants(provider: Issuer, theirs: str) -> list[Credential]:

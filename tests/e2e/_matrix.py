@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -14,13 +14,14 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from pinakes.core.identity.permissions import RULES, TENANT_DATA
+from pinakes.core.identity.permissions import BEYOND_COLLECTIONS, FILTERED, RULES, TENANT_DATA
 from tests.e2e._credentials import Credential, Opens
 from tests.e2e._requests import ANCHORS, NAME_FIELDS, NameField, build
 from tests.wire import METHODS
 
 IN_FLIGHT = 48
 SECONDS = 60.0
+THERE, NOT_THERE = "all of it exists", "the tenant is absent"
 SERVERS = {"SearchService": "search", "IndexService": "index"}
 _METADATA_ROOM = 64 << 10
 Ids = Mapping[str, str]
@@ -76,17 +77,19 @@ class World:
     absent: Ids
     elsewhere: Ids
     deleted: str
+    suspended: str
     foreign: dict[str, Ids] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the variants; all but the last two are of the attacked tenant."""
+        """Make the variants; the first three are of the attacked tenant."""
         leaf = {name: value for name, value in self.absent.items() if name not in {"tenant", "collection"}}
         self.foreign = {
-            "all of it exists": self.theirs,
+            THERE: self.theirs,
             "the thing is absent": {**self.theirs, **leaf},
             "the collection is absent": {**self.theirs, "collection": self.absent["collection"]},
-            "the tenant is absent": self.elsewhere,
+            NOT_THERE: self.elsewhere,
             "the tenant is deleted": {**self.theirs, "tenant": self.deleted},
+            "the tenant is suspended": {**self.theirs, "tenant": self.suspended},
         }
 
     def variants(self, pattern: str) -> dict[str, str]:
@@ -107,9 +110,11 @@ def absent_like(ids: Ids) -> dict[str, str]:
 def foreign_cases(world: World, credentials: Iterable[Credential]) -> Iterator[tuple[Case, bytes]]:
     """Yield the calls whose anchor is a foreign name, and calls over all tenants; they ask for the most they can.
 
-    Administrators only ask for tenants' data, which is refused: the rest they may do, and it would be done.
+    Administrators only ask for tenants' data, which is refused: the rest they may do, and it would be done. Whoever has
+    a tenant to come from asks for every kind of name; all others for what is there and for what isn't.
     """
     for credential in credentials:
+        at_home = credential.alive and credential.opens is not Opens.NOTHING
         for method in METHODS:
             if credential.opens is Opens.ALL and RULES[method].permission not in TENANT_DATA:
                 continue
@@ -118,6 +123,8 @@ def foreign_cases(world: World, credentials: Iterable[Credential]) -> Iterator[t
                 yield Case(method, None, "", credential), build(method, {}, world.own, bold=True).SerializeToString()
                 continue
             for variant, name in world.variants(anchor.pattern).items():
+                if not at_home and variant not in {THERE, NOT_THERE}:
+                    continue
                 request = build(method, {anchor: name}, world.own, bold=True)
                 yield Case(method, anchor, variant, credential, name), request.SerializeToString()
 
@@ -150,6 +157,13 @@ def own_cases(world: World, credentials: Iterable[Credential]) -> Iterator[tuple
                 yield Case(one.method, one, variant, credential, name), request.SerializeToString()
 
 
+def suspended_cases(world: World, credentials: Iterable[Credential]) -> Iterator[tuple[Case, bytes]]:
+    """Yield calls of every RPC in the caller's own tenant, which is suspended: in a collection that is there, and in none."""
+    own = {**world.own, "tenant": world.suspended}
+    for absent in (world.absent, {**world.absent, "collection": "default"}):
+        yield from role_cases(replace(world, own=own, absent=absent), credentials)
+
+
 def role_cases(world: World, credentials: Iterable[Credential]) -> Iterator[tuple[Case, bytes]]:
     """Yield calls of every RPC on absent things of the caller's own tenant, by its name and as its own."""
     for credential in credentials:
@@ -166,14 +180,25 @@ def role_cases(world: World, credentials: Iterable[Credential]) -> Iterator[tupl
 
 
 def may(credential: Credential, method: str, grants: Mapping[Any, Iterable[Any]]) -> bool:
-    """Tell whether a credential's role has what an RPC needs."""
-    return credential.role is not None and RULES[method].permission in grants[credential.role]
+    """Tell whether a credential's role has what an RPC needs, and its filter leaves it that."""
+    permission = RULES[method].permission
+    if credential.role is None or permission not in grants[credential.role]:
+        return False
+    return credential.narrowed != "filter" or permission in FILTERED
+
+
+def reaches(credential: Credential, anchor: NameField) -> bool:
+    """Tell whether a credential's collections leave it names that say none, or another collection."""
+    if credential.narrowed != "collections":
+        return True
+    return "{collection}" not in anchor.pattern and RULES[anchor.method].permission in BEYOND_COLLECTIONS
 
 
 async def run(addresses: Mapping[str, str], cases: Iterable[tuple[Case, bytes]]) -> dict[Case, Outcome]:
     """Send all calls, many at a time, each to the server of its service; return what came of each."""
     options = [("grpc.max_metadata_size", _METADATA_ROOM), ("grpc.enable_http_proxy", 0)]
     channels = {name: grpc.aio.insecure_channel(address, options=options) for name, address in addresses.items()}
+    streams = {name: grpc.insecure_channel(address, options=options) for name, address in addresses.items()}
     outcomes: dict[Case, Outcome] = {}
     waiting = iter(cases)
 
@@ -181,22 +206,24 @@ async def run(addresses: Mapping[str, str], cases: Iterable[tuple[Case, bytes]])
         for case, request in waiting:
             service = case.method[1:].rpartition("/")[0].rpartition(".")[2]
             server = SERVERS.get(service, "tenant")
-            outcomes[case] = await _send(channels[server], addresses[server], case, request)
+            outcomes[case] = await _send(channels[server], streams[server], case, request)
 
     try:
         await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
     finally:
         await asyncio.gather(*(channel.close() for channel in channels.values()))
+        for opened in streams.values():
+            opened.close()
     return outcomes
 
 
-async def _send(channel: grpc.aio.Channel, address: str, case: Case, request: bytes) -> Outcome:
+async def _send(channel: grpc.aio.Channel, streams: grpc.Channel, case: Case, request: bytes) -> Outcome:
     descriptor = METHODS[case.method]
     metadata = case.credential.metadata
     try:
         if descriptor.client_streaming:
             # Not by grpc.aio: its client calls a refusal that comes before the first message is sent an error of its own.
-            answers = await asyncio.to_thread(_stream, address, case, request)
+            answers = await asyncio.to_thread(_stream, streams, case, request)
         else:
             call: Any = channel.unary_unary(case.method)
             answers = [await call(request, metadata=metadata, timeout=SECONDS)]
@@ -208,11 +235,10 @@ async def _send(channel: grpc.aio.Channel, address: str, case: Case, request: by
     )
 
 
-def _stream(address: str, case: Case, request: bytes) -> list[bytes]:
+def _stream(channel: grpc.Channel, case: Case, request: bytes) -> list[bytes]:
     """Send one message on a stream of its own, and return the answers. Raises grpc.RpcError."""
-    with grpc.insecure_channel(address) as channel:
-        call = channel.stream_stream(case.method, request_serializer=None, response_deserializer=None)
-        return list(call(iter([request]), metadata=case.credential.metadata, timeout=SECONDS))
+    call = channel.stream_stream(case.method, request_serializer=None, response_deserializer=None)
+    return list(call(iter([request]), metadata=case.credential.metadata, timeout=SECONDS))
 
 
 def _refusal(error: Any) -> Outcome:

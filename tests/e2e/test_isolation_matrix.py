@@ -13,16 +13,18 @@ import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import pytest
+import uvloop
 from google.longrunning import operations_pb2
 
 from pinakes.core.identity.permissions import GRANTS, RULES, TENANT_DATA
-from pinakes.v1 import index_pb2, resources_pb2, tenant_pb2
+from pinakes.v1 import index_pb2, lifecycle_pb2, resources_pb2, tenant_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 from tests.e2e import _credentials, _matrix
 from tests.e2e._credentials import KEY_SECONDS, Credential, Opens
@@ -46,6 +48,7 @@ class Ran:
     nested: dict[Case, Outcome]
     own: dict[Case, Outcome]
     roles: dict[Case, Outcome]
+    suspended: dict[Case, Outcome]
     written: dict[str, str]
     before: list[bytes]
     after: list[bytes]
@@ -75,22 +78,29 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
             name: stack.enter_context(running(platform, name, folder, **provider.settings))
             for name in ("search", "index", "tenant")
         }
-        mine, second, theirs, gone = (
-            stack.enter_context(home(door, platform.admin_key, label)) for label in ("mine", "second", "theirs", "gone")
-        )
-        for one in (mine, second):
-            _unlimited(door, platform.admin_key, one)
+        # Most of it is waiting, so it is waited for at once.
+        with ThreadPoolExecutor() as pool:
+            mine, second, theirs, asleep = pool.map(
+                lambda label: stack.enter_context(home(door, platform.admin_key, label)),
+                ("mine", "second", "theirs", "asleep"),
+            )
         dead = stack.enter_context(_credentials.dead_keys(door, platform.admin_key, mine))
         prepared = time.monotonic()
+        for one in (mine, second, asleep):
+            _unlimited(door, platform.admin_key, one)
+        suspend = lifecycle_pb2.SuspendTenantRequest(name=asleep.name, reason="a test")
+        door.call(TENANT + "SuspendTenant", suspend, platform.admin_key)
         ids = _fill(door, platform.admin_key, theirs)
         own = {**dict.fromkeys(ids, "probe"), "tenant": mine.tenant_id, "collection": "default"}
         absent = _matrix.absent_like(ids)
         world = _matrix.World(
-            own, ids, absent, {**absent, "tenant": absent["tenant"][:30]}, f"gone-{gone.tenant_id[-8:]}"
-        )
+            own, ids, absent, {**absent, "tenant": absent["tenant"][:30]}, _credentials.deleted_tenant(mine), asleep.tenant_id
+        )  # fmt: skip
+        sleepers = _credentials.of_a_suspended_tenant(provider, asleep)
         credentials = [
             *_credentials.wrong_keys(mine, theirs), *dead, *_credentials.tokens(provider, mine.tenant_id, theirs.tenant_id),
             *_credentials.of_another_tenant(door, platform.admin_key, provider, mine, second),
+            *_credentials.scoped_tokens(mine), *sleepers,
             *_credentials.of_strange_tenants(provider, theirs.tenant_id),
             *_credentials.administrators(platform.admin_key, provider),
         ]  # fmt: skip
@@ -98,28 +108,34 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
         attackers = [one for one in credentials if one.opens is Opens.ONE_TENANT]
         keys = [one for one in attackers if one.alive]
         before = _seen(door, theirs)
-        time.sleep(max(0.0, KEY_SECONDS + 1 - (time.monotonic() - prepared)))
 
         async def send() -> list[dict[Case, Outcome]]:
             await asyncio.gather(*(_serving(server) for server in servers.values()))
-            direct = (
-                _matrix.foreign_cases(world, credentials), _matrix.nested_cases(world, keys), _matrix.own_cases(world, keys),
-                _matrix.role_cases(world, keys),
-            )  # fmt: skip
-            outcomes = [await _matrix.run(addresses, cases) for cases in direct]
+            first = [
+                await _matrix.run(addresses, cases)
+                for cases in (
+                    _matrix.nested_cases(world, keys), _matrix.own_cases(world, keys), _matrix.role_cases(world, keys),
+                    _matrix.suspended_cases(world, sleepers),
+                )
+            ]  # fmt: skip
+            # Until what expires has expired.
+            await asyncio.sleep(KEY_SECONDS + 1 - (time.monotonic() - prepared))
+            foreign = await _matrix.run(addresses, _matrix.foreign_cases(world, credentials))
             through = dict.fromkeys(addresses, platform.endpoint)
             front = [
                 one
                 for one in credentials
                 if one.label in {"nothing", "key: unknown", "key: tenant-admin", "key: tenant-user"}
             ]
-            return [*outcomes, await _matrix.run(through, _matrix.foreign_cases(world, front))]
+            return [*first, foreign, await _matrix.run(through, _matrix.foreign_cases(world, front))]
 
-        foreign, nested, own_ids, roles, envoy = asyncio.run(send())
+        nested, own_ids, roles, suspended, foreign, envoy = uvloop.run(send())
         written = {name: server.text() for name, server in servers.items()}
         written |= {f"metrics of {name}": _read(server.metrics_url) for name, server in servers.items()}
-        made = Ran(world, credentials, foreign, envoy, nested, own_ids, roles, written, before, _seen(door, theirs))
-        calls = sum(map(len, (foreign, envoy, nested, own_ids, roles)))
+        made = Ran(
+            world, credentials, foreign, envoy, nested, own_ids, roles, suspended, written, before, _seen(door, theirs)
+        )
+        calls = sum(map(len, (foreign, envoy, nested, own_ids, roles, suspended)))
         tell(
             f"isolation matrix: {len(METHODS)} RPCs × {len(NAME_FIELDS)} fields with names × {len(credentials)} credentials: "
             f"{calls} calls in {time.monotonic() - began:.0f} s"
@@ -215,8 +231,14 @@ def test_a_key_that_is_not_known_does_not_tell_why(ran: Ran) -> None:
         "key: unknown", "key: own with a wrong secret", "key: theirs with a wrong secret", "key: theirs with the caller's secret",
         "key: a guessed administrator's", "key: of a deleted tenant", "key: of an earlier tenant of the name",
     }  # fmt: skip
-    found = {outcome.without(()) for case, outcome in ran.foreign.items() if case.credential.label in unknown}
-    assert len(found) == 1, found
+    unknown_tokens = {
+        "scoped: of an unknown key", "scoped: of their key by a guessed secret", "scoped: of their key by the caller's secret",
+        "scoped: changed claims", "scoped: key of a deleted tenant", "scoped: key of an earlier tenant of the name",
+    }  # fmt: skip
+    for labels in (unknown, unknown_tokens):
+        assert labels <= {one.label for one in ran.credentials}
+        found = {outcome.without(()) for case, outcome in ran.foreign.items() if case.credential.label in labels}
+        assert len(found) == 1, found
 
 
 @pytest.mark.parametrize("way", ["foreign", "through_envoy"])
@@ -268,9 +290,22 @@ def test_each_role_may_do_in_its_own_tenant_what_the_table_says_and_nothing_else
     for case, outcome in ran.roles.items():
         several = case.variant == "-" and case.credential.label == "token: service of two tenants"
         refused = outcome.code in {DENIED, UNAUTHENTICATED}
-        assert refused is not _matrix.may(case.credential, case.method, GRANTS), (case, outcome)
+        may = _matrix.may(case.credential, case.method, GRANTS) and _matrix.reaches(
+            case.credential, ANCHORS[case.method]
+        )
+        assert refused is not may, (case, outcome)
         assert not several or refused or outcome.reason == "TENANT_AMBIGUOUS", (case, outcome)
         assert outcome.code is not grpc.StatusCode.INTERNAL, (case, outcome)
+
+
+def test_a_suspended_tenants_credentials_learn_nothing_of_it_but_that_it_is_suspended(ran: Ran) -> None:
+    told = set()
+    for case, outcome in ran.suspended.items():
+        reason = "TENANT_SUSPENDED" if _matrix.may(case.credential, case.method, GRANTS) else "PERMISSION_DENIED"
+        assert (outcome.code, outcome.reason) == (DENIED, reason), (case, outcome)
+        if reason == "TENANT_SUSPENDED":
+            told.add(outcome.without(()))
+    assert len(told) == 1, told
 
 
 def test_no_answer_holds_a_name_of_the_other_tenant(ran: Ran) -> None:

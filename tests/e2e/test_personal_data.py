@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -246,6 +247,16 @@ def test_a_token_cannot_look_at_what_its_maker_may_not_see(world: World) -> None
             assert not leaked(refusal.message.encode())
 
 
+def test_tokens_of_one_filter_share_no_answer_if_one_of_their_makers_sees_less(world: World) -> None:
+    """By a word a token looks in titles if its maker may; what that found is nothing to another maker's token."""
+    request = searching(query="open")
+    makers = {"service": world.home.service, "user": world.home.user}
+    tokens = {who: scoped_token(key, expire=300, filter=NAME) for who, key in makers.items()}
+    for who in ("service", "user", "service", "user"):
+        found = world.call(SEARCH + "Search", request, tokens[who]).results
+        assert bool(found) is (who == "service")
+
+
 @pytest.mark.parametrize("first", ["user", "service"])
 def test_who_sees_and_who_does_not_never_share_an_answer(world: World, first: str) -> None:
     """One asks what the other has just asked, twice each: from the cache and not."""
@@ -294,15 +305,36 @@ def test_nor_can_it_purge_by_it_export_it_or_let_itself_see_it(world: World, clo
     update = index_pb2.UpdateCollectionRequest(collection=opened)
     refusal = world.door.refusal(INDEX + "UpdateCollection", update, closed.service)
     assert (refusal.code, refusal.reason) == (DENIED, "PERSONAL_DATA_DENIED")
-    exported: dict[str, bytes] = {}
-    for who, key in (("service", closed.service), ("admin", closed.admin)):
-        request = verbs_pb2.ExportDocumentsRequest(parent=parent, destination_uri=f"file:///{who}.jsonl")
-        operation = world.call(INDEX + "ExportDocuments", request, key)
-        wait = operations_pb2.WaitOperationRequest(name=operation.name, timeout=duration_pb2.Duration(seconds=15))
-        assert world.door.call(OPERATIONS + "WaitOperation", wait, key, 20).done
-        exported[who] = (platform.home / "export" / closed.tenant_id / f"{who}.jsonl").read_bytes()
-    assert not leaked(exported["service"])
-    assert len(leaked(exported["admin"])) == len(SECRETS)
+    assert not leaked(exported(world, closed, platform, closed.service))
+    assert len(leaked(exported(world, closed, platform, closed.admin))) == len(SECRETS)
+
+
+def exported(world: World, closed: Home, platform: Any, key: str, text: str = "") -> bytes:
+    """Export what a filter lets through, and return the file."""
+    parent, name = f"{closed.name}/collections/closed", f"{secrets.token_hex(4)}.jsonl"
+    request = verbs_pb2.ExportDocumentsRequest(parent=parent, destination_uri=f"file:///{name}", filter=text)
+    operation = world.call(INDEX + "ExportDocuments", request, key)
+    wait = operations_pb2.WaitOperationRequest(name=operation.name, timeout=duration_pb2.Duration(seconds=15))
+    done = world.door.call(OPERATIONS + "WaitOperation", wait, key, 20)
+    assert done.done
+    assert not done.HasField("error"), done
+    data: bytes = (platform.home / "export" / closed.tenant_id / name).read_bytes()
+    return data
+
+
+def test_nor_are_documents_chosen_by_words_that_it_may_not_see(world: World, closed: Home, platform: Any) -> None:
+    """Which documents an export or a purge takes would tell of each word whether it is in them."""
+    put(world.door, closed.service, closed.document("jane", "closed"), title=NAME, tags=["chosen"])
+    word, other = f"tags = chosen AND {NAME}", f"tags = chosen AND NOT {NAME}"
+    assert b"jane" in exported(world, closed, platform, closed.admin, word)
+    assert not exported(world, closed, platform, closed.service, word)
+    assert b"jane" in exported(world, closed, platform, closed.service, other)
+    # What a token is narrowed by is looked at with the eyes of who made it.
+    for maker, text, found in ((closed.admin, other, False), (closed.service, other, True)):
+        token = scoped_token(maker, expire=300, role="service", filter=text)
+        search = search_pb2.SearchRequest(parent=f"{closed.name}/collections/closed", query="chosen")
+        assert bool(world.call(SEARCH + "Search", search, token).results) is found
+        assert bool(exported(world, closed, platform, token)) is found
 
 
 def test_what_cannot_be_classed_is_refused_with_its_place(world: World) -> None:

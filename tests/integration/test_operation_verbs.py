@@ -15,8 +15,10 @@ from google.protobuf.struct_pb2 import Struct
 from redis.asyncio import Redis
 
 from pinakes.core.engine.documents import compile_document, deleted_document
-from pinakes.core.engine.scope import Found, Put
+from pinakes.core.engine.scope import Found, Put, TenantScope
 from pinakes.core.faults import Fault
+from pinakes.core.identity.permissions import Role
+from pinakes.core.identity.principal import Principal
 from pinakes.core.operations import pages
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import CANCELLED, FAILED, RUNNING, SUCCEEDED, OperationRecord
@@ -139,6 +141,22 @@ async def test_what_a_purge_deleted_can_be_undeleted(bench: Bench) -> None:
     kept = deleted_document(found.source)
     assert kept is not None
     assert (kept.title, kept.attributes["price"]) == ("title of kept", 3)
+
+
+async def test_a_look_at_what_would_go_shows_no_document_that_its_caller_may_not_read(bench: Bench) -> None:
+    home = await bench.home()
+    secret, mine = document("secret", tags=["a"]), document("mine", tags=["a"])
+    secret.readers.append("them")
+    mine.readers.append("me")
+    await home.put(secret, mine, document("open", tags=["a"]), document("other", tags=["b"]))
+    # No credential both writes and is bound to readers; that one might is no reason to show more.
+    call = home.call
+    call.caller = Principal("him", Role.SERVICE, (home.tenant.tenant_id,), ("me",))
+    scope = TenantScope(home.platform.engine, call.caller, home.tenant, home.collection)
+    operation = await purge.purge(purge_request(home, filter="tags:a"), call, scope, home.collection, home.platform)
+    told = response_of(operation, verbs_pb2.PurgeDocumentsResponse)
+    assert told.purge_count == 2
+    assert list(told.purge_sample) == [home.scope.owner.name(one) for one in ("mine", "open")]
 
 
 async def test_a_caller_purges_only_what_it_may_read(bench: Bench) -> None:

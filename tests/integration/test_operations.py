@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Any
 
 import psutil
 import pytest
 
 from pinakes.core.engine.records import Conflict
 from pinakes.core.faults import Fault, Kind, unavailable
-from pinakes.core.identity.permissions import Role
-from pinakes.core.identity.principal import Principal
 from pinakes.core.operations.job import Context, Stopped, Why
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import CANCELLED, FAILED, RUNNING, SUCCEEDED, Progress, Row
@@ -344,23 +341,3 @@ async def test_an_engine_that_is_away_for_longer_than_a_lease_is_waited_for(benc
             paused.resume()
         done = await bench.done(home, operation_id)
     assert (done.state, done.progress.done) == (SUCCEEDED, PAGES)
-
-
-async def test_a_caller_with_readers_knows_only_what_was_done_with_no_more_than_its_own(bench: Bench) -> None:
-    home = await bench.home()
-    record = await bench.get(home, await home.start("nobody"))
-    mine = record.changed(readers=("a", "b"))
-
-    def who(readers: tuple[str, ...] | None, **narrowed: Any) -> Principal:
-        return Principal("him", Role.SERVICE, (home.tenant.tenant_id,), readers, **narrowed)
-
-    assert record.visible_to(who(None))
-    assert not record.visible_to(who(("a",)))
-    assert mine.visible_to(who(("a", "b", "c")))
-    assert not mine.visible_to(who(("a",)))
-    assert record.visible_to(who(None, collections=(record.collection_id,)))
-    assert not record.visible_to(who(None, collections=("another",)))
-    assert not record.visible_to(who(None, filter="tags = x"))
-    narrowed = record.changed(parameters={"narrowed": "tags = x"})
-    assert narrowed.visible_to(who(None, filter="tags = x"))
-    assert not narrowed.visible_to(who(None, filter="tags = y"))

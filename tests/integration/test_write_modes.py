@@ -14,11 +14,16 @@ import pytest
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import empty_pb2
 
+from pinakes.core.engine.scope import TenantScope
+from pinakes.core.identity.permissions import Role
+from pinakes.core.identity.principal import Principal
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.queue.consumer import Consumer, Lease
 from pinakes.core.queue.entry import changes_of
 from pinakes.core.writing import changes
 from pinakes.core.writing.changes import Change
+from pinakes.index.commands import failures
+from pinakes.index.commands.write import Writer
 from pinakes.local import Platform
 from pinakes.v1 import failures_pb2, index_pb2, resources_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
@@ -390,12 +395,12 @@ async def test_what_was_accepted_and_deleted_before_it_was_applied_comes_back(ca
 # ---- failed writes
 
 
-async def poison(parts: Parts, direct: Direct, tenant: Tenant, document_id: str) -> int:
+async def poison(parts: Parts, direct: Direct, tenant: Tenant, document_id: str, readers: tuple[str, ...] = ()) -> int:
     """Queue a body that no mapping takes, between two good ones; return its revision."""
     scope = await direct.scope(tenant)
     first = parts.revisions.take(1)
     good = [Change(f"{document_id}-{n}", parts.revisions.next(), b"") for n in range(2)]
-    made = changes.put(Document(title="bad"), scope.owner, Direct.schema(), document_id, first)
+    made = changes.put(Document(title="bad", readers=readers), scope.owner, Direct.schema(), document_id, first)
     bad = made._replace(data=orjson.dumps(orjson.loads(made.data) | {"no_such_field": True}))
     packed = parts.queue.parts(scope.owner, list(enumerate([good[0], bad, good[1]])), 1)
     assert sum(len(changes_of(entry)) for entry in packed) == 3
@@ -430,6 +435,23 @@ async def test_what_cannot_be_applied_is_listed_retried_and_discarded(
     assert (await caller.index.DiscardFailedWrites(discard, metadata=caller.metadata)).count == 1
     assert await caller.failed() == []
     assert (await caller.index.DiscardFailedWrites(discard, metadata=caller.metadata)).count == 0
+
+
+async def test_of_a_failed_write_only_the_name_is_shown_to_who_may_not_read_the_document(
+    caller: Caller, parts: Parts, direct: Direct
+) -> None:
+    await poison(parts, direct, caller.tenant, "bad", ("ann",))
+    (failed,) = await until(caller.failed)
+    assert (failed.document.title, list(failed.document.readers)) == ("bad", ["ann"])
+    tenant, collection = await direct.records(caller.tenant)
+    request = failures_pb2.ListFailedWritesRequest(parent=caller.tenant.collection)
+    for readers, title in ((("ann", "zoe"), "bad"), (("bob",), ""), ((), "")):
+        # No credential both writes and is bound to readers; that one might is no reason to show more.
+        who = Principal("test", Role.SERVICE, (tenant.tenant_id,), readers)
+        writer = Writer(TenantScope(parts.engine, who, tenant, collection), collection, collection.schema(), parts)
+        (shown,) = (await failures.list_failed(request, writer)).failed_writes
+        assert shown.document.title == title
+        assert title or shown.document == Document(name=failed.document.name)
 
 
 async def test_failed_writes_are_their_tenants_alone(

@@ -186,7 +186,11 @@ def rows(source: Source, within: ast.AST) -> Iterator[Mutant]:
 
 
 def widened(source: Source, within: ast.AST) -> Iterator[Mutant]:
-    """Let each role have every permission, and none."""
+    """Let each role have every permission, and none; let a set by itself have all that there is of its kind."""
+    if isinstance(within, ast.Call):
+        kind = next(source.segment(one.value) for one in ast.walk(within) if isinstance(one, ast.Attribute))
+        yield source.changed(within, f"frozenset({kind})", f"with every {kind}")
+        return
     for node in ast.walk(within):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):

@@ -27,6 +27,8 @@ CHECKS: tuple[Edit, ...] = (guards, operands, verdicts)
 SLOW = (
     "tests/integration/test_scope.py",
     "tests/e2e/test_readers.py",
+    "tests/e2e/test_scoped_tokens.py",
+    "tests/e2e/test_personal_data.py",
     "tests/e2e/test_isolation_tricks.py",
     "tests/e2e/test_isolation_matrix.py",
     "tests/integration/test_identity.py",
@@ -57,6 +59,9 @@ _SCOPE = ("tests/unit/core/engine/test_scope.py",)
 _CACHE = ("tests/unit/core/cache/test_responses.py", "tests/unit/search/test_cache_keys.py")
 _JWT = ("tests/integration/test_jwt.py",)
 _KEYS = ("tests/unit/core/identity",)
+_STATES = (*_AUTHORIZE, *_TABLE)
+_PERSONAL = ("tests/unit/core/privacy", "tests/unit/core/query/test_readable.py")
+_LIMITS = ("tests/unit/core/limits",)
 _PAGES = ("tests/unit/core/rpc/test_paging.py",)
 _PERMISSIONS = CORE + "identity/permissions.py"
 
@@ -69,18 +74,36 @@ TARGETS: tuple[Target, ...] = (
     Target(_PERMISSIONS, "TENANT_DATA", _TABLE, (elements,)),
     Target(_PERMISSIONS, "ADMINISTRATION", _TABLE, (elements,)),
     Target(_PERMISSIONS, "STATES", _TABLE, (elements,)),
+    Target(_PERMISSIONS, "SEES_ALL", _KEYS, (elements, widened)),
+    Target(_PERMISSIONS, "FILTERED", _TABLE, (elements, widened)),
+    Target(_PERMISSIONS, "BEYOND_COLLECTIONS", _TABLE, (elements, widened)),
+    Target(CORE + "tenancy/models.py", "WHOLE", _STATES, (elements,)),
     Target(CORE + "rpc/checks.py", "authorize", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_usable", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_admin_reason", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_name_in", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_check_collection", _NARROWED),
+    Target(CORE + "operations/records.py", "OperationRecord.visible_to", ("tests/unit/core/operations",)),
     # The one door to documents.
     Target(CORE + "engine/scope.py", "TenantScope.__init__", _SCOPE),
     Target(CORE + "engine/scope.py", "TenantScope._checked", _SCOPE),
     Target(CORE + "engine/scope.py", "TenantScope.may_read", _SCOPE),
     Target(CORE + "engine/scope.py", "TenantScope.filters", _SCOPE, (*CHECKS, elements, statements)),
     Target(CORE + "engine/scope.py", "TenantScope._search", _SCOPE, (*CHECKS, statements)),
+    Target(CORE + "engine/scope.py", "narrowed_blindly", _CACHE),
     Target(CORE + "query/allowlist.py", "check_body", ("tests/unit/core/query/test_allowlist.py",)),
+    # Who sees personal data, and who may look for it.
+    Target(CORE + "engine/scope.py", "TenantScope.shown", _SCOPE, (statements,)),
+    Target(CORE + "rpc/scopes.py", "_opened", ("tests/unit/core/rpc/test_scopes.py",), (guards, keywords)),
+    Target("services/pinakes/worker/leased.py", "Leased._open", _PERSONAL, (keywords,)),
+    Target("services/pinakes/worker/jobs/export.py", "_condition", _PERSONAL, (guards, keywords)),
+    Target(CORE + "privacy/sight.py", "sees_personal_data", _PERSONAL),
+    Target(CORE + "privacy/sight.py", "mask_document", _PERSONAL, (*CHECKS, statements)),
+    Target(CORE + "privacy/sight.py", "_mask_value", _PERSONAL, (*CHECKS, statements)),
+    Target(CORE + "privacy/classes.py", "HIDING", _PERSONAL, (elements,)),
+    Target(CORE + "privacy/classes.py", "class_of", _PERSONAL),
+    Target(CORE + "query/readable.py", "check_readable", _PERSONAL),
+    Target(CORE + "query/schema.py", "Schema.hides", _PERSONAL),
     # What belongs to a request.
     Target(CORE + "cache/responses.py", "cache_key", _CACHE, (elements, statements)),
     Target(CORE + "cache/responses.py", "unpack", _CACHE),
@@ -93,20 +116,36 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/scoped.py", "ScopedToken.signed_by", _KEYS),
     Target(CORE + "identity/scoped.py", "parse", _KEYS),
     Target(CORE + "identity/scoped.py", "narrowed", _KEYS),
+    Target(CORE + "identity/scoped.py", "_checked", _KEYS),
+    Target(CORE + "identity/scoped.py", "_ROLES", _KEYS, (elements,)),
+    Target(CORE + "identity/seen.py", "SeenCredentials.get", _KEYS),
+    Target(CORE + "identity/seen.py", "SeenCredentials._stands", _KEYS),
+    Target(CORE + "tenancy/directory.py", "Directory.tenant_of", _KEYS),
     Target(CORE + "identity/peppers.py", "Peppers.matches", _KEYS),
     Target(CORE + "identity/claims.py", "ClaimMapping", _KEYS),
     Target(CORE + "identity/certificates.py", "ServiceAccounts.principal", _KEYS),
     Target(CORE + "identity/jwt.py", "JwtVerifier", _JWT, (*CHECKS, keywords)),
     Target(CORE + "identity/authenticator.py", "Authenticator", _KEYS),
     # How much.
-    Target(CORE + "limits/budget.py", "Budget.take", ("tests/unit/core/limits",)),
-    Target(CORE + "limits/budget.py", "Budget._enough", ("tests/unit/core/limits",)),
+    Target(CORE + "limits/budget.py", "Budget.take", _LIMITS),
+    Target(CORE + "limits/budget.py", "Budget._enough", _LIMITS),
+    Target(CORE + "limits/budget.py", "Budget.made_of", _LIMITS),
+    Target(CORE + "limits/limiter.py", "Limiter.budget", _LIMITS),
+    Target(CORE + "limits/limiter.py", "Limiter._made", _LIMITS, (*CHECKS, statements)),
+    Target(CORE + "rpc/chain.py", "build.take", _AUTHORIZE, (statements,)),
 )
 
 # Mutants that change nothing that anybody could notice, each with the reason.
 EQUAL: dict[str, str] = {
     "cache_key: without tenant_uid": "the key has the tenant in the clear as well",
     "_key: without deterministic=True": "it only makes a hit likelier",
+    "narrowed_blindly: without or not principal.filter": "without a filter there is nothing to be blind",
+    "narrowed_blindly: narrowed_blindly always says yes": "without a filter or classes there is nothing to be blind to",
+    "parse: without or payload is None": "what isn't base64url isn't JSON either",
+    "SeenCredentials._stands: without and self._verifier is not None": "only a verifier has seen a JWT",
+    "Limiter._made: without and principal is not None": "nobody has no limits of their own",
+    "class_of: without the check: not classes": "no path is found among no classes",
+    "mask_document: without and document.tags": "no tags are no tags, masked or not",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf import duration_pb2
 
 from pinakes.core.cache.responses import cache_key, generation_key, version_key
+from pinakes.core.engine.scope import narrowed_blindly
 from pinakes.core.limits.cost import CACHED
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.rpc import call as calls
@@ -196,6 +197,7 @@ def _key(call: calls.Call, collection: CollectionRecord, method: str, request: M
     return cache_key(
         call.tenant.uid, collection.uid, collection.version, call.tenant.placement.epoch, principal.readers, method,
         request.SerializeToString(deterministic=True), masked=collection.masked, narrowing=principal.filter,
+        blind=narrowed_blindly(principal, collection),
     )  # fmt: skip
 
 

@@ -37,7 +37,8 @@ def callers(draw: st.DrawFn) -> tuple[Any, TenantScope, CollectionRecord, str, s
     tenant = replace(tenant, placement=replace(tenant.placement, epoch=draw(st.integers(1, 2))))
     principal = Principal(
         draw(st.sampled_from(["key:k", "key:l"])), draw(st.sampled_from(list(Role))), ("acme",), draw(READERS), uid,
-        filter=draw(st.sampled_from(["", "tags:a", "tags:b"])),
+        # A word is looked for in titles, too, if who made the credential may see them.
+        filter=draw(st.sampled_from(["", "red", "tags:b"])), maker=draw(st.sampled_from([None, *Role])),
     )  # fmt: skip
     collection = CollectionRecord(
         tenant_uid=uid, collection_id="default", uid=draw(st.sampled_from(["c1", "c2"])),
@@ -47,6 +48,18 @@ def callers(draw: st.DrawFn) -> tuple[Any, TenantScope, CollectionRecord, str, s
     call = SimpleNamespace(tenant=tenant, principal=principal)
     method = draw(st.sampled_from(["Search", "Suggest"]))
     return call, scope, replace(collection, masked=scope.masked), method, draw(REQUESTS)
+
+
+def test_a_filter_of_whom_titles_are_hidden_from_is_another_than_the_same_of_who_sees_them() -> None:
+    tenant, request = TenantRecord(tenant_id="acme", uid="u"), search_pb2.SearchRequest(query="x")
+    plain = CollectionRecord(tenant_uid="u", collection_id="default", uid="c", masked=True)
+    for collection, apart in ((plain, False), (replace(plain, personal=(("title", "mask"),)), True)):
+        keys = set()
+        for maker in (Role.SERVICE, Role.TENANT_USER):
+            holder = Principal("key:k", Role.TENANT_USER, ("acme",), (), "u", filter="red", maker=maker)
+            call: Any = SimpleNamespace(tenant=tenant, principal=holder)
+            keys.add(_key(call, collection, "Search", request))
+        assert (len(keys) == 2) is apart
 
 
 def _sees(scope: TenantScope, call: Any, collection: CollectionRecord) -> tuple[Any, ...]:

@@ -72,19 +72,22 @@ def cache_key(  # everything that an answer depends on
     *,
     masked: bool = False,
     narrowing: str = "",
+    blind: bool = False,
 ) -> bytes:
     """Return the key of an answer: the tenant in the clear, for operators, and a digest of all else.
 
     `masked` says that personal data is masked in it: who sees that and who doesn't never share an answer.
 
     Each part goes in with its length, so that no two lists of parts can look alike; the order of readers doesn't count.
-    `readers` of None see everything, which isn't what nobody sees; `narrowing` is the filter of the caller's credential.
+    `readers` of None see everything, which isn't what nobody sees; `narrowing` is the filter of the caller's credential,
+    which finds other documents if it is `blind` to personal data.
     """
     names = sorted(set(readers or ()))
     seen = "all" if readers is None else str(len(names))
     shown = "masked" if masked else "clear"
     parts = [
-        tenant_uid, collection_uid, str(collection_version), str(epoch), method, shown, narrowing, seen, *names,
+        tenant_uid, collection_uid, str(collection_version), str(epoch), method, shown, narrowing, "blind" if blind else "",
+        seen, *names,
     ]  # fmt: skip
     mac = hashlib.blake2b(digest_size=24, person=b"pinakes answer")
     for part in parts:

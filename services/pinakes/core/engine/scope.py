@@ -161,7 +161,7 @@ class TenantScope:
             principal, masked_for_services=collection.masked_for_services
         )
         """Whether the principal may not see what is classed as personal data."""
-        self._narrowing = principal.filter
+        self._narrowing = principal.filter, narrowed_blindly(principal, collection)
         # Compiled before anything is read, so that a filter that means nothing here lets nothing through.
         self._condition = _narrowing(principal, collection, engine.limits) if principal.filter else None
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
@@ -174,8 +174,8 @@ class TenantScope:
         return self._readers
 
     @property
-    def narrowing(self) -> str:
-        """The filter that the principal's credential is narrowed by; empty for none."""
+    def narrowing(self) -> tuple[str, bool]:
+        """The filter that the principal's credential is narrowed by, empty for none, and whether it is blind to personal data."""
         return self._narrowing
 
     @classmethod
@@ -536,14 +536,19 @@ def _switching() -> Fault:
     return Fault(Kind.CONFLICT, "TENANT_MOVING", text, retry_after=1.0)
 
 
-def _narrowing(principal: Principal, collection: CollectionRecord, limits: Limits) -> Json:
-    """Return the condition of a credential's filter; who made it can't find out by it what it may not see."""
+def narrowed_blindly(principal: Principal, collection: CollectionRecord) -> bool:
+    """Whether a credential's filter is blind to personal data, because who made the credential may not see it."""
+    if not principal.filter or not collection.classes:
+        return False
     kept = collection.masked_for_services
     if principal.maker is not None:
-        sees = role_sees(principal.maker, masked_for_services=kept)
-    else:
-        sees = sees_personal_data(principal, masked_for_services=kept)
-    return narrowing_condition(principal.filter, collection, limits, masked=not sees)
+        return not role_sees(principal.maker, masked_for_services=kept)
+    return not sees_personal_data(principal, masked_for_services=kept)
+
+
+def _narrowing(principal: Principal, collection: CollectionRecord, limits: Limits) -> Json:
+    """Return the condition of a credential's filter; who made it can't find out by it what it may not see."""
+    return narrowing_condition(principal.filter, collection, limits, masked=narrowed_blindly(principal, collection))
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")

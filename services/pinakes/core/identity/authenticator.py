@@ -110,7 +110,7 @@ class Authenticator:
             previous = bool(kept) and self._peppers.matches(parsed.secret, record.previous_pepper, kept)
             if not previous:
                 raise _unknown_key()
-        principal = await self._holder(record, previous=previous, administration=administration)
+        principal = await self._holder(record, _unknown_key, previous=previous, administration=administration)
         if not previous and record.pepper != self._peppers.newest:
             self._uses.rehashed(record, self._peppers.newest, self._peppers.digest(parsed.secret))
         return Verified(principal, record.until_ms(previous=previous), record.key_id, record.version)
@@ -125,7 +125,7 @@ class Authenticator:
             previous = bool(record.previous_public_key) and token.signed_by(record.previous_public_key)
             if not previous:
                 raise _unknown_token()
-        holder = await self._holder(record, previous=previous, administration=administration)
+        holder = await self._holder(record, _unknown_token, previous=previous, administration=administration)
         until = record.until_ms(previous=previous)
         if token.expire_ms <= now_ms():
             raise _refused("SCOPED_TOKEN_EXPIRED", "the scoped token has expired")
@@ -134,8 +134,13 @@ class Authenticator:
         principal = scoped.narrowed(holder, token)
         return Verified(principal, min(until or token.expire_ms, token.expire_ms), record.key_id, record.version)
 
-    async def _holder(self, record: KeyRecord, *, previous: bool, administration: bool) -> Principal:
-        """Return who holds a key whose secret was proved. Raises a fault if the key opens nothing any more."""
+    async def _holder(
+        self, record: KeyRecord, unknown: Callable[[], Fault], *, previous: bool, administration: bool
+    ) -> Principal:
+        """Return who holds a key whose secret was proved. Raises a fault if the key opens nothing any more.
+
+        `unknown` makes the one that tells nothing: that the tenant was deleted is said as if there had never been a key.
+        """
         if not record.active:
             raise _refused("API_KEY_REVOKED", "the API key was revoked")
         if record.expire_ms and record.expire_ms <= now_ms():
@@ -143,7 +148,7 @@ class Authenticator:
         if previous and record.previous_until_ms <= now_ms():
             raise _refused("API_KEY_ROTATED", "the API key has another secret since it was rotated")
         if await self._directory.tenant_of(record, administration=administration) is None:
-            raise _unknown_key()
+            raise unknown()
         role = Role(record.role)
         name = f"key:{record.key_id}"
         return Principal(

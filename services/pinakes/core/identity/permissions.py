@@ -179,7 +179,6 @@ STATES: dict[str, frozenset[str]] = {
     _TENANT + "CreateApiKey": WHOLE,
     _TENANT + "ListApiKeys": WHOLE,
     _TENANT + "RotateApiKey": WHOLE,
-    _TENANT + "RotateApiKey": WHOLE,
     _TENANT + "RevokeApiKey": WHOLE,
     _TENANT + "GetUsage": WHOLE,
     _TENANT + "ListAuditEvents": _ANY,

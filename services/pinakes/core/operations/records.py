@@ -25,6 +25,8 @@ MOVE = "move"
 """The verb of moving a tenant, which others must know of: its documents are there twice meanwhile."""
 # The parameter that says which filter the credential was narrowed by that an operation was asked for with.
 NARROWED = "narrowed"
+# The parameter that says whether that filter is blind to personal data.
+BLIND = "blind"
 
 
 @dataclass(frozen=True, slots=True)

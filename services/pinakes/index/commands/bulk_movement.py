@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from google.longrunning import operations_pb2
 
+from pinakes.core.engine.scope import narrowed_blindly
 from pinakes.core.operations.pages import condition_of
-from pinakes.core.operations.records import NARROWED
+from pinakes.core.operations.records import BLIND, NARROWED
 from pinakes.core.operations.start import Asked
 from pinakes.core.query.narrowing import narrowed_filter
 from pinakes.core.rpc import names
@@ -66,7 +67,7 @@ async def export_documents(
         "destination_uri": location.uri,
         "compression": _compression(request.compression, location.path).name,
         "filter": chosen,
-        **({NARROWED: narrowing} if narrowing else {}),
+        **({NARROWED: narrowing, BLIND: narrowed_blindly(call.principal, collection)} if narrowing else {}),
     })  # fmt: skip
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.documents import KEPT, source_fields
 from pinakes.core.operations.job import Context, Job
 from pinakes.core.operations.pages import condition_of
+from pinakes.core.operations.records import BLIND, NARROWED
+from pinakes.core.query.narrowing import narrowing_condition
 from pinakes.core.storage import uris
 from pinakes.core.storage.compression import Compression, Deflater
 from pinakes.core.storage.rows import write_row
@@ -41,7 +44,7 @@ _PATIENCE = 600.0
 async def run(context: Context) -> Message:
     """Export, from the beginning."""
     location = uris.parse(context.parameters["destination_uri"], "destination_uri")
-    body = body_of(condition_of(context.parameters["filter"], context.collection, context.platform.settings.limits))
+    body = body_of(_condition(context))
     total = (await _page(context, context.scope, body | {"size": 0, "track_total_hits": True})).total
     await context.advance({}, total=total, done=0, done_bytes=0)
     deflater, count = Deflater(Compression[context.parameters["compression"]]), 0
@@ -62,6 +65,18 @@ async def run(context: Context) -> Message:
         size = sink.written
     await context.advance({}, total=count, done=count, done_bytes=size)
     return operations_pb2.ExportDocumentsResponse(exported_count=count, size_bytes=size)
+
+
+def _condition(context: Context) -> Json | None:
+    """Return what chooses the documents; a credential's filter lets through what it does in searches, and not more."""
+    collection, limits = context.collection, context.platform.settings.limits
+    chosen = condition_of(context.parameters["filter"], collection, limits)
+    narrowed = context.parameters.get(NARROWED)
+    if not narrowed:
+        return chosen
+    # It is read again with the eyes of who made the credential, which may see what its holder may not.
+    seen = replace(collection, masked=context.parameters.get(BLIND, True))
+    return {"bool": {"filter": [chosen, narrowing_condition(narrowed, seen, limits)]}}
 
 
 def body_of(condition: Json | None = None) -> Json:

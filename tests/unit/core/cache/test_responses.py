@@ -36,6 +36,7 @@ def test_the_tenant_is_readable_in_the_key_and_nothing_else_is() -> None:
         cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"request", masked=True),
         cache_key("t1", "c1", 3, "e1", None, "Search", b"request"),
         cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"request", narrowing="tags = x"),
+        cache_key("t1", "c1", 3, "e1", ("a", "b"), "Search", b"request", blind=True),
     ],
 )
 def test_every_part_changes_the_key(other: bytes) -> None:

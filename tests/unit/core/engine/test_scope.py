@@ -14,15 +14,19 @@ from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
+from pinakes.core.privacy.masks import MASKED
 from pinakes.core.query import allowlist
+from pinakes.core.query.filter import parse_filter
+from pinakes.core.query.filter_compiler import compile_filter
 from pinakes.core.settings import Limits
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
+from pinakes.v1 import resources_pb2
 
 ACME = TenantRecord(tenant_id="acme", uid="u-acme")
 DEFAULT = CollectionRecord(tenant_uid="u-acme", collection_id="default", uid="c-default")
 SERVICE = Principal("key:k", Role.SERVICE, ("acme",), None, "u-acme")
 # No engine: nothing is sent here.
-ENGINE: Any = SimpleNamespace(prefix="p", placements=None, limits=Limits())
+ENGINE: Any = SimpleNamespace(prefix="p", placements=None, limits=Limits(), pseudonyms=None)
 
 
 def scope(principal: Principal = SERVICE, collection: CollectionRecord = DEFAULT) -> TenantScope:
@@ -83,6 +87,11 @@ def test_who_reads_as_somebody_gets_what_is_for_all_or_for_them(readers: tuple[s
     unrestricted = {"bool": {"must_not": [{"exists": {"field": "readers"}}]}}
     mine = [{"terms": {"readers": list(readers)}}] if readers else []
     assert added == [{"bool": {"should": [unrestricted, *mine], "minimum_should_match": 1}}]
+
+
+def test_a_credential_that_is_narrowed_by_a_filter_gets_what_that_lets_through() -> None:
+    added = scope(replace(SERVICE, filter="tags = red")).filters()[len(scope().filters()) :]
+    assert added == [compile_filter(parse_filter("tags = red", Limits()), DEFAULT.schema())]
 
 
 def test_the_filters_stand_around_whatever_is_asked() -> None:
@@ -168,6 +177,15 @@ def test_personal_data_is_masked_for_who_may_not_see_it(
     assert not scope(principal, replace(DEFAULT, masked_for_services=masked_for_services)).masked  # nothing is classed
     classed = replace(DEFAULT, personal=(("title", "mask"),), masked_for_services=masked_for_services)
     assert scope(principal, classed).masked is masked
+
+
+def test_a_document_is_shown_masked_to_who_may_not_see_what_is_in_it() -> None:
+    classed = replace(DEFAULT, personal=(("title", "mask"),))
+    user = replace(SERVICE, role=Role.TENANT_USER, readers=())
+    for principal, title in ((SERVICE, "Jane"), (user, MASKED)):
+        document = resources_pb2.Document(title="Jane", body="text")
+        shown = scope(principal, classed).shown(document)
+        assert (shown.title, shown.body) == (title, "text")
 
 
 def _timeless(filters: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,6 +113,9 @@ async def test_revocation_rotation_and_the_end_of_the_tenant_are_seen_at_the_nex
     assert isinstance(await world.let_in(keys.text_of(world.key.key_id, other.secret)), Principal)
     world.directory.tenants.remember("acme", TENANT.changed(state=DELETED))
     assert await world.let_in(keys.text_of(world.key.key_id, other.secret)) == "API_KEY_UNKNOWN"
+    # A token tells no more than a key: that there was one, and a tenant, isn't said.
+    later = scoped_token(keys.text_of(world.key.key_id, other.secret), expire=60)
+    assert await world.let_in(later) == "SCOPED_TOKEN_UNKNOWN"
 
 
 async def test_what_was_seen_ends_at_its_time_though_nothing_changes(
@@ -134,6 +138,45 @@ async def test_what_was_refused_is_refused_anew_each_time_and_not_remembered(wor
     for _ in range(3):
         assert await world.let_in(wrong) in {"API_KEY_UNKNOWN", "API_KEY_MALFORMED"}
     assert not world.authenticator._seen._entries
+
+
+@pytest.mark.parametrize("seen", [False, True])
+async def test_a_key_opens_no_later_tenant_of_its_tenant_s_name(world: World, seen: bool) -> None:
+    if seen:
+        assert isinstance(await world.let_in(world.key.text), Principal)
+    later = TenantRecord(tenant_id="acme", uid="u-later", create_ms=world.record.create_ms + 1)
+    world.directory.tenants.remember("acme", later)
+    assert await world.let_in(world.key.text) == "API_KEY_UNKNOWN"
+
+
+@pytest.mark.parametrize("gone", ["keys", "tenants"])
+def test_what_was_seen_does_not_stand_without_the_records_that_it_hangs_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    kept = SeenCredentials(world.directory, None)
+    name, principal = kept.name("Bearer key"), Principal("key:k", Role.SERVICE, ("acme",), None)
+    kept.remember(name, Verified(principal, key_id=world.key.key_id, key_version=world.record.version))
+    assert kept.get(name, administration=False)
+    monkeypatch.setattr(getattr(world.directory, gone), "known", lambda *_, **__: None)
+    assert kept.get(name, administration=False) is None
+
+
+async def test_a_key_of_a_tenant_that_is_not_there_is_not_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: Any, **__: Any) -> None:
+        return None
+
+    monkeypatch.setattr(world.directory.tenants, "get", nobody)
+    assert await world.let_in(world.key.text) == "API_KEY_UNKNOWN"
+
+
+def test_a_jwt_that_was_seen_stands_while_its_issuer_s_keys_are_as_they_were(world: World) -> None:
+    keys_then, keys_now = object(), object()
+    verifier: Any = SimpleNamespace(vouches_for=lambda them: them is keys_then)
+    kept = SeenCredentials(world.directory, verifier)
+    name, principal = kept.name("Bearer token"), Principal("jwt:ann", Role.SERVICE, ("acme",), None)
+    for known, stands in ((keys_then, True), (keys_now, False)):
+        kept.remember(name, Verified(principal, now_ms() + 60_000, issuer_keys=known))
+        assert bool(kept.get(name, administration=False)) is stands
 
 
 async def test_the_scheme_is_told_apart_and_every_credential_has_one_text(world: World) -> None:

@@ -41,7 +41,7 @@ def test_an_id_is_a_role_in_its_tenants(tmp_path: Path) -> None:
     )
     admin = made.principal([OPS], {})
     assert admin is not None
-    assert (admin.role, admin.tenants) == (Role.ADMIN, None)
+    assert (admin.role, admin.tenants, admin.readers) == (Role.ADMIN, None, None)
     reader = made.principal([f"{OPS}/reader"], {})
     assert reader is not None
     assert reader.readers == ()

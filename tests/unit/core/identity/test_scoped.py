@@ -141,6 +141,16 @@ def test_a_text_has_one_form_only() -> None:
     assert refused(signed(b"[1]")).reason == refused(signed(b"{")).reason == "SCOPED_TOKEN_MALFORMED"
 
 
+def test_a_token_has_a_longest_length_a_key_s_id_and_a_whole_signature() -> None:
+    claims = {"v": 1, "exp": int(time.time()) + 60}
+    good = signed(claims)
+    key_id, payload, signature = good.removeprefix("pt_").split(".")
+    long = signed({**claims, "readers": [f"{n:0128}" for n in range(100)]})
+    short = base64.urlsafe_b64encode(base64.urlsafe_b64decode(signature + "==")[:63]).decode()
+    for text in (long, f"pt_{key_id.upper()}.{payload}.{signature}", f"pt_{key_id}.{payload}.{short}"):
+        assert refused(text).reason == "SCOPED_TOKEN_MALFORMED"
+
+
 def test_expiry_is_taken_as_seconds_a_duration_or_a_time() -> None:
     end = datetime.now(UTC) + timedelta(hours=1)
     for expire in (3600, timedelta(hours=1), end, end.isoformat()):

@@ -189,6 +189,24 @@ async def test_a_changed_limit_holds_from_the_next_request_on() -> None:
     assert await allowed(limiter.budget(who, tenant(rate=2.0), OTHER), 80) == 2
 
 
+async def test_a_changed_limit_of_a_key_holds_from_the_next_request_on() -> None:
+    limiter, home = alone(Clock()), tenant(rate=1000.0)
+    assert await allowed(limiter.budget(caller("k", KeyLimits(requests_per_second=0.1)), home, OTHER), 5) == 1
+    assert await allowed(limiter.budget(caller("k", KeyLimits(requests_per_second=50.0)), home, OTHER), 80) == 50
+
+
+async def test_a_key_has_places_of_its_own() -> None:
+    limiter, home = alone(Clock()), tenant(rate=1000.0)
+    narrow = KeyLimits(concurrent_requests=2)
+    for _ in range(2):
+        await limiter.budget(caller("k", narrow), home, OTHER).take()
+    with pytest.raises(Fault) as caught:
+        await limiter.budget(caller("k", narrow), home, OTHER).take()
+    assert (caught.value.reason, caught.value.metadata["of"]) == ("CONCURRENCY_LIMIT_EXCEEDED", "key")
+    await limiter.budget(caller("other"), home, OTHER).take()
+    await limiter.close()
+
+
 async def test_the_least_recently_seen_tenants_are_forgotten_and_those_with_calls_are_not() -> None:
     limiter = alone(Clock(), homes=3)
     busy = limiter.budget(caller(), tenant("busy", concurrent_requests=1), OTHER)

@@ -62,6 +62,11 @@ def test_fields_that_are_only_kept_out_of_logs_are_shown() -> None:
     }  # fmt: skip
 
 
+def test_what_is_empty_stays_empty_and_tags_without_a_class_are_shown() -> None:
+    assert shown({"title": HASH, "body": MASK, "source_uri": HASH}, tags=["a"]) == {"tags": ["a"]}
+    assert shown({"tags": OMIT}, tags=["a"]) == {"tags": ["a"]}
+
+
 def test_values_of_every_type_are_hidden_and_nothing_of_what_is_inside_is_shown() -> None:
     attributes = {"s": "Jane", "n": 42, "b": True, "l": ["a@b.cd", 7], "o": {"jane": 1}, "no": None}
     masked = shown({f"attributes.{name}": MASK for name in attributes}, attributes=attributes)["attributes"]

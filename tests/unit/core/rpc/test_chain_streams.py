@@ -239,6 +239,19 @@ async def test_over_its_rate_a_stream_waits_and_says_so() -> None:
     assert time.monotonic() - began > 0.25
 
 
+async def test_callers_are_told_what_is_left_of_their_rate() -> None:
+    told: list[dict[str, str]] = []
+
+    async def note(messages: AsyncIterator[Request], context: object) -> AsyncIterator[Response]:
+        async for answer in echo(messages, context):
+            told.append(dict(calls.current().told))
+            yield answer
+
+    made, _ = built(rate=20.0)
+    await stream(made, Context(), note, message(1, PARENT))
+    assert told[0]["ratelimit-limit"] == "20"
+
+
 async def test_only_the_callers_deadline_ends_a_stream() -> None:
     async def slow(messages: AsyncIterator[Request], _context: object) -> AsyncIterator[Response]:
         async for _ in messages:
