@@ -178,6 +178,7 @@ STATES: dict[str, frozenset[str]] = {
     _TENANT + "ExportTenant": WHOLE,
     _TENANT + "CreateApiKey": WHOLE,
     _TENANT + "ListApiKeys": WHOLE,
+    _TENANT + "UpdateApiKey": WHOLE,
     _TENANT + "RotateApiKey": WHOLE,
     _TENANT + "RevokeApiKey": WHOLE,
     _TENANT + "GetUsage": WHOLE,
