@@ -24,6 +24,7 @@ SECONDS = 60.0
 THERE, NOT_THERE = "all of it exists", "the tenant is absent"
 SERVERS = {"SearchService": "search", "IndexService": "index"}
 _METADATA_ROOM = 64 << 10
+_TIMES = {"google.protobuf.Timestamp", "google.protobuf.Duration"}
 Ids = Mapping[str, str]
 
 
@@ -257,7 +258,9 @@ def _shape(message: Message, path: str = "") -> Iterator[str]:
     """Yield the paths of the fields that are set in a message."""
     for one, value in message.ListFields():
         here = f"{path}.{one.name}"
-        if one.message_type is None or one.message_type.GetOptions().map_entry:
+        inner_type = one.message_type
+        # Of a time the fraction isn't set if it happens to be a whole second.
+        if inner_type is None or inner_type.GetOptions().map_entry or inner_type.full_name in _TIMES:
             yield here
             continue
         for inner in value if one.is_repeated else [value]:
