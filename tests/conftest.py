@@ -44,7 +44,7 @@ def platform_with() -> Iterator[PlatformWith]:
         missing = set(parts) - set(platform.parts)
         if missing:
             platform.add(*missing)
-            platform.up()
+            platform.up(new_ports=True)  # of parts that wait to be needed, another platform may have taken them by now
         return platform
 
     try:

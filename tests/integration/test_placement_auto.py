@@ -13,6 +13,7 @@ from pinakes.client import document
 from pinakes.core.faults import Fault
 from pinakes.core.operations.job import PASSING
 from pinakes.core.operations.store import OperationStore
+from pinakes.core.placement.memory import Memory
 from pinakes.core.placement.model import OWN, Why
 from pinakes.core.placement.plan import Plan
 from pinakes.core.tenancy.models import TenantRecord
@@ -119,7 +120,10 @@ async def test_a_move_that_waits_for_a_worker_is_asked_for_once_by_two_controlle
     for _ in range(2):  # no worker has begun it yet when another looks
         plan = await controller(town).look()
         assert tenant in {move.tenant_id for move in plan.moves}
-    assert len(await _moves_of(town, (await town.tenant(tenant)).uid)) == 1, "it is asked for once"
+    uid = (await town.tenant(tenant)).uid
+    assert len(await _moves_of(town, uid)) == 1, "it is asked for once"
+    # Nobody has begun it when they look, and yet it is known afterwards that a controller gave the index.
+    assert uid in (await Memory(town.worker.engine).read()).own
 
 
 async def _moves_of(town: Town, tenant_uid: str) -> list[str]:

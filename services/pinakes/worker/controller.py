@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pinakes.core.engine.client import EngineRefusal
 from pinakes.core.engine.setup import create_place
 from pinakes.core.faults import Fault, Kind
-from pinakes.core.placement.beginning import begin_move
+from pinakes.core.placement.beginning import HOUR_MS, begin_move
 from pinakes.core.placement.memory import Look, Memory, NoiseNote, PoolNote
 from pinakes.core.placement.model import OWN, Plan, Planned, TenantFacts, Thresholds, place_words
 from pinakes.core.placement.noise import Totals, Work, noise
@@ -76,7 +76,12 @@ class Controller:
         facts = replace(facts, tenants=tuple(_with_noise(tenant, notes) for tenant in facts.tenants))
         plan = make_plan(facts, self._limits)
         _tell(plan)
-        own = {one.uid: before.own[one.uid] for one in facts.tenants if one.uid in before.own and OWN in _places(one)}
+        own = {
+            one.uid: before.own[one.uid]
+            for one in facts.tenants
+            # A move that waits for a worker, or for others to end, isn't in the tenant's record yet.
+            if one.uid in before.own and (OWN in _places(one) or facts.read_ms - before.own[one.uid] < HOUR_MS)
+        }
         opened: tuple[int, ...] = ()
         if self._platform.settings.placement == "auto":
             opened = await self._open(plan)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pinakes.core.placement.model import Planned
     from pinakes.core.platform import Platform
 
-_HOUR_MS = 3_600_000
+HOUR_MS = 3_600_000
 
 
 async def begin_move(platform: Platform, move: Planned, read_ms: int) -> None:
@@ -36,7 +36,7 @@ async def begin_move(platform: Platform, move: Planned, read_ms: int) -> None:
     window = settings.rollback_window_seconds
     request = placement_pb2.MoveTenantRequest(
         name=names.tenant(tenant.tenant_id),
-        request_id=f"placement-{tenant.placement.epoch}-{move.target}-{read_ms // _HOUR_MS}",
+        request_id=f"placement-{tenant.placement.epoch}-{move.target}-{read_ms // HOUR_MS}",
     )
     if move.target == OWN:
         wanted = parameters_of(window, shards=settings.pool_shards)
