@@ -201,6 +201,17 @@ def test_what_tells_of_documents_whoever_may_read_them_is_closed_to_readers(libr
             assert (refusal.code, refusal.reason) == (DENIED, "PERMISSION_DENIED"), (who, method)
 
 
+@pytest.mark.parametrize("who", SEEN)
+def test_what_is_pinned_is_told_to_those_who_may_read_all_of_it(library: Library, who: str) -> None:
+    door, key, sees = library.door, library.keys[who], SEEN[who] == set(DOCUMENTS)
+    read = door.call(INDEX + "GetCollection", index_pb2.GetCollectionRequest(name=library.home.default), key)
+    (listed,) = door.call(
+        INDEX + "ListCollections", index_pb2.ListCollectionsRequest(parent="tenants/-"), key
+    ).collections
+    for found in (read, listed):
+        assert bool(found.search.curations) is sees
+
+
 def test_a_filter_on_readers_shows_nothing_of_documents_for_others(library: Library) -> None:
     for text in ("readers:bob", 'NOT title:"nothing"', "-tags:none", 'readers:"*"'):
         request = search_pb2.SearchRequest(parent=library.home.default, filter=text)

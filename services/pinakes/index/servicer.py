@@ -56,9 +56,11 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.GetCollectionRequest, context: Context
     ) -> resources_pb2.Collection:
         """Read a collection."""
-        tenant = calls.current().tenant
-        _, record = await open_scope(self._platform, calls.current(), names.parse(request.name).collection)
-        return messages.collection(tenant.tenant_id, record, self._platform.etags)
+        call = calls.current()
+        _, record = await open_scope(self._platform, call, names.parse(request.name).collection)
+        return messages.collection(
+            call.tenant.tenant_id, record, self._platform.etags, curations=call.principal.sees_all
+        )
 
     async def ListCollections(
         self, request: index_pb2.ListCollectionsRequest, context: Context

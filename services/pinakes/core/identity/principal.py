@@ -41,3 +41,8 @@ class Principal:
     def home(self) -> str | None:
         """Id of the tenant that `tenants/-` means, if there is just one."""
         return self.tenants[0] if self.tenants is not None and len(self.tenants) == 1 else None
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it may read every document of its collections."""
+        return self.readers is None and not self.filter

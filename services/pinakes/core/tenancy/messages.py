@@ -108,8 +108,10 @@ def place(kept: Place) -> placement_pb2.Place:
     return placement_pb2.Place(kind=kind, pool=kept.pool, shards=kept.shards)
 
 
-def collection(tenant_id: str, record: CollectionRecord, etags: Etags) -> resources_pb2.Collection:
-    """Return the collection's message."""
+def collection(
+    tenant_id: str, record: CollectionRecord, etags: Etags, *, curations: bool = True
+) -> resources_pb2.Collection:
+    """Return the collection's message, without its curations for those who may not see every document: they name some."""
     message = resources_pb2.Collection(
         name=names.collection(tenant_id, record.collection_id), uid=record.uid, display_name=record.display_name,
         languages=record.languages, etag=etags.make(record.uid, record.version),
@@ -123,6 +125,8 @@ def collection(tenant_id: str, record: CollectionRecord, etags: Etags) -> resour
     )  # fmt: skip
     if record.search:
         message.search.CopyFrom(search_settings(record))
+        if not curations:
+            message.search.ClearField("curations")
     if record.retention_ms:
         message.retention.FromMilliseconds(record.retention_ms)
     if record.personal or record.masked_for_services:

@@ -32,7 +32,10 @@ async def list_collections(
         seen = [await platform.directory.collection(tenant, one) for one in wanted]
         records = [one for one in seen if one is not None][: size + 1]
     answer = index_pb2.ListCollectionsResponse(
-        collections=[messages.collection(tenant.tenant_id, record, platform.etags) for record in records[:size]]
+        collections=[
+            messages.collection(tenant.tenant_id, record, platform.etags, curations=principal.sees_all)
+            for record in records[:size]
+        ]
     )
     if len(records) > size:
         last = collection_rid(tenant.uid, records[size - 1].collection_id)
