@@ -138,4 +138,4 @@ async def test_taking_down_a_search_costs_microseconds() -> None:
             IDS.make("t", "c", query.digest)
         best = min(best, (time.perf_counter() - started) / 100)
     print(f"{best * 1e6:.1f} µs")
-    assert best < 20e-6
+    assert best < 50e-6  # 12 on an idle core; other tests run beside it
