@@ -49,8 +49,15 @@ def body(**changes: Any) -> dict[str, Any]:
         (replace(SERVICE, tenants=()), DEFAULT),
         (replace(SERVICE, tenant_uid="u-acme-before"), DEFAULT),
         (SERVICE, replace(DEFAULT, tenant_uid="u-other")),
+        (replace(SERVICE, collections=("other",)), DEFAULT),
     ],
-    ids=["another tenant's", "nobody's", "an earlier tenant's of the name", "a collection of another tenant"],
+    ids=[
+        "another tenant's",
+        "nobody's",
+        "an earlier tenant's of the name",
+        "a collection of another tenant",
+        "narrowed",
+    ],
 )
 def test_a_scope_cannot_be_made_for_who_is_not_of_the_tenant(
     principal: Principal, collection: CollectionRecord
@@ -61,7 +68,7 @@ def test_a_scope_cannot_be_made_for_who_is_not_of_the_tenant(
 
 
 @pytest.mark.parametrize(
-    "principal", [SERVICE, replace(SERVICE, tenants=None), replace(SERVICE, tenant_uid=None), replace(SERVICE, tenants=("other", "acme"))]
+    "principal", [SERVICE, replace(SERVICE, tenants=None), replace(SERVICE, tenant_uid=None), replace(SERVICE, tenants=("other", "acme")), replace(SERVICE, collections=("other", "default"))]
 )  # fmt: skip
 def test_a_scope_is_made_for_who_is_of_the_tenant(principal: Principal) -> None:
     assert scope(principal).owner.tenant_uid == "u-acme"
