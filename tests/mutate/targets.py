@@ -98,6 +98,7 @@ TARGETS: tuple[Target, ...] = (
     Target("services/pinakes/worker/leased.py", "Leased._open", _PERSONAL, (keywords,)),
     Target("services/pinakes/worker/jobs/export.py", "_condition", _PERSONAL, (guards, keywords)),
     Target(CORE + "privacy/sight.py", "sees_personal_data", _PERSONAL),
+    Target(CORE + "privacy/sight.py", "role_sees", _PERSONAL),
     Target(CORE + "privacy/sight.py", "mask_document", _PERSONAL, (*CHECKS, statements)),
     Target(CORE + "privacy/sight.py", "_mask_value", _PERSONAL, (*CHECKS, statements)),
     Target(CORE + "privacy/classes.py", "HIDING", _PERSONAL, (elements,)),
@@ -125,6 +126,10 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/claims.py", "ClaimMapping", _KEYS),
     Target(CORE + "identity/certificates.py", "ServiceAccounts.principal", _KEYS),
     Target(CORE + "identity/jwt.py", "JwtVerifier", _JWT, (*CHECKS, keywords)),
+    Target(CORE + "identity/registered.py", "check_registered", _KEYS, (*CHECKS, elements)),
+    Target(CORE + "identity/registered.py", "_seconds", _KEYS),
+    Target(CORE + "identity/registered.py", "decoded", _KEYS),
+    Target(CORE + "identity/jwt.py", "_signed", _JWT),
     Target(CORE + "identity/authenticator.py", "Authenticator", _KEYS),
     # How much.
     Target(CORE + "limits/budget.py", "Budget.take", _LIMITS),
