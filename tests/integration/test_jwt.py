@@ -190,6 +190,16 @@ async def test_what_is_no_token_is_refused_without_a_fetch(verifier: JwtVerifier
     assert issuer.fetches == 0
 
 
+async def test_a_good_token_that_is_very_long_is_refused_before_it_is_read(
+    verifier: JwtVerifier, issuer: Issuer
+) -> None:
+    issuer.rotate("k1")
+    await verifier.verify(issuer.token("k1", {"more": "x" * 11_000}))
+    fault = await refusal(verifier, issuer.token("k1", {"more": "x" * 13_000}))
+    assert fault.reason == "TOKEN_INVALID"
+    assert "longer than" in fault.message
+
+
 async def test_a_token_signed_with_the_public_key_as_a_shared_secret_is_refused(
     verifier: JwtVerifier, issuer: Issuer
 ) -> None:

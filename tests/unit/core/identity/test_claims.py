@@ -90,3 +90,29 @@ def test_claims_that_say_too_little_are_refused(claims: dict[str, Any], reason: 
 def test_a_role_that_cannot_be_meant_stops_the_process(pair: str) -> None:
     with pytest.raises(SystemExit, match="PINAKES_JWT_ROLES"):
         mapping(jwt_roles=[pair])
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
+def test_without_a_mapping_roles_have_their_own_names(role: Role) -> None:
+    assert (
+        mapping().principal({"sub": "ann", "tenant_id": "acme", "roles": role.value, "role": role.value}).role is role
+    )
+
+
+def test_a_service_may_be_several_tenants_and_nobody_else() -> None:
+    made = mapping(jwt_role_claim="role")
+    found = made.principal({"sub": "sync", "tenant_id": ["acme", "other"], "role": "service"})
+    assert (found.role, found.tenants, found.home) == (Role.SERVICE, ("acme", "other"), None)
+    assert refused(made, {"tenant_id": ["acme", "other"], "role": "tenant-admin"}) == "TOKEN_WITH_TENANTS"
+
+
+@pytest.mark.parametrize("subject", [None, "", 7, ["ann"], {"a": 1}])
+def test_a_subject_is_text(subject: object) -> None:
+    assert refused(mapping(), {"sub": subject, "tenant_id": "acme"}) == "TOKEN_INVALID"
+
+
+def test_roles_that_are_no_names_are_passed_over() -> None:
+    found = mapping(jwt_role_claim="role").principal(
+        {"sub": "a", "tenant_id": "acme", "role": [{}, ["x"], 3, "service"]}
+    )
+    assert found.role is Role.SERVICE
