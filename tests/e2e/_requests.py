@@ -167,9 +167,16 @@ def _put(message: Message, path: tuple[str, ...], value: str) -> None:
 def _require(message: Message) -> None:
     """Make the messages that must be there."""
     for field in message.DESCRIPTOR.fields:
-        required = field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
-        if required and field.message_type is not None and not field.is_repeated:
+        if (
+            field_behavior_pb2.REQUIRED in _behaviours(field)
+            and field.message_type is not None
+            and not field.is_repeated
+        ):
             getattr(message, field.name).SetInParent()
+
+
+def _behaviours(field: FieldDescriptor) -> Any:
+    return field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
 def _repair(message: Any, elements: list[Any], tried: int, own: Mapping[str, str]) -> None:
@@ -205,6 +212,8 @@ def _set_message(inner: Message, own: Mapping[str, str]) -> None:
     for field in inner.DESCRIPTOR.fields:
         if pattern := pattern_of(field):
             setattr(inner, field.name, pattern.format_map(own))
+        elif field.enum_type is not None and field_behavior_pb2.IMMUTABLE in _behaviours(field):
+            setattr(inner, field.name, field.enum_type.values[1].number)  # what is said once has to be said
     if inner.DESCRIPTOR.full_name in {"google.protobuf.Timestamp", "google.protobuf.Duration"}:
         inner.seconds = 3600  # type: ignore[attr-defined]  # both have it
 

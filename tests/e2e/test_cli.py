@@ -46,7 +46,7 @@ def key(run: Run) -> Iterator[str]:
     assert created.returncode == 0, created.stderr
     assert json.loads(created.stdout)["name"] == f"tenants/{tenant}"
     made = run("keys", "create", "--tenant", tenant, "--role", "service", "--json")
-    key_id = json.loads(made.stdout)["apiKey"]["name"].rpartition("/")[2]
+    key_id = json.loads(made.stdout)["api_key"]["name"].rpartition("/")[2]
     changed = run("keys", "update", key_id, "--tenant", tenant, "--display-name", "tests", "--limit", "burst=5000")
     assert changed.returncode == 0, changed.stderr
     assert "burst 5000" in changed.stdout

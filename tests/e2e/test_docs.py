@@ -21,7 +21,7 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 _MAKE = re.compile(r"`?\bmake ([a-z-]+)\b")
 Done = subprocess.CompletedProcess[str]
-AT_ONCE = 3
+AT_ONCE = 2
 _TENANT = re.compile(r"pinakes tenants create ([a-z][a-z0-9-]+)")
 
 

@@ -28,7 +28,7 @@ from pinakes.v1 import index_pb2_grpc, search_pb2_grpc, tenant_pb2_grpc
 SERVICES = {name: f"pinakes.v1.{name.capitalize()}Service" for name in ("search", "index", "tenant")}
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-HEALTH_SECONDS = 20.0
+HEALTH_SECONDS = 60.0
 Metadata = tuple[tuple[str, str], ...]
 
 
