@@ -218,3 +218,111 @@ def test_the_credentials_that_were_not_used_for_longest_are_forgotten(world: Wor
     assert len(set(names)) == 4
     assert kept.name("Bearer 0") == names[0]
     assert SeenCredentials(world.directory, None).name("Bearer 0") != names[0]
+
+
+@pytest.mark.parametrize("metadata", [{}, {"authorization": ""}, {"authorization": b"Bearer x"}, {"other": "Bearer x"}])
+async def test_without_a_credential_it_is_asked_for(world: World, metadata: dict[str, Any]) -> None:
+    asked: list[bool] = []
+
+    def peer() -> list[str]:
+        asked.append(True)
+        return []
+
+    for names in (None, peer):
+        with pytest.raises(Fault) as caught:
+            await world.authenticator.authenticate(metadata, administration=False, peer=names)
+        assert caught.value.reason == "CREDENTIAL_MISSING"
+    assert not asked, "where there are no accounts, nobody looks at certificates"
+
+
+async def test_a_token_of_no_issuer_is_no_credential(world: World) -> None:
+    assert await world.let_in("a.b.c") == "CREDENTIAL_MALFORMED"
+
+
+async def test_who_is_not_known_is_refused_in_the_words_of_its_kind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody(*_: Any, **__: Any) -> None:
+        return None
+
+    monkeypatch.setattr(world.directory, "key", nobody)
+    assert await world.let_in(world.key.text) == "API_KEY_UNKNOWN"
+    assert await world.let_in(scoped_token(world.key.text, expire=60)) == "SCOPED_TOKEN_UNKNOWN"
+
+
+async def test_without_a_bootstrap_key_there_is_none(world: World) -> None:
+    settings = Settings(secret_key=SecretStr("s" * 32))
+    made = Authenticator(settings, world.directory, world.uses)
+    with pytest.raises(Fault) as caught:
+        await made.authenticate({"authorization": "Bearer pk_bootstrap_" + "A" * 43}, administration=True)
+    assert caught.value.reason == "API_KEY_UNKNOWN"
+
+
+def rotated(world: World, until_ms: int) -> tuple[str, str]:
+    """Give the key another secret, beside which the one before works for a while. Return the texts: present, previous."""
+    present, before = keys.generate(), world.record
+    world.change(
+        digest=Peppers(Settings(secret_key=SecretStr("s" * 32))).digest(present.secret),
+        public_key=keys.public_half(present.secret), previous_digest=before.digest,
+        previous_pepper=before.pepper, previous_public_key=before.public_key, previous_until_ms=until_ms,
+    )  # fmt: skip
+    return keys.text_of(world.key.key_id, present.secret), world.key.text
+
+
+async def test_a_third_secret_opens_nothing_while_two_do(world: World) -> None:
+    present, previous = rotated(world, now_ms() + 60_000)
+    third = keys.text_of(world.key.key_id, keys.generate().secret)
+    for text in (present, previous):
+        assert isinstance(await world.let_in(text), Principal)
+        assert isinstance(await world.let_in(scoped_token(text, expire=60)), Principal)
+    assert await world.let_in(third) == "API_KEY_UNKNOWN"
+    assert await world.let_in(scoped_token(third, expire=60)) == "SCOPED_TOKEN_UNKNOWN"
+
+
+async def test_a_token_ends_with_the_secret_that_signed_it_and_not_later_than_its_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present, previous = rotated(world, now_ms() + 5_000)
+    old, new = scoped_token(previous, expire=60), scoped_token(present, expire=60)
+    for token in (old, new):
+        assert isinstance(await world.let_in(token), Principal)
+    later = now_ms() + 10_000
+    for module in ("seen", "authenticator"):
+        monkeypatch.setattr(f"pinakes.core.identity.{module}.now_ms", lambda: later)
+    assert await world.let_in(old) == "API_KEY_ROTATED"
+    assert isinstance(await world.let_in(new), Principal)
+    world.change(expire_ms=later + 20_000)
+    assert await world.let_in(new) == "SCOPED_TOKEN_WIDER"
+    # The present secret's end isn't that of the one before.
+    assert isinstance(await world.let_in(present), Principal)
+
+
+OLD, NEW = "o" * 32, "n" * 32
+
+
+def peppers(*texts: str) -> Peppers:
+    return Peppers(Settings(secret_key=SecretStr("s" * 32), key_peppers=SecretStr(",".join(texts))))
+
+
+@pytest.mark.parametrize("kept", [(NEW,), (NEW, OLD)])
+@pytest.mark.parametrize("present", [True, False])
+async def test_a_hash_is_renewed_where_an_older_pepper_made_it_of_the_present_secret(
+    world: World, monkeypatch: pytest.MonkeyPatch, kept: tuple[str, ...], present: bool
+) -> None:
+    """What the first of `kept` made needs no other; nor does the secret before, which ends anyway."""
+    world.authenticator._peppers = peppers(NEW, OLD)
+    made = peppers(*reversed(kept))
+    other = keys.generate()
+    mine = {"digest": made.digest(world.key.secret), "pepper": made.newest}
+    if present:
+        world.change(**mine)
+    else:
+        newest = peppers(NEW)
+        world.change(
+            digest=made.digest(other.secret), pepper=made.newest, previous_digest=newest.digest(world.key.secret),
+            previous_pepper=newest.newest, previous_until_ms=now_ms() + 60_000,
+        )  # fmt: skip
+    taken: list[str] = []
+    monkeypatch.setattr(world.uses, "rehashed", lambda record, *_: taken.append(record.key_id))
+    assert isinstance(await world.let_in(world.key.text), Principal)
+    assert bool(taken) is (present and kept[-1] == OLD)
