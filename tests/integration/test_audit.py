@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from pinakes.client import AsyncClient, InvalidArgument, PermissionDenied, Unauthenticated
+from pinakes.client import AsyncClient, InvalidArgument, PermissionDenied, Unauthenticated, scoped_token
 from pinakes.local import Platform
 from pinakes.v1.audit_pb2 import AuditEvent
 from tests.integration._servers import Tenant, new_tenant
@@ -81,9 +81,14 @@ async def test_refusals_are_listed_where_the_credential_is_and_nowhere_else(plat
                     await late.get_tenant()
                 except Unauthenticated:
                     break
+        async with AsyncClient(platform.endpoint, key=scoped_token(revoked.secret, expire=60)) as late:
+            with pytest.raises(Unauthenticated) as caught:
+                await late.get_tenant()
+            assert caught.value.reason == "API_KEY_REVOKED"
         events = await listed(client, 'kind = "SECURITY"', least=4)
-        (used,) = [event for event in events if event.reason == "API_KEY_REVOKED"][-1:]
-        assert used.credential == f"key:{revoked.api_key.name.rpartition('/')[2]}"
+        used = [event for event in events if event.reason == "API_KEY_REVOKED"]
+        assert {event.credential for event in used} == {f"key:{revoked.api_key.name.rpartition('/')[2]}"}
+        assert sum(event.count for event in used) == 2, "of the key, and of a token made of it"
         foreign = [
             event for event in events if event.action == "TenantService.GetTenant" and event.code == "PERMISSION_DENIED"
         ]

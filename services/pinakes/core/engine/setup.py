@@ -7,10 +7,12 @@ What an earlier version of the platform made is brought to the present format.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine import insights, mapping
 from pinakes.core.engine.client import Engine, EngineRefusal
+from pinakes.core.faults import unavailable
 from pinakes.core.tenancy.placement import Place
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ RECORDS = (
     "uses",
     "spool",
 )
+
+
+_THERE_SECONDS = 5
 
 
 def pool_alias(prefix: str, number: int = 0) -> str:
@@ -104,7 +109,21 @@ async def prepare(engine: Engine, settings: Settings) -> None:
     await asyncio.gather(
         create_place(engine, Place()), *(_create(engine, record_index(prefix, kind)) for kind in RECORDS)
     )
+    await _until_there(engine)
     await upgrade_indices(engine)
+
+
+async def _until_there(engine: Engine) -> None:
+    """Wait until every index answers: another process may just be making one. Raises a fault if that takes too long."""
+    params = {"wait_for_status": "yellow", "timeout": f"{_THERE_SECONDS}s"}
+    try:
+        health = await engine.call("prepare", "GET", f"/_cluster/health/{engine.prefix}-*", params=params)
+    except EngineRefusal as refusal:
+        if refusal.status != HTTPStatus.REQUEST_TIMEOUT:
+            raise
+        health = {"timed_out": True}
+    if health.get("timed_out"):
+        raise unavailable("the search engine")
 
 
 async def _put_template(engine: Engine, name: str, template: dict[str, Any]) -> None:

@@ -27,9 +27,11 @@ DURABLE_SECONDS = 3.0
 """Time that a change's answer waits until its event is on disk."""
 
 _REFUSALS = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
-_KEY = re.compile(r"pk_([a-z0-9]{16}|bootstrap)_", re.ASCII)
-# Refusals of a key whose secret was right: its tenant should see them.
-_OF_KNOWN_KEYS = {"API_KEY_REVOKED", "API_KEY_EXPIRED"}
+_KEY = re.compile(r"pk_(?P<key>[a-z0-9]{16}|bootstrap)_|pt_(?P<maker>[a-z0-9]{16})\.", re.ASCII)
+# Refusals of a key whose secret was right, or of a token that was signed with it: its tenant should see them.
+_OF_KNOWN_KEYS = {
+    "API_KEY_REVOKED", "API_KEY_EXPIRED", "API_KEY_ROTATED", "SCOPED_TOKEN_EXPIRED", "SCOPED_TOKEN_WIDER",
+}  # fmt: skip
 _BLOCKS = {4: 24, 6: 48}
 _UNTOLD = {"name", "etag", "update_mask"}
 
@@ -167,7 +169,7 @@ def _shown(call: Call) -> str:
     if not header:
         return ""
     if found := _KEY.match(token):
-        return f"key:{found[1]}"
+        return f"key:{found['key'] or found['maker']}"
     return "token" if token.count(".") == 2 or token.startswith("pt_") else "unknown"
 
 
