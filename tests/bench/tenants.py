@@ -20,11 +20,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from pinakes.client import AlreadyExists, AsyncClient
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.documents import compile_document
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.engine.revisions import RevisionSource
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.query.schema import Schema
 from pinakes.core.settings import Settings
 from pinakes.core.tenancy.collections import new_collection

@@ -13,8 +13,9 @@ import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from pinakes.client import AsyncClient
+from pinakes.core.engine.bodies import PackedPut, Put
 from pinakes.core.engine.documents import compile_document, read_document, tombstone
-from pinakes.core.engine.scope import PackedPut, Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.setup import pool_alias
 from pinakes.core.queue import entry, keys
 from pinakes.core.settings import Settings

@@ -8,9 +8,9 @@ import asyncio
 import redis.asyncio as redis
 
 from pinakes.client import AsyncClient
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document
 from pinakes.core.engine.revisions import STEP
-from pinakes.core.engine.scope import Put
 from pinakes.core.queue import keys
 from pinakes.local import Platform
 from pinakes.queue.v1 import entry_pb2

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import SecretStr
 
+from pinakes.core.engine.bodies import PackedPut
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.revisions import RevisionClock
-from pinakes.core.engine.scope import PackedPut, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.setup import pool_alias, prepare
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.settings import Settings

@@ -20,9 +20,10 @@ import redis.asyncio
 from pydantic import SecretStr
 
 from pinakes.core.cache.responses import generation_key
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document, tombstone
 from pinakes.core.engine.insights import InsightStore, Row
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.usage import Row as UsageRow
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.identity.principal import Principal, Role

@@ -21,8 +21,9 @@ from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 from pydantic import SecretStr
 
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.setup import RECORDS, pool_alias, record_index
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document, tombstone
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.query.schema import Schema
 from pinakes.core.tenancy.marks import Mark

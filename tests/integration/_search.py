@@ -15,9 +15,10 @@ import pytest
 from google.protobuf import json_format
 from pydantic import SecretStr
 
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document
 from pinakes.core.engine.revisions import EPOCH_US, SLOT_BITS, SLOTS
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.platform import Platform as Core

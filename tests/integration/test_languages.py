@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from pinakes.core.engine.bodies import Page, Put
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.documents import compile_document, read_document
-from pinakes.core.engine.scope import Page, Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.setup import prepare
 from pinakes.core.query.schema import LANGUAGES, Schema, language_field
 from pinakes.core.settings import Settings

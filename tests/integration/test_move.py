@@ -13,9 +13,10 @@ from functools import partial
 import pytest
 
 from pinakes.client import AsyncClient, NotFound, PinakesError, deletion, document
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.moves import TenantMove
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.tenancy.models import TenantRecord
 from pinakes.core.tenancy.placement import Placement, Step
 from pinakes.v1 import placement_pb2

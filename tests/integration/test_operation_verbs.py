@@ -14,8 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from redis.asyncio import Redis
 
+from pinakes.core.engine.bodies import Found, Put
 from pinakes.core.engine.documents import compile_document, deleted_document
-from pinakes.core.engine.scope import Found, Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal

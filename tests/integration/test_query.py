@@ -13,9 +13,10 @@ import pytest
 from google.protobuf import json_format
 from pydantic import SecretStr
 
+from pinakes.core.engine.bodies import Page, Put
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.documents import compile_document
-from pinakes.core.engine.scope import Page, Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.setup import prepare
 from pinakes.core.faults import Fault
 from pinakes.core.identity.permissions import Role

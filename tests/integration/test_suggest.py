@@ -11,9 +11,9 @@ import pytest
 from google.protobuf import json_format
 
 from pinakes.client import AsyncClient, document
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.documents import compile_document
-from pinakes.core.engine.scope import Put
 from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault
 from pinakes.local import Platform

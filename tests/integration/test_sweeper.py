@@ -12,10 +12,10 @@ import pytest
 
 from pinakes.client import AsyncClient, NotFound, document
 from pinakes.client._documents import duration
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document, revision_ms
 from pinakes.core.engine.maintenance import GRACE_MS, Maintenance
 from pinakes.core.engine.revisions import SLOT_BITS
-from pinakes.core.engine.scope import Put
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.writing import changes

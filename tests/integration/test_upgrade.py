@@ -18,10 +18,11 @@ import pytest
 from pydantic import SecretStr
 
 from pinakes.core.engine import mapping
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.documents import compile_document, read_document, tombstone
 from pinakes.core.engine.records import RecordStore
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.setup import RECORDS, pool_alias, prepare, record_index
 from pinakes.core.engine.upgrade import rewrite_documents
 from pinakes.core.query.schema import Schema

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pinakes.client import AlreadyExists, AsyncClient, Conflict, NotFound, deletion, document
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document, tombstone
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2, resources_pb2
 from tests.integration._engine import Direct, direct

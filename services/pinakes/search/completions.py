@@ -21,7 +21,7 @@ from pinakes.core.query.words import LONGEST, folded, title_key, words_in
 from pinakes.search.typos import edits_of
 
 if TYPE_CHECKING:
-    from pinakes.core.engine.scope import Page
+    from pinakes.core.engine.bodies import Page
     from pinakes.core.query.options import Options
     from pinakes.core.query.schema import Schema
     from pinakes.core.settings import Limits

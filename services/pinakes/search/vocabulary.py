@@ -25,7 +25,8 @@ from pinakes.core.telemetry.logs import logger
 from pinakes.search.typos import edits_of, misspelt_word, nearest
 
 if TYPE_CHECKING:
-    from pinakes.core.engine.scope import Page, TenantScope
+    from pinakes.core.engine.bodies import Page
+    from pinakes.core.engine.scope import TenantScope
     from pinakes.core.query.options import Options
 
 Json = dict[str, Any]

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinakes.core.engine.bodies import Hit, Page
 from pinakes.core.engine.dictionary import near_pattern, own_pattern, own_prefix, read_similar, similar_body
 from pinakes.core.engine.documents import Owner
-from pinakes.core.engine.scope import Hit, Page
 from pinakes.core.faults import Fault
 from pinakes.core.query import allowlist
 from pinakes.core.query.options import options_of

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
+from pinakes.core.engine.bodies import Found, PackedPut, Page, Put, page_of
 from pinakes.core.engine.bulk import Item, Line, Stale
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.dictionary import read_similar, similar_body
@@ -32,7 +32,7 @@ from pinakes.core.query.narrowing import narrowing_condition
 from pinakes.core.settings import Limits
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
-from pinakes.core.tenancy.placement import POOL, Place, Placement
+from pinakes.core.tenancy.placement import Place, Placement
 from pinakes.v1 import resources_pb2
 
 Json = dict[str, Any]
@@ -45,96 +45,6 @@ REFRESHED_MS, REFRESHED_OWN_MS = 5_000, 90_000
 _TRIES = 3
 # Nothing else is looked at, and most of what a write looks for isn't there yet.
 _MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error.type"
-
-
-class Found(NamedTuple):
-    """A document in the engine, a tombstone too, with the position that a compare-and-set must find unchanged.
-
-    `kept_ms` is the collection's retention, 0 for ever.
-    `place` is where it was read: a position is one of that index.
-    """
-
-    source: Json
-    seq_no: int
-    primary_term: int
-    kept_ms: int = 0
-    place: Place = POOL
-
-    @property
-    def gone(self) -> bool:
-        """Whether callers see it no more: it is a tombstone, has expired, or has outlived the collection's retention."""
-        if self.source.get("deleted"):
-            return True
-        expires: int | None = self.source.get("expire_time")
-        return (expires is not None and expires <= now_ms()) or self.outlived
-
-    @property
-    def outlived(self) -> bool:
-        """Whether it was last changed longer ago than the collection keeps documents."""
-        return self.kept_ms > 0 and self.source["update_time"] <= now_ms() - self.kept_ms
-
-    @property
-    def revision(self) -> int:
-        """The revision it was written at."""
-        return int(self.source["revision"])
-
-
-class Hit(NamedTuple):
-    """One search result: the engine body, its score and the values that it was sorted by.
-
-    `highlights` are passages by engine field, `matched` the names of the clauses that it matches.
-    """
-
-    source: Json
-    score: float
-    sort: list[Any]
-    highlights: Json
-    matched: list[str]
-
-
-class Page(NamedTuple):
-    """The results of a search, the aggregations asked for, and how many shards were to answer and did."""
-
-    hits: list[Hit]
-    total: int
-    capped: bool
-    aggregations: Json
-    shards: int
-    answered: int
-    timed_out: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """A body to be written at a revision: a document or a tombstone."""
-
-    document_id: str
-    body: Json
-
-    @property
-    def revision(self) -> int:
-        """The revision it is written at."""
-        revision: int = self.body["revision"]
-        return revision
-
-    @property
-    def data(self) -> bytes:
-        """The body as JSON."""
-        return orjson.dumps(self.body)
-
-    @property
-    def tombstone(self) -> Json | None:
-        """The body, if it is a tombstone."""
-        return self.body if self.body.get("deleted") else None
-
-
-class PackedPut(NamedTuple):
-    """A document whose body is JSON already, such as one out of the queue. Tombstones aren't packed."""
-
-    document_id: str
-    revision: int
-    data: bytes
-    tombstone: None = None
 
 
 class TenantScope:
@@ -272,7 +182,7 @@ class TenantScope:
         except Refused as refused:
             raise self._refused(refused) from None
         self.cost += cost_of(answer.get("took", 0), len(body.get("aggs", ())))
-        return _page(answer, seconds, partial=partial)
+        return page_of(answer, seconds, partial=partial)
 
     async def search_many(self, bodies: Sequence[Json], seconds: float) -> list[Page | Fault]:
         """Search several times in one round trip; each has a page or the fault that `search` would have raised."""
@@ -290,7 +200,7 @@ class TenantScope:
                     raise answer
                 else:
                     self.cost += cost_of(answer.get("took", 0), len(body.get("aggs", ())))
-                    outcomes.append(_page(answer, seconds, partial=True))
+                    outcomes.append(page_of(answer, seconds, partial=True))
             except Fault as fault:
                 outcomes.append(fault)
         return outcomes
@@ -552,27 +462,3 @@ def _narrowing(principal: Principal, collection: CollectionRecord, limits: Limit
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")
-
-
-def _page(answer: Json, seconds: float, *, partial: bool) -> Page:
-    """Return what a search found; without `partial` it is all there is, or a fault."""
-    shards, found = answer["_shards"], answer["hits"]
-    hits = [
-        Hit(
-            h.get("_source", {}),
-            h.get("_score") or 0.0,
-            h.get("sort", []),
-            h.get("highlight", {}),
-            h.get("matched_queries", []),
-        )
-        for h in found["hits"]
-    ]
-    if answer.get("timed_out") and not (partial and hits):
-        raise Fault(Kind.DEADLINE, "SEARCH_TIMEOUT", f"the search took longer than {seconds:g} s; narrow it")
-    if shards["failed"] and not (partial and shards["successful"]):
-        raise unavailable("the search engine")
-    total = found.get("total", {"value": 0, "relation": "eq"})
-    return Page(
-        hits, total["value"], total["relation"] == "gte", answer.get("aggregations", {}), shards["total"],
-        shards["successful"], bool(answer.get("timed_out")),
-    )  # fmt: skip

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault
 from pinakes.core.identity import keys, scoped
 from pinakes.core.identity.certificates import ServiceAccounts
 from pinakes.core.identity.claims import ClaimMapping
@@ -15,6 +15,7 @@ from pinakes.core.identity.jwt import JwtVerifier
 from pinakes.core.identity.peppers import Peppers
 from pinakes.core.identity.permissions import SEES_ALL, Role
 from pinakes.core.identity.principal import Principal
+from pinakes.core.identity.registered import refused
 from pinakes.core.identity.seen import SeenCredentials, Verified
 from pinakes.core.tenancy.models import KeyRecord, now_ms
 
@@ -65,7 +66,7 @@ class Authenticator:
                 principal = self._accounts.principal(peer(), metadata)
                 if principal is not None:
                     return principal
-            raise _refused("CREDENTIAL_MISSING", "send an API key or a token: authorization: Bearer pk_…")
+            raise refused("CREDENTIAL_MISSING", "send an API key or a token: authorization: Bearer pk_…")
         name = self._seen.name(header)
         found = self._seen.get(name, administration=administration)
         if found is None:
@@ -80,15 +81,13 @@ class Authenticator:
         scheme, _, token = header.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise _refused(
-                "CREDENTIAL_MALFORMED", "the authorization header must be: Bearer, a space, the key or token"
-            )
+            raise refused("CREDENTIAL_MALFORMED", "the authorization header must be: Bearer, a space, the key or token")
         if token.startswith(keys.PREFIX):
             return await self._by_key(token, administration=administration)
         if token.startswith(scoped.PREFIX):
             return await self._by_scoped_token(token, administration=administration)
         if self._jwt is None:
-            raise _refused("CREDENTIAL_MALFORMED", "this isn't an API key (pk_…), and tokens aren't accepted here")
+            raise refused("CREDENTIAL_MALFORMED", "this isn't an API key (pk_…), and tokens aren't accepted here")
         claims = await self._jwt.verify(token)
         return Verified(
             self._claims.principal(claims), self._jwt.ends_ms(claims), issuer_keys=self._jwt.generation
@@ -128,9 +127,9 @@ class Authenticator:
         holder = await self._holder(record, _unknown_token, previous=previous, administration=administration)
         until = record.until_ms(previous=previous)
         if token.expire_ms <= now_ms():
-            raise _refused("SCOPED_TOKEN_EXPIRED", "the scoped token has expired")
+            raise refused("SCOPED_TOKEN_EXPIRED", "the scoped token has expired")
         if record.expire_ms and token.expire_ms > record.expire_ms:
-            raise _refused("SCOPED_TOKEN_WIDER", "the scoped token expires after its key; a token can only narrow")
+            raise refused("SCOPED_TOKEN_WIDER", "the scoped token expires after its key; a token can only narrow")
         principal = scoped.narrowed(holder, token)
         return Verified(principal, min(until or token.expire_ms, token.expire_ms), record.key_id, record.version)
 
@@ -142,11 +141,11 @@ class Authenticator:
         `unknown` makes the one that tells nothing: that the tenant was deleted is said as if there had never been a key.
         """
         if not record.active:
-            raise _refused("API_KEY_REVOKED", "the API key was revoked")
+            raise refused("API_KEY_REVOKED", "the API key was revoked")
         if record.expire_ms and record.expire_ms <= now_ms():
-            raise _refused("API_KEY_EXPIRED", "the API key has expired")
+            raise refused("API_KEY_EXPIRED", "the API key has expired")
         if previous and record.previous_until_ms <= now_ms():
-            raise _refused("API_KEY_ROTATED", "the API key has another secret since it was rotated")
+            raise refused("API_KEY_ROTATED", "the API key has another secret since it was rotated")
         if await self._directory.tenant_of(record, administration=administration) is None:
             raise unknown()
         role = Role(record.role)
@@ -171,12 +170,8 @@ def bootstrap_secret(text: str) -> bytes:
 
 
 def _unknown_key() -> Fault:
-    return _refused("API_KEY_UNKNOWN", "the API key isn't known")
+    return refused("API_KEY_UNKNOWN", "the API key isn't known")
 
 
 def _unknown_token() -> Fault:
-    return _refused("SCOPED_TOKEN_UNKNOWN", "the scoped token isn't of a key that is known, or was changed")
-
-
-def _refused(reason: str, message: str) -> Fault:
-    return Fault(Kind.UNAUTHENTICATED, reason, message)
+    return refused("SCOPED_TOKEN_UNKNOWN", "the scoped token isn't of a key that is known, or was changed")

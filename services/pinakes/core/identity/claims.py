@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.faults import Fault, Kind
 from pinakes.core.identity.permissions import SEES_ALL, Role
 from pinakes.core.identity.principal import Principal
+from pinakes.core.identity.registered import refused
 
 if TYPE_CHECKING:
     from pinakes.core.settings import Settings
@@ -31,16 +31,16 @@ class ClaimMapping:
         """Return whom a verified token speaks for. Raises a fault of kind UNAUTHENTICATED for one that doesn't say enough."""
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
-            raise _refused("TOKEN_INVALID", "the token has no claim sub")
+            raise refused("TOKEN_INVALID", "the token has no claim sub")
         name, role = f"jwt:{subject}", self._role_of(claims)
         if role is Role.ADMIN:
             return Principal(name, role, None, None, credential=name)
         named = claim(claims, self._tenant)
         tenants = tuple(named) if isinstance(named, list | tuple) else (named,) if isinstance(named, str) else ()
         if not tenants or not all(isinstance(tenant, str) and tenant for tenant in tenants):
-            raise _refused("TOKEN_WITHOUT_TENANT", "the token doesn't name a tenant")
+            raise refused("TOKEN_WITHOUT_TENANT", "the token doesn't name a tenant")
         if len(tenants) > 1 and role is not Role.SERVICE:
-            raise _refused("TOKEN_WITH_TENANTS", "only a service's token may name several tenants")
+            raise refused("TOKEN_WITH_TENANTS", "only a service's token may name several tenants")
         readers = None if role in SEES_ALL else self._readers_of(subject, claims)
         return Principal(name, role, tenants, readers, credential=name)
 
@@ -55,7 +55,7 @@ class ClaimMapping:
             return max(known, key=_STRENGTH.index, default=Role.TENANT_USER)
         if isinstance(given, str) and given in self._roles:
             return self._roles[given]
-        raise _refused("TOKEN_ROLE_UNKNOWN", f"the token's role must be one of {', '.join(self._roles)}")
+        raise refused("TOKEN_ROLE_UNKNOWN", f"the token's role must be one of {', '.join(self._roles)}")
 
     def _readers_of(self, subject: str, claims: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names that the caller reads documents as: its own, its groups', and what the issuer says besides."""
@@ -91,7 +91,3 @@ def _roles(pairs: list[str]) -> dict[str, Role]:
 
 def _strings(given: object) -> list[str]:
     return [name for name in given if isinstance(name, str) and name] if isinstance(given, list | tuple) else []
-
-
-def _refused(reason: str, message: str) -> Fault:
-    return Fault(Kind.UNAUTHENTICATED, reason, message)

@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from pinakes.core.engine.scope import Put, TenantScope
+from pinakes.core.engine.bodies import Put
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter

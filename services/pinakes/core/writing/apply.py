@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from pinakes.core.engine.bodies import Found, PackedPut, Put
 from pinakes.core.engine.documents import tombstone
-from pinakes.core.engine.scope import Found, PackedPut, Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger

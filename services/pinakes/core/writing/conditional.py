@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pinakes.core.engine.bodies import Found, Put
 from pinakes.core.engine.documents import compile_document, tombstone
-from pinakes.core.engine.scope import Found, Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault, concurrent_change, etag_mismatch, not_found
 from pinakes.core.writing.apply import Applied
 from pinakes.core.writing.requests import Attempt

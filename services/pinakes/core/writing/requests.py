@@ -25,9 +25,9 @@ from pinakes.core.tenancy.marks import Mark, outcome_unknown
 from pinakes.core.tenancy.models import now_ms
 
 if TYPE_CHECKING:
+    from pinakes.core.engine.bodies import Found
     from pinakes.core.engine.client import Engine
     from pinakes.core.engine.revisions import RevisionSource
-    from pinakes.core.engine.scope import Found
     from pinakes.core.queue.producer import Producer
 
 Json = dict[str, Any]

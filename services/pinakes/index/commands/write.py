@@ -12,6 +12,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 
 from pinakes.core.cache.responses import generation_key
+from pinakes.core.engine.bodies import Found, Put
 from pinakes.core.engine.documents import (
     Examined,
     compile_document,
@@ -22,7 +23,7 @@ from pinakes.core.engine.documents import (
     revision_ms,
     tombstone,
 )
-from pinakes.core.engine.scope import Found, Put, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault, Kind, concurrent_change, etag_mismatch, invalid, not_found
 from pinakes.core.limits.quota import Incoming
 from pinakes.core.query.update_mask import update_paths

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pinakes.core.engine.bodies import Found
 from pinakes.core.engine.documents import source_fields
-from pinakes.core.engine.scope import Found, TenantScope
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import invalid, not_found
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter

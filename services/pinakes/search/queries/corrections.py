@@ -15,7 +15,8 @@ from pinakes.search.typos import corrected_text
 from pinakes.v1 import suggest_pb2
 
 if TYPE_CHECKING:
-    from pinakes.core.engine.scope import Page, TenantScope
+    from pinakes.core.engine.bodies import Page
+    from pinakes.core.engine.scope import TenantScope
     from pinakes.core.query.options import Options
     from pinakes.core.query.text import Query
     from pinakes.core.tenancy.models import CollectionRecord

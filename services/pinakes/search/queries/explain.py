@@ -25,7 +25,8 @@ from pinakes.v1 import search_pb2
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pinakes.core.engine.scope import Hit, Page, TenantScope
+    from pinakes.core.engine.bodies import Hit, Page
+    from pinakes.core.engine.scope import TenantScope
     from pinakes.core.query.schema import Schema
     from pinakes.core.tenancy.models import CollectionRecord
     from pinakes.search.parts import Parts

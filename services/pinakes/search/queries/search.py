@@ -13,7 +13,8 @@ from pinakes.search.queries.reasons import reasons
 from pinakes.v1 import search_pb2
 
 if TYPE_CHECKING:
-    from pinakes.core.engine.scope import Page, TenantScope
+    from pinakes.core.engine.bodies import Page
+    from pinakes.core.engine.scope import TenantScope
     from pinakes.core.tenancy.models import CollectionRecord
     from pinakes.search.parts import Parts
 

@@ -22,7 +22,8 @@ from pinakes.search.typos import MOST, distance_to_beginning, edits_of, misspelt
 from pinakes.v1 import suggest_pb2
 
 if TYPE_CHECKING:
-    from pinakes.core.engine.scope import Page, TenantScope
+    from pinakes.core.engine.bodies import Page
+    from pinakes.core.engine.scope import TenantScope
     from pinakes.core.tenancy.models import CollectionRecord
     from pinakes.search.parts import Parts
 

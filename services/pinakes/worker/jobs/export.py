@@ -29,7 +29,8 @@ from pinakes.worker.jobs.patience import patiently
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from pinakes.core.engine.scope import Hit, Page, TenantScope
+    from pinakes.core.engine.bodies import Hit, Page
+    from pinakes.core.engine.scope import TenantScope
 
 Json = dict[str, Any]
 PATHS = KEPT - {"create_time"}

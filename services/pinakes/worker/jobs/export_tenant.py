@@ -31,7 +31,7 @@ from pinakes.worker.jobs.export import WRITE_BYTES, body_of, pages_of, row
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from pinakes.core.engine.scope import Hit
+    from pinakes.core.engine.bodies import Hit
     from pinakes.core.storage.objects import SinkContext
 
 Json = dict[str, Any]

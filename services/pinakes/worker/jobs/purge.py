@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.cache.responses import generation_key
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import KEPT, source_fields, tombstone
-from pinakes.core.engine.scope import Put
 from pinakes.core.operations.job import Context, Job
 from pinakes.core.operations.pages import condition_of, count, pages, write
 from pinakes.v1 import operations_pb2

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.cache.responses import generation_key
+from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import KEPT, compile_document, examine, read_document, source_fields
-from pinakes.core.engine.scope import Put
 from pinakes.core.faults import not_found
 from pinakes.core.operations.job import Context, Job
 from pinakes.core.operations.pages import count, pages, write

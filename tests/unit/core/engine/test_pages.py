@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pinakes.core.engine.scope import Page, _page
+from pinakes.core.engine.bodies import Page, page_of
 from pinakes.core.faults import Fault, Kind
 from pinakes.search.queries.search import coverage
 
@@ -25,7 +25,7 @@ def answered(*, shards: int = 3, failed: int = 0, timed_out: bool = False, hits:
 
 def page(**changes: Any) -> Page:
     """Return the page of an answer, in part if need be."""
-    return _page(answered(**changes), 5, partial=True)
+    return page_of(answered(**changes), 5, partial=True)
 
 
 def test_all_that_was_searched_needs_no_reason() -> None:
@@ -41,7 +41,7 @@ def test_a_part_that_does_not_answer_is_told() -> None:
     # What must be whole isn't there then; nor is it without any part.
     for answer, partial in ((answered(failed=1), False), (answered(failed=3, hits=0), True)):
         with pytest.raises(Fault) as caught:
-            _page(answer, 5, partial=partial)
+            page_of(answer, 5, partial=partial)
         assert caught.value.kind is Kind.UNAVAILABLE
 
 
@@ -49,5 +49,5 @@ def test_what_was_found_in_time_is_told_as_part() -> None:
     assert coverage(page(timed_out=True)).reason == "the search ran out of time; there may be more"
     for answer, partial in ((answered(timed_out=True), False), (answered(timed_out=True, hits=0), True)):
         with pytest.raises(Fault, match="took longer than 5 s") as caught:
-            _page(answer, 5, partial=partial)
+            page_of(answer, 5, partial=partial)
         assert (caught.value.kind, caught.value.reason) == (Kind.DEADLINE, "SEARCH_TIMEOUT")
