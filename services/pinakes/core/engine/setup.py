@@ -7,7 +7,6 @@ What an earlier version of the platform made is brought to the present format.
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine import insights, mapping
@@ -35,7 +34,8 @@ RECORDS = (
 )
 
 
-_THERE_SECONDS = 5
+_MADE_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
 
 
 def pool_alias(prefix: str, number: int = 0) -> str:
@@ -106,24 +106,32 @@ async def prepare(engine: Engine, settings: Settings) -> None:
     await _put_template(engine, f"{prefix}-sys-{audit.KIND}", audit.template(prefix, settings))
     await _put_template(engine, f"{prefix}-sys-{usage.KIND}", usage.template(prefix, settings))
     # Together: the engine makes many at once in the time of a few, and a first start waits for all of them.
-    await asyncio.gather(
-        create_place(engine, Place()), *(_create(engine, record_index(prefix, kind)) for kind in RECORDS)
-    )
-    await _until_there(engine)
+    aliases = [pool_alias(prefix), *(record_index(prefix, kind) for kind in RECORDS)]
+    await asyncio.gather(*(_create(engine, alias) for alias in aliases))
+    await _until_made(engine, aliases)
     await upgrade_indices(engine)
 
 
-async def _until_there(engine: Engine) -> None:
-    """Wait until every index answers: another process may just be making one. Raises a fault if that takes too long."""
-    params = {"wait_for_status": "yellow", "timeout": f"{_THERE_SECONDS}s"}
-    try:
-        health = await engine.call("prepare", "GET", f"/_cluster/health/{engine.prefix}-*", params=params)
-    except EngineRefusal as refusal:
-        if refusal.status != HTTPStatus.REQUEST_TIMEOUT:
-            raise
-        health = {"timed_out": True}
-    if health.get("timed_out"):
-        raise unavailable("the search engine")
+async def _until_made(engine: Engine, aliases: list[str]) -> None:
+    """Wait while another process is just making one of the indices. Raises a fault if that takes too long.
+
+    The engine calls an index yellow as soon as it is declared, before its shards answer; one that lost a shard is red,
+    and isn't waited for: what the others hold is served without it.
+    """
+    parts = "indices.*.status,indices.*.shards.*.primary_active"
+    params = {"level": "shards", "filter_path": parts}
+    for _ in range(round(_MADE_SECONDS / _LOOK_SECONDS)):
+        health = await engine.call("prepare", "GET", f"/_cluster/health/{','.join(aliases)}", params=params)
+        if not any(_being_made(index) for index in health["indices"].values()):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise unavailable("the search engine")
+
+
+def _being_made(index: dict[str, Any]) -> bool:
+    """Tell whether an index was declared and doesn't answer yet."""
+    shards = index.get("shards", {}).values()
+    return bool(index["status"] != "red" and not all(shard["primary_active"] for shard in shards))
 
 
 async def _put_template(engine: Engine, name: str, template: dict[str, Any]) -> None:
