@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from pinakes.client import verify_receipt
 from pinakes.core.engine.journal import DeletionJournal
-from pinakes.core.faults import Fault
+from pinakes.core.faults import Fault, Kind
 from pinakes.core.lifecycle.receipts import ReceiptKey, ReceiptStore
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import OperationRecord
@@ -191,6 +191,17 @@ async def test_there_is_no_way_back_and_a_tenant_of_the_id_is_another(world: Wor
     asked = lifecycle_pb2.GetErasureReceiptRequest(name=f"tenants/{tenant.tenant_id}", uid=tenant.uid)
     found = await lifecycle.receipt(asked, world.made.as_caller(anew), platform)
     assert found.receipt == world.receipt
+    again = erase(anew)
+    again.uid = tenant.uid
+    done = await lifecycle.erase(again, world.made.as_caller(anew), platform)
+    assert done.name == operation_message(world.operation).name, "by uid it is the erasure that was asked for"
+    current = await platform.directory.tenants.fresh(anew.tenant_id)
+    assert current is not None
+    assert (current.uid, current.active) == (anew.uid, True), "and not that of another tenant of the id"
+    again.uid = "0" * 32
+    with pytest.raises(Fault) as caught:
+        await lifecycle.erase(again, world.made.as_caller(anew), platform)
+    assert caught.value.kind is Kind.NOT_FOUND
 
 
 async def test_the_restore_of_an_old_snapshot_brings_nothing_of_an_erased_tenant_back(world: World) -> None:

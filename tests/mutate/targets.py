@@ -57,11 +57,12 @@ _AUTHORIZE = ("tests/unit/core/rpc/test_authorize.py", "tests/unit/core/rpc/test
 _NARROWED = (*_AUTHORIZE, "tests/unit/core/identity/test_scoped.py")
 _SCOPE = ("tests/unit/core/engine/test_scope.py",)
 _CACHE = ("tests/unit/core/cache/test_responses.py", "tests/unit/search/test_cache_keys.py")
-_JWT = ("tests/integration/test_jwt.py",)
+_JWT = ("tests/integration/test_jwt.py", "tests/integration/test_jwks.py")
 _KEYS = ("tests/unit/core/identity",)
 _STATES = (*_AUTHORIZE, *_TABLE)
 _PERSONAL = ("tests/unit/core/privacy", "tests/unit/core/query/test_readable.py")
 _LIMITS = ("tests/unit/core/limits",)
+_SEEN = ("tests/unit/core/rpc/test_scopes.py",)
 _PAGES = ("tests/unit/core/rpc/test_paging.py",)
 _PERMISSIONS = CORE + "identity/permissions.py"
 
@@ -94,9 +95,14 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "query/allowlist.py", "check_body", ("tests/unit/core/query/test_allowlist.py",)),
     # Who sees personal data, and who may look for it.
     Target(CORE + "engine/scope.py", "TenantScope.shown", _SCOPE, (statements,)),
-    Target(CORE + "rpc/scopes.py", "_opened", ("tests/unit/core/rpc/test_scopes.py",), (guards, keywords)),
-    Target("services/pinakes/worker/leased.py", "Leased._open", _PERSONAL, (keywords,)),
-    Target("services/pinakes/worker/jobs/export.py", "_condition", _PERSONAL, (guards, keywords)),
+    Target(CORE + "rpc/scopes.py", "_opened", _SEEN, (*CHECKS, keywords)),
+    Target(CORE + "engine/scope.py", "TenantScope.as_seen", _SEEN, (*CHECKS, keywords)),
+    Target(
+        "services/pinakes/worker/jobs/export.py",
+        "_condition",
+        ("tests/unit/worker/test_export.py",),
+        (guards, keywords),
+    ),
     Target(CORE + "privacy/sight.py", "sees_personal_data", _PERSONAL),
     Target(CORE + "privacy/sight.py", "role_sees", _PERSONAL),
     Target(CORE + "privacy/sight.py", "mask_document", _PERSONAL, (*CHECKS, statements)),
@@ -151,6 +157,10 @@ EQUAL: dict[str, str] = {
     "Limiter._made: without and principal is not None": "nobody has no limits of their own",
     "class_of: without the check: not classes": "no path is found among no classes",
     "mask_document: without and document.tags": "no tags are no tags, masked or not",
+    "JwtVerifier: without and signature is not None": "no signature is nobody's signature",
+    "JwtVerifier: without and payload is not None": "no payload isn't JSON either",
+    "JwtVerifier: without the check: key := self._keys.get((key_id, algorithm))": "the same key is made once more",
+    'JwtVerifier: without name="jwks-refresh"': "a name for whoever looks at tasks",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 

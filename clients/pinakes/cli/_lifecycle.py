@@ -62,6 +62,7 @@ def erase_tenant(
     tenant: Annotated[str, typer.Argument(help="Id.", metavar="ID")],
     confirm: Annotated[str, typer.Option("--confirm", help="The id once more: nothing brings it back.", metavar="ID")],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the receipt.")] = "",
+    uid: Annotated[str, typer.Option("--uid", help="Its uid: no other that has the id by now is reached.")] = "",
     receipt: Annotated[
         Path | None, typer.Option("--receipt", help="Where to write the receipt.", metavar="FILE")
     ] = None,
@@ -69,7 +70,7 @@ def erase_tenant(
 ) -> None:
     """Erase a tenant for good: all that is its is removed from every store, and a signed receipt says so."""
     with session.client() as client:
-        started = client.erase_tenant(tenant, confirm=confirm, reason=reason)
+        started = client.erase_tenant(tenant, confirm=confirm, reason=reason, uid=uid)
         ended = follow(session, client, started, wait=wait)
     if receipt is not None and isinstance(ended.response, EraseTenantResponse):
         _save(receipt, ended.response.receipt)

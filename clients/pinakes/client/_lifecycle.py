@@ -40,7 +40,7 @@ class LifecycleCalls(Calls):
         return await self._once("TenantService/ResumeTenant", request, Tenant, timeout)
 
     async def erase_tenant(
-        self, tenant: str, *, confirm: str, reason: str = "", timeout: float | None = None
+        self, tenant: str, *, confirm: str, reason: str = "", uid: str = "", timeout: float | None = None
     ) -> Operation:
         """Erase a tenant for good; nothing brings it back. The operation's response holds the signed receipt.
 
@@ -48,12 +48,13 @@ class LifecycleCalls(Calls):
             tenant: its id or name.
             confirm: its id once more.
             reason: why, for the receipt.
+            uid: the tenant's uid, so that another which has the id by now isn't reached.
             timeout: seconds for the start; the work goes on after it.
 
         Raises:
             PinakesError: ERASE_NOT_CONFIRMED, TENANT_ERASED and others.
         """
-        request = lifecycle_pb2.EraseTenantRequest(name=_names.tenant(tenant), confirm=confirm, reason=reason)
+        request = lifecycle_pb2.EraseTenantRequest(name=_names.tenant(tenant), confirm=confirm, reason=reason, uid=uid)
         return await ask_operation(self._channel, "TenantService/EraseTenant", request, timeout)
 
     async def get_erasure_receipt(

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pinakes.v1 import operations_pb2 as pinakes_dot_v1_dot_operations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apinakes/v1/lifecycle.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpinakes/v1/operations.proto\"\xf7\x01\n\x14SuspendTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12&\n\x06reason\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1c\n\x04\x65tag\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\x12?\n\nrequest_id\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\xce\x01\n\x13ResumeTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12\x1c\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\x12?\n\nrequest_id\x18\x03 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\xd0\x01\n\x15UndeleteTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12\x1c\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\x12?\n\nrequest_id\x18\x03 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\xb7\x01\n\x12\x45raseTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12%\n\x07\x63onfirm\x18\x02 \x01(\tB\x0b\xe2\x41\x01\x02\xbaH\x04r\x02\x18(R\x07\x63onfirm\x12 \n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"K\n\x13\x45raseTenantResponse\x12\x34\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.pinakes.v1.ErasureReceiptR\x07receipt\"c\n\x0e\x45rasureReceipt\x12\x1c\n\tstatement\x18\x01 \x01(\tR\tstatement\x12\x15\n\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1c\n\tsignature\x18\x03 \x01(\x0cR\tsignature\"\xb9\x03\n\x10\x45rasureStatement\x12\x16\n\x06\x66ormat\x18\x01 \x01(\x05R\x06\x66ormat\x12\x16\n\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x10\n\x03uid\x18\x03 \x01(\tR\x03uid\x12\x1c\n\toperation\x18\x04 \x01(\tR\toperation\x12\x1c\n\trequester\x18\x05 \x01(\tR\trequester\x12\x16\n\x06reason\x18\x06 \x01(\tR\x06reason\x12=\n\x0crequest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brequestTime\x12\x37\n\tstop_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08stopTime\x12;\n\x0b\x66inish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nfinishTime\x12\x30\n\x07removed\x18\n \x03(\x0b\x32\x16.pinakes.v1.ErasedKindR\x07removed\x12(\n\x04kept\x18\x0b \x03(\x0b\x32\x14.pinakes.v1.KeptKindR\x04kept\"p\n\nErasedKind\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n\x05\x63ount\x18\x02 \x01(\x03R\x05\x63ount\x12\x1a\n\x08\x63hecksum\x18\x03 \x01(\tR\x08\x63hecksum\x12\x1c\n\tremaining\x18\x04 \x01(\x03R\tremaining\"h\n\x08KeptKind\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x30\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\"\x9f\x01\n\x18GetErasureReceiptRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12)\n\x03uid\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x32\x10^[0-9a-f]{0,32}$R\x03uid\"Q\n\x19GetErasureReceiptResponse\x12\x34\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.pinakes.v1.ErasureReceiptR\x07receipt\"\x16\n\x14GetReceiptKeyRequest\"M\n\x15GetReceiptKeyResponse\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1d\n\npublic_key\x18\x02 \x01(\tR\tpublicKey\"\xb2\x02\n\x13\x45xportTenantRequest\x12\\\n\x04name\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x04name\x12\x37\n\x0f\x64\x65stination_uri\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x88\x0eR\x0e\x64\x65stinationUri\x12\x43\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x17.pinakes.v1.CompressionB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0b\x63ompression\x12?\n\nrequest_id\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\x9e\x01\n\x14\x45xportTenantResponse\x12!\n\x0cmanifest_uri\x18\x01 \x01(\tR\x0bmanifestUri\x12%\n\x0e\x65xported_count\x18\x02 \x01(\x03R\rexportedCount\x12\x1d\n\nfile_count\x18\x03 \x01(\x03R\tfileCount\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apinakes/v1/lifecycle.proto\x12\npinakes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpinakes/v1/operations.proto\"\xf7\x01\n\x14SuspendTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12&\n\x06reason\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1c\n\x04\x65tag\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\x12?\n\nrequest_id\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\xce\x01\n\x13ResumeTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12\x1c\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\x12?\n\nrequest_id\x18\x03 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\xd0\x01\n\x15UndeleteTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12\x1c\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\x12?\n\nrequest_id\x18\x03 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\xe2\x01\n\x12\x45raseTenantRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12%\n\x07\x63onfirm\x18\x02 \x01(\tB\x0b\xe2\x41\x01\x02\xbaH\x04r\x02\x18(R\x07\x63onfirm\x12 \n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12)\n\x03uid\x18\x04 \x01(\tB\x17\xbaH\x14r\x12\x32\x10^[0-9a-f]{0,32}$R\x03uid\"K\n\x13\x45raseTenantResponse\x12\x34\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.pinakes.v1.ErasureReceiptR\x07receipt\"c\n\x0e\x45rasureReceipt\x12\x1c\n\tstatement\x18\x01 \x01(\tR\tstatement\x12\x15\n\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1c\n\tsignature\x18\x03 \x01(\x0cR\tsignature\"\xb9\x03\n\x10\x45rasureStatement\x12\x16\n\x06\x66ormat\x18\x01 \x01(\x05R\x06\x66ormat\x12\x16\n\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x10\n\x03uid\x18\x03 \x01(\tR\x03uid\x12\x1c\n\toperation\x18\x04 \x01(\tR\toperation\x12\x1c\n\trequester\x18\x05 \x01(\tR\trequester\x12\x16\n\x06reason\x18\x06 \x01(\tR\x06reason\x12=\n\x0crequest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brequestTime\x12\x37\n\tstop_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08stopTime\x12;\n\x0b\x66inish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nfinishTime\x12\x30\n\x07removed\x18\n \x03(\x0b\x32\x16.pinakes.v1.ErasedKindR\x07removed\x12(\n\x04kept\x18\x0b \x03(\x0b\x32\x14.pinakes.v1.KeptKindR\x04kept\"p\n\nErasedKind\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n\x05\x63ount\x18\x02 \x01(\x03R\x05\x63ount\x12\x1a\n\x08\x63hecksum\x18\x03 \x01(\tR\x08\x63hecksum\x12\x1c\n\tremaining\x18\x04 \x01(\x03R\tremaining\"h\n\x08KeptKind\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x30\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\"\x9f\x01\n\x18GetErasureReceiptRequest\x12X\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$R\x04name\x12)\n\x03uid\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x32\x10^[0-9a-f]{0,32}$R\x03uid\"Q\n\x19GetErasureReceiptResponse\x12\x34\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.pinakes.v1.ErasureReceiptR\x07receipt\"\x16\n\x14GetReceiptKeyRequest\"M\n\x15GetReceiptKeyResponse\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1d\n\npublic_key\x18\x02 \x01(\tR\tpublicKey\"\xb2\x02\n\x13\x45xportTenantRequest\x12\\\n\x04name\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xfa\x41\x10\n\x0epinakes/Tenant\xbaH.r,2*^tenants/(-|[a-z][a-z0-9-]{1,38}[a-z0-9])$R\x04name\x12\x37\n\x0f\x64\x65stination_uri\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x88\x0eR\x0e\x64\x65stinationUri\x12\x43\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x17.pinakes.v1.CompressionB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0b\x63ompression\x12?\n\nrequest_id\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~:-]{0,128}$R\trequestId\"\x9e\x01\n\x14\x45xportTenantResponse\x12!\n\x0cmanifest_uri\x18\x01 \x01(\tR\x0bmanifestUri\x12%\n\x0e\x65xported_count\x18\x02 \x01(\x03R\rexportedCount\x12\x1d\n\nfile_count\x18\x03 \x01(\x03R\tfileCount\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,6 +62,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASETENANTREQUEST'].fields_by_name['confirm']._serialized_options = b'\342A\001\002\272H\004r\002\030('
   _globals['_ERASETENANTREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_ERASETENANTREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_ERASETENANTREQUEST'].fields_by_name['uid']._loaded_options = None
+  _globals['_ERASETENANTREQUEST'].fields_by_name['uid']._serialized_options = b'\272H\024r\0222\020^[0-9a-f]{0,32}$'
   _globals['_GETERASURERECEIPTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETERASURERECEIPTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\020\n\016pinakes/Tenant\272H*r(2&^tenants/[a-z][a-z0-9-]{1,38}[a-z0-9]$'
   _globals['_GETERASURERECEIPTREQUEST'].fields_by_name['uid']._loaded_options = None
@@ -81,27 +83,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNDELETETENANTREQUEST']._serialized_start=653
   _globals['_UNDELETETENANTREQUEST']._serialized_end=861
   _globals['_ERASETENANTREQUEST']._serialized_start=864
-  _globals['_ERASETENANTREQUEST']._serialized_end=1047
-  _globals['_ERASETENANTRESPONSE']._serialized_start=1049
-  _globals['_ERASETENANTRESPONSE']._serialized_end=1124
-  _globals['_ERASURERECEIPT']._serialized_start=1126
-  _globals['_ERASURERECEIPT']._serialized_end=1225
-  _globals['_ERASURESTATEMENT']._serialized_start=1228
-  _globals['_ERASURESTATEMENT']._serialized_end=1669
-  _globals['_ERASEDKIND']._serialized_start=1671
-  _globals['_ERASEDKIND']._serialized_end=1783
-  _globals['_KEPTKIND']._serialized_start=1785
-  _globals['_KEPTKIND']._serialized_end=1889
-  _globals['_GETERASURERECEIPTREQUEST']._serialized_start=1892
-  _globals['_GETERASURERECEIPTREQUEST']._serialized_end=2051
-  _globals['_GETERASURERECEIPTRESPONSE']._serialized_start=2053
-  _globals['_GETERASURERECEIPTRESPONSE']._serialized_end=2134
-  _globals['_GETRECEIPTKEYREQUEST']._serialized_start=2136
-  _globals['_GETRECEIPTKEYREQUEST']._serialized_end=2158
-  _globals['_GETRECEIPTKEYRESPONSE']._serialized_start=2160
-  _globals['_GETRECEIPTKEYRESPONSE']._serialized_end=2237
-  _globals['_EXPORTTENANTREQUEST']._serialized_start=2240
-  _globals['_EXPORTTENANTREQUEST']._serialized_end=2546
-  _globals['_EXPORTTENANTRESPONSE']._serialized_start=2549
-  _globals['_EXPORTTENANTRESPONSE']._serialized_end=2707
+  _globals['_ERASETENANTREQUEST']._serialized_end=1090
+  _globals['_ERASETENANTRESPONSE']._serialized_start=1092
+  _globals['_ERASETENANTRESPONSE']._serialized_end=1167
+  _globals['_ERASURERECEIPT']._serialized_start=1169
+  _globals['_ERASURERECEIPT']._serialized_end=1268
+  _globals['_ERASURESTATEMENT']._serialized_start=1271
+  _globals['_ERASURESTATEMENT']._serialized_end=1712
+  _globals['_ERASEDKIND']._serialized_start=1714
+  _globals['_ERASEDKIND']._serialized_end=1826
+  _globals['_KEPTKIND']._serialized_start=1828
+  _globals['_KEPTKIND']._serialized_end=1932
+  _globals['_GETERASURERECEIPTREQUEST']._serialized_start=1935
+  _globals['_GETERASURERECEIPTREQUEST']._serialized_end=2094
+  _globals['_GETERASURERECEIPTRESPONSE']._serialized_start=2096
+  _globals['_GETERASURERECEIPTRESPONSE']._serialized_end=2177
+  _globals['_GETRECEIPTKEYREQUEST']._serialized_start=2179
+  _globals['_GETRECEIPTKEYREQUEST']._serialized_end=2201
+  _globals['_GETRECEIPTKEYRESPONSE']._serialized_start=2203
+  _globals['_GETRECEIPTKEYRESPONSE']._serialized_end=2280
+  _globals['_EXPORTTENANTREQUEST']._serialized_start=2283
+  _globals['_EXPORTTENANTREQUEST']._serialized_end=2589
+  _globals['_EXPORTTENANTRESPONSE']._serialized_start=2592
+  _globals['_EXPORTTENANTRESPONSE']._serialized_end=2750
 # @@protoc_insertion_point(module_scope)

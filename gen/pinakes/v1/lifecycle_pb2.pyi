@@ -46,14 +46,16 @@ class UndeleteTenantRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class EraseTenantRequest(_message.Message):
-    __slots__ = ("name", "confirm", "reason")
+    __slots__ = ("name", "confirm", "reason", "uid")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
     name: str
     confirm: str
     reason: str
-    def __init__(self, name: _Optional[str] = ..., confirm: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    uid: str
+    def __init__(self, name: _Optional[str] = ..., confirm: _Optional[str] = ..., reason: _Optional[str] = ..., uid: _Optional[str] = ...) -> None: ...
 
 class EraseTenantResponse(_message.Message):
     __slots__ = ("receipt",)

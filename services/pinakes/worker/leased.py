@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pinakes.core.engine.client import EngineRefusal
@@ -204,8 +203,7 @@ class Leased:
             # With no more rights than the caller had who asked for it.
             principal = Principal("worker", Role(record.role), (tenant.tenant_id,), record.readers, tenant.uid)
             scope = TenantScope(self._platform.engine, principal, tenant, collection)
-            if scope.masked:
-                collection = replace(collection, masked=True)  # nor does what chooses documents look at more
+            collection = scope.as_seen(collection)  # nor does what chooses documents look at more
         return Context(self._platform, record, tenant, collection, scope, self._save)
 
     async def _wait(self, seconds: float) -> None:

@@ -18,13 +18,14 @@ Json = dict[str, Any]
 class Found(NamedTuple):
     """A document in the engine, a tombstone too, with the position that a compare-and-set must find unchanged.
 
-    `kept_ms` is the collection's retention, 0 for ever.
+    `version` is the engine's. `kept_ms` is the collection's retention, 0 for ever.
     `place` is where it was read: a position is one of that index.
     """
 
     source: Json
     seq_no: int
     primary_term: int
+    version: int
     kept_ms: int = 0
     place: Place = POOL
 
@@ -35,6 +36,11 @@ class Found(NamedTuple):
             return True
         expires: int | None = self.source.get("expire_time")
         return (expires is not None and expires <= now_ms()) or self.outlived
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is at its revision; after the first of the two writes of `TenantScope.write_if` it isn't yet."""
+        return self.version == self.revision
 
     @property
     def outlived(self) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
@@ -22,7 +23,7 @@ from pinakes.core.engine.dictionary import read_similar, similar_body
 from pinakes.core.engine.documents import Owner, read_document
 from pinakes.core.engine.journal import journal_line
 from pinakes.core.engine.searches import MANY_CLAUSES, MANY_VALUES, Refused, Search
-from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
+from pinakes.core.faults import Fault, Kind, Violation, concurrent_change, invalid, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.limits.cost import cost_of, cost_of_failed
@@ -43,8 +44,9 @@ TOTAL_HITS = 10_000
 REFRESHED_MS, REFRESHED_OWN_MS = 5_000, 90_000
 # Of a write whose time by the placement lease ran out before it was its turn.
 _TRIES = 3
+_SETTLING_TRIES = 10
 # Nothing else is looked at, and most of what a write looks for isn't there yet.
-_MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error.type"
+_MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs._version,docs.error.type"
 
 
 class TenantScope:
@@ -94,6 +96,10 @@ class TenantScope:
         worker = Principal("worker", Role.TENANT_ADMIN, (tenant.tenant_id,), None, tenant.uid)
         return cls(engine, worker, tenant, collection)
 
+    def as_seen(self, collection: CollectionRecord) -> CollectionRecord:
+        """Return the collection's record for compiling by it: marked as masked for who may not see personal data."""
+        return replace(collection, masked=True) if self.masked else collection
+
     # ---- reading
 
     def document(self, source: Mapping[str, Any], paths: frozenset[str], etag: str) -> resources_pb2.Document:
@@ -131,6 +137,25 @@ class TenantScope:
         answer = await self._call("mget", "POST", f"/{self._alias(place)}/_mget", params=params, body=body)
         return [self._checked(doc, wanted, place) for doc, wanted in zip(answer["docs"], document_ids, strict=True)]
 
+    async def settled(self, document_ids: Sequence[str]) -> list[Found | None]:
+        """Read documents that are to be compared with and replaced (`write_if`), whole, in the order of the ids.
+
+        One whose writer has compared and hasn't yet raised its version, or never will, is raised here first: what is
+        compared before that would be overwritten by the raising, and be lost.
+        Raises a fault of kind CONFLICT if others change them all the time.
+        """
+        for _ in range(_SETTLING_TRIES):
+            found = await self.mget(document_ids)
+            raising = [
+                Put(document_id, one.source)
+                for document_id, one in zip(document_ids, found, strict=True)
+                if one is not None and not one.settled
+            ]
+            if not raising:
+                return found
+            await self.bulk(raising, searchable=False, raising=True)
+        raise concurrent_change("document")
+
     async def _mget_searched(self, document_ids: Sequence[str], fields: Sequence[str] | None) -> list[Found | None]:
         """Read documents that match the credential's filter. They can't be compared and set: writes are refused before."""
         body: Json = {
@@ -142,7 +167,13 @@ class TenantScope:
         place = (await self._to_read()).active
         page = await self.search(body, self._engine.limits.search_seconds)
         docs = {
-            hit.source["id"]: {"found": True, "_source": hit.source, "_seq_no": -1, "_primary_term": 0}
+            hit.source["id"]: {
+                "found": True,
+                "_source": hit.source,
+                "_seq_no": -1,
+                "_primary_term": 0,
+                "_version": hit.source["revision"],
+            }
             for hit in page.hits
         }
         return [self._checked(docs.get(wanted, {}), wanted, place) for wanted in document_ids]
@@ -162,7 +193,7 @@ class TenantScope:
             return None
         if not self.may_read(source):
             return None
-        return Found(source, doc["_seq_no"], doc["_primary_term"], self._kept_ms, place)
+        return Found(source, doc["_seq_no"], doc["_primary_term"], doc["_version"], self._kept_ms, place)
 
     def may_read(self, source: Mapping[str, Any]) -> bool:
         """Tell whether the principal may read the document of a body."""
@@ -330,17 +361,20 @@ class TenantScope:
 
     # ---- writing
 
-    def line(self, put: Put | PackedPut, place: Place) -> Line:
-        """Return a body as a line of a bulk call: bound to this tenant's id, routing and index, at its revision."""
+    def line(self, put: Put | PackedPut, place: Place, *, raising: bool = False) -> Line:
+        """Return a body as a line of a bulk call: bound to this tenant's id, routing and index, at its revision.
+
+        `raising` is for what is there already and only gets its version: then it isn't written again where it has it.
+        """
         # An index of a tenant's own may be gone when the line arrives; it mustn't be made anew then.
         routing = f'"routing":"{self.owner.tenant_uid}"' if place.pooled else '"require_alias":true'
         action = (
             f'{{"index":{{"_index":"{self._alias(place)}","_id":"{self.owner.engine_id(put.document_id)}",'
-            f'{routing},"version":{put.revision},"version_type":"external_gte"}}}}'
+            f'{routing},"version":{put.revision},"version_type":"{"external" if raising else "external_gte"}"}}}}'
         )
         return Line(action.encode(), put.data)
 
-    async def bulk(self, puts: Sequence[Put | PackedPut], *, searchable: bool) -> list[Item]:
+    async def bulk(self, puts: Sequence[Put | PackedPut], *, searchable: bool, raising: bool = False) -> list[Item]:
         """Write bodies at their revisions; of two writes of a document the higher revision stands.
 
         While the tenant is being moved they are written to both places, and a write counts when both have it.
@@ -350,7 +384,7 @@ class TenantScope:
         for _ in range(_TRIES):
             placement, until = await self._to_write()
             try:
-                return await self._bulk(puts, placement, until, searchable=searchable)
+                return await self._bulk(puts, placement, until, searchable=searchable, raising=raising)
             except Stale:
                 continue
             except EngineRefusal as refusal:
@@ -358,11 +392,11 @@ class TenantScope:
         raise unavailable("the search engine", 0.5)
 
     async def _bulk(
-        self, puts: Sequence[Put | PackedPut], placement: Placement, until: float, *, searchable: bool
+        self, puts: Sequence[Put | PackedPut], placement: Placement, until: float, *, searchable: bool, raising: bool
     ) -> list[Item]:
         if searchable and not placement.active.pooled:
             await self._engine.searchable(self.owner.tenant_uid)
-        lines = [self.line(put, placement.active) for put in puts]
+        lines = [self.line(put, placement.active, raising=raising) for put in puts]
         twice = placement.partner is not None
         if placement.partner is not None:
             lines += [self.line(put, placement.partner) for put in puts]
@@ -395,10 +429,14 @@ class TenantScope:
         Two writes: the first compares; it raises the engine's version by one only, so the second writes the same body
         with its revision as external version, and an older write that is still queued can't win. If the second finds a
         newer one, that superseded ours after it had been applied: success all the same. A deletion is journalled with
-        the second: one that wasn't done must not be replayed.
+        the second: one that wasn't done must not be replayed. `seen` is what `settled` read: nothing is compared with
+        what is between its two writes.
 
         Raises a fault of kind CONFLICT while the tenant's documents change their place.
         """
+        if seen is not None and not seen.settled:
+            message = "only what `settled` has read may be compared with"
+            raise ValueError(message)
         placement, until = await self._to_write()
         if placement.switching:
             raise _switching()
@@ -422,7 +460,7 @@ class TenantScope:
             if refusal.status == 409:
                 return False
             raise engine_fault(refusal) from None
-        (item,) = await self.bulk([put], searchable=searchable)
+        (item,) = await self.bulk([put], searchable=searchable, raising=True)
         if item.status >= 300 and item.status != 409:
             raise unavailable("the search engine")
         before = seen.source if seen is not None and not seen.source.get("deleted") else None

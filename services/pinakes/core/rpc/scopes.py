@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.engine.scope import TenantScope
@@ -35,4 +34,4 @@ def _opened(
     if collection is None:
         raise not_found("pinakes/Collection", names.collection(call.tenant.tenant_id, collection_id))
     scope = TenantScope(platform.engine, call.principal, call.tenant, collection)
-    return scope, replace(collection, masked=True) if scope.masked else collection
+    return scope, scope.as_seen(collection)

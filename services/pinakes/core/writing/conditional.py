@@ -44,7 +44,7 @@ async def write_conditional(
     """Write each if its etag is the current one, and return what became of each, in order."""
     if not items:
         return []
-    seen = await scope.mget([item.document_id for item in items])
+    seen = await scope.settled([item.document_id for item in items])
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(item: Conditional, there: Found | None) -> Applied:
@@ -74,7 +74,8 @@ async def _compare_and_set(
             outcome = Outcome.OUTCOME_DELETED if item.document is None else Outcome.OUTCOME_UPDATED
             return Applied(outcome, revision, body.get("hash", ""))
         # A newer version, which the etag tells, or the same one, indexed anew. This attempt hasn't written.
-        there, attempt = await scope.get(item.document_id), Attempt(attempt.first)
+        (there,) = await scope.settled([item.document_id])
+        attempt = Attempt(attempt.first)
     raise concurrent_change("document")
 
 

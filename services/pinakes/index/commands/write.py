@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -49,7 +51,9 @@ ACCEPTED, SEARCHABLE = index_pb2.WRITE_MODE_ACCEPTED, index_pb2.WRITE_MODE_SEARC
 Outcome = index_pb2.WriteResult
 CHANGEABLE = frozenset({"title", "body", "tags", "language", "attributes", "readers", "source_uri", "expire_time"})
 ALL_PATHS = CHANGEABLE | {"create_time", "update_time", "content_hash"}
-_TRIES = 5
+# Others who change the same document come first as often; the pause lets one of them end.
+_TRIES = 10
+_LONGEST_PAUSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,7 @@ async def create(request: index_pb2.CreateDocumentRequest, writer: Writer) -> re
 async def _create(request: index_pb2.CreateDocumentRequest, writer: Writer, attempt: Attempt) -> resources_pb2.Document:
     # Of the revision, so that another attempt of the same request means the same document.
     document_id = request.document_id or uuid.uuid5(uuid.NAMESPACE_OID, str(attempt.first)).hex
-    seen = await writer.scope.get(document_id)
+    (seen,) = await writer.scope.settled([document_id])
     if seen is not None and seen.revision == attempt.first:
         return writer.message(seen.source)
     if seen is not None and not seen.gone:
@@ -220,7 +224,7 @@ async def _update(
     request: index_pb2.UpdateDocumentRequest, document_id: str, writer: Writer, paths: frozenset[str], attempt: Attempt
 ) -> resources_pb2.Document:
     for _ in range(_TRIES):
-        seen = await writer.scope.get(document_id)
+        (seen,) = await writer.scope.settled([document_id])
         if seen is not None and seen.revision == attempt.first:
             return writer.message(seen.source)
         there = seen if seen is not None and not seen.gone else None
@@ -244,6 +248,7 @@ async def _update(
         # Something came between: a newer version, which the next look compares with the etag, or the same one, indexed
         # anew. This attempt hasn't written, so it may go on above it.
         attempt = Attempt(attempt.first)
+        await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE))
     raise concurrent_change("document")
 
 
@@ -275,7 +280,7 @@ async def delete(request: index_pb2.DeleteDocumentRequest, document_id: str, wri
 async def _delete(request: index_pb2.DeleteDocumentRequest, document_id: str, writer: Writer, attempt: Attempt) -> None:
     """Delete a version of a document."""
     for _ in range(_TRIES):
-        seen = await writer.scope.get(document_id)
+        (seen,) = await writer.scope.settled([document_id])
         if seen is not None and seen.revision == attempt.first:
             return
         if seen is None or seen.gone:
@@ -290,6 +295,7 @@ async def _delete(request: index_pb2.DeleteDocumentRequest, document_id: str, wr
             _tell(request.mode, Outcome.OUTCOME_DELETED, revision)
             return
         attempt = Attempt(attempt.first)
+        await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE))
     raise concurrent_change("document")
 
 
@@ -309,7 +315,7 @@ async def undelete(
 async def _undelete(
     request: index_pb2.UndeleteDocumentRequest, document_id: str, writer: Writer, attempt: Attempt
 ) -> resources_pb2.Document:
-    seen = await writer.scope.get(document_id)
+    (seen,) = await writer.scope.settled([document_id])
     if seen is not None and seen.revision == attempt.first:
         return writer.message(seen.source)
     if seen is None:

@@ -37,6 +37,8 @@ async def erase(request: lifecycle_pb2.EraseTenantRequest, call: Call, platform:
     if request.confirm != tenant.tenant_id:
         text = f"must be the tenant's id, {tenant.tenant_id}: all that is its is removed, and nothing brings it back"
         raise invalid("confirm", text, "ERASE_NOT_CONFIRMED")
+    if request.uid and request.uid != tenant.uid:
+        return await _erased_before(request, tenant.tenant_id, platform)
     # As it was last written: a tenant of another uid may have the id by now.
     current = await platform.directory.tenants.fresh(tenant.tenant_id)
     if current is None or current.uid != tenant.uid:
@@ -47,6 +49,18 @@ async def erase(request: lifecycle_pb2.EraseTenantRequest, call: Call, platform:
         text = f"{request.name} is erased; GetErasureReceipt has the receipt"
         raise Fault(Kind.PRECONDITION, "TENANT_ERASED", text, resource=("pinakes/Tenant", request.name))
     return operation_message(await erasing.begin(platform, current, call.principal.subject, request.reason))
+
+
+async def _erased_before(
+    request: lifecycle_pb2.EraseTenantRequest, tenant_id: str, platform: Platform
+) -> operations_pb2.Operation:
+    """Return the operation that erases or erased an earlier tenant of the id."""
+    if await platform.directory.any_tenant(tenant_id, request.uid) is None:
+        raise not_found("pinakes/Tenant", f"{request.name} of uid {request.uid}")
+    if (done := await erasing.find(platform, request.uid)) is None:
+        text = f"another tenant has the id {tenant_id} by now, and that of uid {request.uid} can't be erased by it"
+        raise Fault(Kind.PRECONDITION, "TENANT_REPLACED", text, resource=("pinakes/Tenant", request.name))
+    return operation_message(done)
 
 
 async def export(

@@ -39,7 +39,7 @@ def reader(*readers: str) -> TenantScope:
 
 def body(**changes: Any) -> dict[str, Any]:
     source = {"tenant": "u-acme", "collection": "c-default", "id": "d", "deleted": False, "revision": 1} | changes
-    return {"found": True, "_source": source, "_seq_no": 1, "_primary_term": 1}
+    return {"found": True, "_source": source, "_seq_no": 1, "_primary_term": 1, "_version": 1}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pinakes.core.identity.permissions import RULES
 from pinakes.core.limits.figures import DRY_RUN, KeyLimits
 from pinakes.core.limits.holdings import CHUNKS_A_SECOND
 from pinakes.core.limits.kinds import KINDS, Limit
+from pinakes.core.limits.ledger import Answer, Question
 from tests.unit.core.limits._world import OTHER, SEARCH, WRITE, Clock, allowed, alone, caller, tenant
 
 
@@ -252,3 +254,56 @@ def test_processes_together_let_pass_no_more_than_burst_rate_and_a_chunk_each(
                 assert total <= max(1.0, rate) + rate * (end - begin) + slack + 1e-6
 
     asyncio.run(run())
+
+
+async def test_what_is_held_here_is_had_while_another_call_asks() -> None:
+    limiter, home = alone(Clock()), tenant(rate=100.0)
+    budget = limiter.budget(caller(), home, OTHER)
+    await budget.take()  # and a few more are held
+    async with budget.home.lock:
+        await asyncio.wait_for(budget.take(), 1)
+    await limiter.close()
+
+
+@pytest.mark.parametrize(("rate", "passed"), [(100.0, 12), (1.0, 1)])
+async def test_calls_that_come_together_ask_once(monkeypatch: pytest.MonkeyPatch, rate: float, passed: int) -> None:
+    limiter = alone(Clock())
+    budget = limiter.budget(caller(), tenant(rate=rate), OTHER)
+    asked = 0
+    exchange = limiter._exchange
+
+    async def counting(questions: Sequence[Question]) -> list[Answer]:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)  # as long as it takes for all to wait
+        return await exchange(questions)
+
+    monkeypatch.setattr(limiter, "_exchange", counting)
+    outcomes = await asyncio.gather(*(budget.take(enter=False) for _ in range(12)), return_exceptions=True)
+    # A refused one asks once more at most: then it is known when there is something again.
+    assert (outcomes.count(None), asked <= 2) == (passed, True)
+    await limiter.close()
+
+
+async def test_what_is_held_for_too_long_is_let_go() -> None:
+    clock = Clock()
+    budget = alone(clock).budget(caller(), tenant(rate=100.0), OTHER)
+    assert await allowed(budget, 1) == 1
+    clock.now += 60
+    assert await allowed(budget, 200) == 100
+
+
+async def test_what_another_process_spent_is_known_after_a_while() -> None:
+    clock, home = Clock(), tenant(rate=1000.0, search_cost_per_second=10.0)
+    here, there = alone(clock), alone(clock)
+    there._local = here._local  # one ledger for both, as Redis is
+    mine, others = (one.budget(caller(), home, SEARCH) for one in (here, there))
+    await mine.take(enter=False)
+    await others.take(enter=False)
+    others.charge(Limit.SEARCH_COST, 500.0)
+    assert await allowed(others, 1) == 0, "it tells the ledger"
+    await mine.take(enter=False)
+    clock.now += 1.1
+    assert await allowed(mine, 1) == 0
+    clock.now += 60
+    assert await allowed(mine, 1) == 1
