@@ -17,6 +17,7 @@ import uvloop
 from tests.bench.load import Target
 
 CONNECTIONS = 4
+BEGUN = "begun"
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ async def _run(noise: Noise, ended: threading.Event) -> dict[str, float]:
             found["refused" if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED else "failed"] += 1
 
     while not ended.is_set():
+        if number == round(noise.rate):
+            print(BEGUN, flush=True)  # it has been there for a second
         await asyncio.sleep(max(0.0, started + number / noise.rate - time.perf_counter()))
         task = asyncio.create_task(one(number))
         under_way.add(task)

@@ -195,6 +195,15 @@ def _stream_route(path: str, cluster: str) -> Json:
     return {"match": {"path": path}, "route": {**route["route"], "idle_timeout": "0s"}}
 
 
+def _most_under_way(name: str) -> int:
+    """Return how many calls of a service may be under way through one Envoy; beyond it callers get UNAVAILABLE at once.
+
+    gRPC's core answers CANCELLED, which nobody tries again, when 1,000 calls wait in a server that can't follow. Streams
+    of writes are few in the server's hands and many under way, so the index service's bound is only a last one.
+    """
+    return 16_384 if name == "index" else 900
+
+
 def _cluster(door: FrontDoor, name: str) -> Json:
     """Return a cluster with the health of its service watched.
 
@@ -219,7 +228,9 @@ def _cluster(door: FrontDoor, name: str) -> Json:
             }
         },
         "circuit_breakers": {
-            "thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 16384}]
+            "thresholds": [
+                {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": _most_under_way(name)}
+            ]
         },
         "health_checks": [
             {
