@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import pytest
 from google.protobuf import json_format
 
@@ -126,6 +127,20 @@ async def test_nothing_of_an_erased_tenant_is_left_in_any_store_but_what_the_rec
     assert stored is not None
     assert stored.record["state"] == ERASED
     assert "Somebody" not in repr(stored.record)
+
+
+async def test_a_purge_is_in_the_audit_log_once(world: World) -> None:
+    prefix, found = world.made.platform.engine.prefix, []
+    end = time.monotonic() + LONGEST
+    while not found:
+        assert time.monotonic() < end, "nobody took it down"
+        await world.made.call("POST", f"/{prefix}-sys-*/_refresh")
+        answer = await world.made.call("POST", f"/{prefix}-sys-spool*,{prefix}-sys-audit*/_search", {"size": 1000})
+        texts = [orjson.dumps(hit["_source"]).decode() for hit in answer["hits"]["hits"]]
+        found = [text for text in texts if "tenant.purged" in text]
+        await asyncio.sleep(0.1)
+    assert len(found) == 1
+    assert f"tenants/{world.purged.tenant_id}" in found[0]
 
 
 async def test_an_erasure_leaves_other_tenants_as_they_were(world: World) -> None:

@@ -14,6 +14,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pinakes.core.audit.event import Kind
 from pinakes.core.engine.client import EngineRefusal
 from pinakes.core.engine.insights import InsightStore
 from pinakes.core.engine.journal import DeletionJournal
@@ -25,6 +26,7 @@ from pinakes.core.faults import Fault
 from pinakes.core.lifecycle import erasing
 from pinakes.core.operations.records import FINISHED, MOVE
 from pinakes.core.operations.store import OperationStore
+from pinakes.core.rpc import names
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import REPLACED, former_rid
 from pinakes.core.tenancy.models import ACTIVE, DELETED, TenantRecord, now_ms
@@ -132,11 +134,16 @@ async def purge_tenants(platform: Platform) -> int:
 
 
 async def _purge(platform: Platform, record: TenantRecord) -> bool:
+    asked, reason = now_ms(), "the time for undeleting is over"
     try:
-        operation = await erasing.begin(platform, record, erasing.PLATFORM, "the time for undeleting is over")
+        operation = await erasing.begin(platform, record, erasing.PLATFORM, reason)
     except Fault as fault:
         _log.warning("a tenant can't be purged", tenant=record.tenant_id, error=fault)
         return False
+    if operation.create_ms >= asked:
+        platform.audit.record(
+            Kind.CHANGE, "tenant.purged", subject="worker", resource=names.tenant(record.tenant_id), reason=reason
+        )  # fmt: skip
     return operation.state not in FINISHED
 
 

@@ -26,7 +26,7 @@ from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import checks
 from pinakes.core.rpc.audited import Audited
 from pinakes.core.rpc.call import Call
-from pinakes.core.rpc.errors import fault_of, status_of
+from pinakes.core.rpc.errors import CODES, fault_of, status_of
 from pinakes.core.telemetry import logs, metrics, tracing
 
 if TYPE_CHECKING:
@@ -371,7 +371,7 @@ async def errors(call: Call, proceed: Proceed) -> bytes:
     except Exception as error:
         fault = fault_of(error)
         status = status_of(fault, call.request_id)
-        call.code, call.reason = next(c for c in grpc.StatusCode if c.value[0] == status.code), fault.reason
+        call.code, call.reason = CODES[fault.kind], fault.reason
         if fault.kind is Kind.INTERNAL:
             _log.exception("call failed", method=call.method)
         trailing = (
