@@ -50,7 +50,7 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
     with Client(place.endpoint, key=place.admin_key) as admin:
         admin.set_limits("noisy", {"requests_per_second": LIMIT})
     time.sleep(IN_FORCE_SECONDS)
-    rounds, seconds = (1, 2.0) if quick else (5, 4.0)
+    rounds, seconds = (1, 2.0) if quick else (8, 5.0)
     latencies: dict[str, list[float]] = {"alone": [], "beside": []}
     noise = {"passed": 0.0, "refused": 0.0, "failed": 0.0, "seconds": 0.0, "processor": 0.0}
     for number in range(rounds):

@@ -17,6 +17,7 @@ from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.moves import TenantMove
 from pinakes.core.engine.scope import TenantScope
+from pinakes.core.operations.store import OperationStore
 from pinakes.core.tenancy.models import TenantRecord
 from pinakes.core.tenancy.placement import Placement, Step
 from pinakes.v1 import placement_pb2
@@ -174,6 +175,25 @@ async def test_a_move_that_is_cancelled_is_rolled_back_and_nothing_is_lost(town:
         assert placement.active == before
         own = f"/{town.settings.index_prefix}-own-{record.uid}-*/_alias"
         assert not await town.worker.engine.call("look", "GET", own)
+
+
+async def test_a_tenant_that_is_erased_while_it_moves_leaves_nothing_in_either_place(town: Town) -> None:
+    async with house(town) as home, town.mover():
+        record, prefix = await home.record(), town.settings.index_prefix
+        traffic = Traffic(home.client)
+        task = asyncio.create_task(traffic.run())
+        move = await home.move(shards=1, rollback_window=60.0)
+        await town.until(home.tenant_id, lambda now: now.step == Step.COPYING)
+        async with town.admin as admin:
+            started = await admin.erase_tenant(home.tenant_id, confirm=home.tenant_id, uid=record.uid)
+            # Its records wait for the longest call that may still be under way.
+            done = await admin.wait_operation(started.operation_id, tenant=home.tenant_id, timeout=150, poll=0.5)
+        traffic.stopping = True
+        await task
+        assert done.state == "succeeded", done
+        assert await town.count(f"{prefix}-pool-*", record) == 0
+        assert not await town.worker.engine.call("look", "GET", f"/{prefix}-own-{record.uid}-*/_alias")
+        assert await OperationStore(town.worker.engine).get(record.uid, move) is None, "the move is forgotten, too"
 
 
 async def test_both_places_are_compared_by_id_and_revision_and_brought_to_the_newer_of_each(town: Town) -> None:

@@ -43,11 +43,12 @@ async def all_tenants(town: Town) -> dict[str, TenantRecord]:
 async def until_at_rest(town: Town, looking: Controller) -> list[Plan]:
     """Look again and again until something was planned, and nothing moves and nothing is planned; return the plans from then.
 
-    A first look may plan nothing: who made too much work when another looked last isn't quiet before it is looked at again.
+    A look may plan nothing: who made too much work when another looked last isn't quiet before it is looked at again. So
+    a move that was begun and isn't in its tenant's record yet counts as well.
     """
     plans: list[Plan] = []
     async with asyncio.timeout(SECONDS):
-        while not plans or plans[-1].moves or plans[-1].running:
+        while not plans or plans[-1].moves or plans[-1].running or await at_work(town):
             for kind in ("pool", "own"):
                 await town.worker.engine.call("refresh", "POST", f"/{town.settings.index_prefix}-{kind}-*/_refresh")
             try:
@@ -58,6 +59,12 @@ async def until_at_rest(town: Town, looking: Controller) -> list[Plan]:
                 assert fault.kind in PASSING, fault
             await asyncio.sleep(0.3)
     return plans
+
+
+async def at_work(town: Town) -> bool:
+    """Tell whether an operation of any tenant isn't done."""
+    store = OperationStore(town.worker.engine)
+    return any([await store.unfinished_of(record.uid) for record in (await all_tenants(town)).values()])
 
 
 def emptiest(plan: Plan) -> int:
