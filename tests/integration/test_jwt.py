@@ -7,15 +7,17 @@ import base64
 import hmac
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from jwt.exceptions import InvalidTokenError
 from pydantic import SecretStr
 
 from pinakes.core.faults import Kind
-from pinakes.core.identity.jwt import JwtVerifier
+from pinakes.core.identity.jwt import JwtVerifier, _signed
 from pinakes.core.settings import Settings
 from tests.integration._issuer import AUDIENCE, ISSUER, Clock, Issuer, clock, encode, issuer, refusal, verifier
 
@@ -96,6 +98,17 @@ async def test_an_allowed_algorithm_of_another_key_type_is_refused(verifier: Jwt
     header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))) | {"alg": "RS256"}
     forged = encode(json.dumps(header).encode())
     assert (await refusal(verifier, f"{forged}.{payload}.{signature}")).reason == "TOKEN_INVALID"
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, InvalidTokenError])
+def test_a_signature_that_an_algorithm_stumbles_over_is_nobody_s(error: type[Exception]) -> None:
+    class Stumbling:
+        @staticmethod
+        def verify(*_: object) -> bool:
+            raise error
+
+    key: Any = SimpleNamespace(Algorithm=Stumbling, key=None)
+    assert not _signed(key, "head.payload", b"signature")
 
 
 async def test_changed_claims_break_the_signature(verifier: JwtVerifier, issuer: Issuer) -> None:

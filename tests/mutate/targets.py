@@ -161,6 +161,8 @@ EQUAL: dict[str, str] = {
     "JwtVerifier: without and payload is not None": "no payload isn't JSON either",
     "JwtVerifier: without the check: key := self._keys.get((key_id, algorithm))": "the same key is made once more",
     'JwtVerifier: without name="jwks-refresh"': "a name for whoever looks at tasks",
+    "Authenticator: without and bool(kept)": "an empty digest is of no secret",
+    "Authenticator: without and bool(record.previous_public_key)": "an empty key has signed nothing",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 

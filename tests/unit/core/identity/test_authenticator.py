@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -133,6 +134,17 @@ async def test_what_was_seen_ends_at_its_time_though_nothing_changes(
         monkeypatch.undo()
 
 
+async def test_a_token_that_was_seen_ends_at_its_time_though_its_key_never_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = scoped_token(world.key.text, expire=20)
+    assert isinstance(await world.let_in(token), Principal)
+    later = now_ms() + 30_000
+    for module in ("seen", "authenticator"):
+        monkeypatch.setattr(f"pinakes.core.identity.{module}.now_ms", lambda: later)
+    assert await world.let_in(token) == "SCOPED_TOKEN_EXPIRED"
+
+
 async def test_what_was_refused_is_refused_anew_each_time_and_not_remembered(world: World) -> None:
     wrong = world.key.text[:-2] + ("AA" if not world.key.text.endswith("AA") else "EA")
     for _ in range(3):
@@ -233,6 +245,32 @@ async def test_without_a_credential_it_is_asked_for(world: World, metadata: dict
             await world.authenticator.authenticate(metadata, administration=False, peer=names)
         assert caught.value.reason == "CREDENTIAL_MISSING"
     assert not asked, "where there are no accounts, nobody looks at certificates"
+
+
+async def test_where_there_are_accounts_a_stranger_s_certificate_is_nobody_s(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "pem"
+    file.touch()
+    settings = Settings(
+        secret_key=SecretStr("s" * 32), tls_cert_file=file, tls_key_file=file, tls_client_ca_file=file,
+        service_accounts=["spiffe://acme.example/ops=admin"],
+    )  # fmt: skip
+    made = Authenticator(settings, world.directory, world.uses)
+    for names in (None, list, lambda: ["spiffe://acme.example/other"]):
+        with pytest.raises(Fault) as caught:
+            await made.authenticate({}, administration=False, peer=names)
+        assert caught.value.reason == "CREDENTIAL_MISSING"
+    found = await made.authenticate({}, administration=False, peer=lambda: ["spiffe://acme.example/ops"])
+    assert found.role is Role.ADMIN
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer   "])
+async def test_an_empty_token_is_malformed_where_tokens_are_accepted_too(world: World, header: str) -> None:
+    settings = Settings(secret_key=SecretStr("s" * 32), jwt_issuer="https://issuer.example", jwt_audience="pinakes")
+    made = Authenticator(settings, world.directory, world.uses)
+    with pytest.raises(Fault) as caught:
+        await made.authenticate({"authorization": header}, administration=False)
+    assert caught.value.reason == "CREDENTIAL_MALFORMED"
+    await made.close()
 
 
 async def test_a_token_of_no_issuer_is_no_credential(world: World) -> None:
