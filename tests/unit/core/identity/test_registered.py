@@ -73,7 +73,7 @@ def test_claims_of_the_usual_types_are_judged_the_same(claims: dict[str, Any]) -
     ],
 )  # fmt: skip
 def test_each_wrong_claim_has_its_reason(change: dict[str, Any], reason: str) -> None:
-    claims = GOOD | {"exp": time.time() + 60}
+    claims = GOOD | {"exp": time.time() + 60, "nbf": time.time() - 60, "iat": time.time() - 60}
     check_registered(claims, ISSUER, AUDIENCE, LEEWAY)
     with pytest.raises(Fault) as caught:
         check_registered(claims | change, ISSUER, AUDIENCE, LEEWAY)
