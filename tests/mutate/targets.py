@@ -91,7 +91,7 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "engine/scope.py", "TenantScope.may_read", _SCOPE),
     Target(CORE + "engine/scope.py", "TenantScope.filters", _SCOPE, (*CHECKS, elements, statements)),
     Target(CORE + "engine/scope.py", "TenantScope._search", _SCOPE, (*CHECKS, statements)),
-    Target(CORE + "engine/scope.py", "narrowed_blindly", _CACHE),
+    Target(CORE + "privacy/sight.py", "narrowed_blindly", _CACHE),
     Target(CORE + "query/allowlist.py", "check_body", ("tests/unit/core/query/test_allowlist.py",)),
     # Who sees personal data, and who may look for it.
     Target(CORE + "engine/scope.py", "TenantScope.shown", _SCOPE, (statements,)),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf import duration_pb2
 
 from pinakes.core.cache.responses import cache_key, generation_key, version_key
-from pinakes.core.engine.scope import narrowed_blindly
 from pinakes.core.limits.cost import CACHED
 from pinakes.core.limits.kinds import Limit
+from pinakes.core.privacy.sight import narrowed_blindly
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope, reopen_scope

@@ -27,10 +27,9 @@ from pinakes.core.faults import Fault, Kind, Violation, concurrent_change, inval
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.limits.cost import cost_of, cost_of_failed
-from pinakes.core.privacy.sight import mask_document, role_sees, sees_personal_data
+from pinakes.core.privacy.sight import mask_document, narrowed_blindly, sees_personal_data
 from pinakes.core.query import allowlist
 from pinakes.core.query.narrowing import narrowing_condition
-from pinakes.core.settings import Limits
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord, now_ms
 from pinakes.core.tenancy.placement import Place, Placement
@@ -75,7 +74,11 @@ class TenantScope:
         """Whether the principal may not see what is classed as personal data."""
         self._narrowing = principal.filter, narrowed_blindly(principal, collection)
         # Compiled before anything is read, so that a filter that means nothing here lets nothing through.
-        self._condition = _narrowing(principal, collection, engine.limits) if principal.filter else None
+        self._condition = (
+            narrowing_condition(principal.filter, collection, engine.limits, masked=self._narrowing[1])
+            if principal.filter
+            else None
+        )
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
         self.cost = 0.0
         """What the searches of this scope have cost so far (`core/limits/cost.py`)."""
@@ -482,21 +485,6 @@ def _switching() -> Fault:
         "the tenant's documents are changing their place; a write that depends on what is there can be made in a moment"
     )
     return Fault(Kind.CONFLICT, "TENANT_MOVING", text, retry_after=1.0)
-
-
-def narrowed_blindly(principal: Principal, collection: CollectionRecord) -> bool:
-    """Whether a credential's filter is blind to personal data, because who made the credential may not see it."""
-    if not principal.filter or not collection.classes:
-        return False
-    kept = collection.masked_for_services
-    if principal.maker is not None:
-        return not role_sees(principal.maker, masked_for_services=kept)
-    return not sees_personal_data(principal, masked_for_services=kept)
-
-
-def _narrowing(principal: Principal, collection: CollectionRecord, limits: Limits) -> Json:
-    """Return the condition of a credential's filter; who made it can't find out by it what it may not see."""
-    return narrowing_condition(principal.filter, collection, limits, masked=narrowed_blindly(principal, collection))
 
 
 _CHECKED = ("tenant", "collection", "id", "deleted", "revision", "readers", "expire_time", "update_time")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pinakes.core.identity.principal import Principal
     from pinakes.core.privacy.classes import Classes
+    from pinakes.core.tenancy.models import CollectionRecord
     from pinakes.v1 import resources_pb2
 
     Hash = Callable[[str], str]
@@ -36,6 +37,16 @@ def sees_personal_data(principal: Principal, *, masked_for_services: bool) -> bo
 def role_sees(role: Role, *, masked_for_services: bool) -> bool:
     """Tell whether a role that isn't bound to readers sees the classed fields of a collection as they are."""
     return role is not Role.TENANT_USER and (role is not Role.SERVICE or not masked_for_services)
+
+
+def narrowed_blindly(principal: Principal, collection: CollectionRecord) -> bool:
+    """Whether a credential's filter is blind to personal data, because who made the credential may not see it."""
+    if not principal.filter or not collection.classes:
+        return False
+    kept = collection.masked_for_services
+    if principal.maker is not None:
+        return not role_sees(principal.maker, masked_for_services=kept)
+    return not sees_personal_data(principal, masked_for_services=kept)
 
 
 def mask_document(document: resources_pb2.Document, classes: Classes, hashed: Hash) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from google.longrunning import operations_pb2
 
-from pinakes.core.engine.scope import narrowed_blindly
 from pinakes.core.operations.pages import condition_of
 from pinakes.core.operations.records import BLIND, NARROWED
 from pinakes.core.operations.start import Asked
+from pinakes.core.privacy.sight import narrowed_blindly
 from pinakes.core.query.narrowing import narrowed_filter
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope
