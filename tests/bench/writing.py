@@ -53,7 +53,7 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
     engine = OpenSearch(hosts=[place.engine], serializer=Orjson(), maxsize=IN_FLIGHT * 2, timeout=60)
     index = actions[0]["_index"]
     ways = _Ways()
-    for number in range((2 if quick else 7) + 1):
+    for number in range((2 if quick else 15) + 1):
         tag = f"{seed}-{time.time_ns()}-{number}"
         again = [{**action, "_id": f"{action['_id']}-{tag}"} for action in actions]
         sides: list[tuple[str, list[float], Callable[[], float]]] = [
@@ -63,6 +63,7 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
         ]
         random.Random(seed + number).shuffle(sides)
         for name, kept, side in sides:
+            _merged(engine, index)
             before = processor_seconds(place)
             seconds = side()
             if number:  # the first round only warms up
@@ -142,6 +143,12 @@ async def _batches(place: Place, engine: OpenSearch, index: str, requests: list[
         await asyncio.gather(*(writer() for _ in range(IN_FLIGHT)))
         await asyncio.to_thread(engine.indices.refresh, index=index)
         return time.perf_counter() - started
+
+
+def _merged(engine: OpenSearch, index: str) -> None:
+    """Wait until the engine has merged what was written before, so that no way pays for what another one left."""
+    while engine.indices.stats(index=index, metric="merge")["_all"]["total"]["merges"]["current"]:
+        time.sleep(0.1)
 
 
 def _bulk(engine: OpenSearch, index: str, actions: list[Json]) -> float:

@@ -158,7 +158,8 @@ async def replay_bodies(inside: Direct, tenants: Sequence[Tenant], tap: Tap, fou
         if old.tenant_uid not in scopes:
             continue
         scope = scopes[old.tenant_uid]
-        assert entry.partition_of(old, keys.partitions_of(old.tenant_uid, PARTITIONS, _EACH)) == number
+        mine = keys.partitions_of(old.tenant_uid, PARTITIONS, _EACH)
+        assert {keys.partition_of(write.document_id, mine) for write in old.writes} == {number}
         puts: list[PackedPut | Put] = []
         for change in entry.changes_of(old):
             stands = found.get(Key(scope.owner.tenant_id, change.document_id))

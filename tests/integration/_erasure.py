@@ -144,7 +144,7 @@ class Deployment:
         parts = platform.queue.parts(scope.owner, list(enumerate(made)), collection.version)
         claim = Claim(uuid.uuid4().hex, b"v" * 40)
         await platform.queue.enqueue(scope.owner, parts, len(made), operation=operation, claim=claim)
-        await platform.failures.keep([(parts[0], made[0], Fault(Kind.INTERNAL, "NOT_INDEXABLE", "no"))])
+        await platform.failures.keep([(parts[0].head, made[0], Fault(Kind.INTERNAL, "NOT_INDEXABLE", "no"))])
 
     def as_caller(self, tenant: TenantRecord) -> Any:
         """Return what servers know of an administrator's call about a tenant."""

@@ -19,7 +19,6 @@ from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.queue.consumer import Consumer, Lease
-from pinakes.core.queue.entry import changes_of
 from pinakes.core.writing import changes
 from pinakes.core.writing.changes import Change
 from pinakes.index.commands import failures
@@ -246,9 +245,9 @@ async def test_unchanged_content_is_written_while_something_older_may_still_come
     older = parts.revisions.next()
     assert (await caller.put("a", "standing", APPLIED))["x-pinakes-write-outcome"] == "UNCHANGED"
     # A write of the tenant that no worker gets at: its partition isn't one that any worker reads.
-    packed = parts.queue.parts(scope.owner, [(0, Change("other", older, b"{}"))], 1)
     with monkeypatch.context() as patch:
         patch.setattr(parts.queue, "partitions", lambda _: (999,))
+        packed = parts.queue.parts(scope.owner, [(0, Change("other", older, b"{}"))], 1)
         await parts.queue.enqueue(scope.owner, packed, 1)
     told = await caller.put("a", "standing", APPLIED)
     consumer, unread = Consumer(parts.settings), Lease(999, 0)
@@ -403,7 +402,7 @@ async def poison(parts: Parts, direct: Direct, tenant: Tenant, document_id: str,
     made = changes.put(Document(title="bad", readers=readers), scope.owner, Direct.schema(), document_id, first)
     bad = made._replace(data=orjson.dumps(orjson.loads(made.data) | {"no_such_field": True}))
     packed = parts.queue.parts(scope.owner, list(enumerate([good[0], bad, good[1]])), 1)
-    assert sum(len(changes_of(entry)) for entry in packed) == 3
+    assert sum(len(entry.writes) for entry in packed) == 3
     await parts.queue.enqueue(scope.owner, packed, 3)
     return first
 

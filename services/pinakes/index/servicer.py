@@ -145,7 +145,8 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     ) -> index_pb2.BatchWriteDocumentsResponse:
         """Write documents."""
         _sent(len(request.writes))
-        return await batch.write(request, await self._writer(request.parent), calls.current().item_violations)
+        call, writer = calls.current(), await self._writer(request.parent)
+        return await batch.write(request, writer, call.item_violations, call.raw)
 
     async def StreamWriteDocuments(
         self, request_iterator: AsyncIterator[index_pb2.StreamWriteDocumentsRequest], context: Context

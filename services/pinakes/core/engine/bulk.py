@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NewType
 
 from pinakes.core.engine.refusals import told
 from pinakes.core.faults import Fault
@@ -34,16 +34,13 @@ CLOSED = "index_closed_exception"
 FILTER = "items.*.status,items.*.result,items.*.error.type,items.*.error.reason"
 
 
-class Line(NamedTuple):
-    """One body at its revision, ready to be sent. Only a `TenantScope` makes these."""
+Line = NewType("Line", bytes)
+"""One body at its revision as it stands in a bulk call: its action, its body, each with the end of its line."""
 
-    action: bytes
-    body: bytes
 
-    @property
-    def size(self) -> int:
-        """Bytes in the call."""
-        return len(self.action) + len(self.body) + 2
+def line(action: bytes, body: bytes) -> Line:
+    """Return a body as a line. For documents only a `TenantScope` and the jobs that move whole indices do so."""
+    return Line(b'{"index":%b}\n%b\n' % (action, body))
 
 
 class Item(NamedTuple):
@@ -110,7 +107,7 @@ class BulkWriter:
             return []
         lane = self._lanes[searchable]
         done = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(lines, sum(line.size for line in lines), done, until)
+        waiting = _Waiting(lines, sum(map(len, lines)), done, until)
         lane.queue.append(waiting)
         self._start(lane)
         return await asyncio.shield(waiting.done)
@@ -139,9 +136,8 @@ class BulkWriter:
             self._start(lane)
 
     async def _call(self, batch: list[_Waiting], *, searchable: bool) -> None:
-        lines = [line for waiting in batch for line in waiting.lines]
-        payload = b"\n".join([part for line in lines for part in (line.action, line.body)]) + b"\n"
-        metrics.BULK_LINES.observe(len(lines))
+        payload = b"".join([one for waiting in batch for one in waiting.lines])
+        metrics.BULK_LINES.observe(sum(len(waiting.lines) for waiting in batch))
         try:
             answer = await self._send(payload, searchable, min(waiting.until for waiting in batch))
             items = [_item(next(iter(entry.values()))) for entry in answer["items"]]
@@ -181,8 +177,10 @@ def _next(queue: deque[_Waiting]) -> list[_Waiting]:
 
 
 def _item(answer: Json) -> Item:
-    error = answer.get("error") or {}
-    return Item(answer["status"], answer.get("result") == "created", error.get("type", ""), told(error))
+    error = answer.get("error")
+    if not error:
+        return Item(answer["status"], answer.get("result") == "created")
+    return Item(answer["status"], error=error.get("type", ""), detail=told(error))
 
 
 def _settle(done: asyncio.Future[list[Item]], outcome: list[Item] | Exception) -> None:

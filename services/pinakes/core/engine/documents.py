@@ -349,7 +349,12 @@ def _plain(value: struct_pb2.Value) -> Any:
 
 def revision_ms(revision: int) -> int:
     """Return the time of a revision in ms since 1970."""
-    return ((revision >> SLOT_BITS) + EPOCH_US) // 1000
+    return revision_us(revision) // 1000
+
+
+def revision_us(revision: int) -> int:
+    """Return the time of a revision in µs since 1970."""
+    return (revision >> SLOT_BITS) + EPOCH_US
 
 
 def _slots(attributes: Json, schema: Schema) -> tuple[Json, list[Violation]]:

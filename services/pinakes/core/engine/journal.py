@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pinakes.core.engine.bulk import Line
+from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.engine.setup import record_index
 from pinakes.core.tenancy.models import ERASED, TenantRecord, now_ms
@@ -39,7 +39,7 @@ def journal_line(prefix: str, index: str, engine_id: str, routing: str, tombston
         "v": FORMAT, "rid": engine_id, "parent": tombstone["tenant"], "state": "deleted", "changed": now_ms(),
         "record": {"index": index, "routing": routing, "tombstone": kept},
     }  # fmt: skip
-    return Line(orjson.dumps({"index": action}), orjson.dumps(body))
+    return line(orjson.dumps(action), orjson.dumps(body))
 
 
 class DeletionJournal:
@@ -136,4 +136,4 @@ def _replayed(rid: str, record: Json, at: tuple[str, str]) -> Line:
         "_index": alias, "_id": rid, "require_alias": True, "version": tombstone["revision"],
         "version_type": "external_gte", **({"routing": routing} if routing else {}),
     }  # fmt: skip
-    return Line(orjson.dumps({"index": action}), orjson.dumps(tombstone))
+    return line(orjson.dumps(action), orjson.dumps(tombstone))

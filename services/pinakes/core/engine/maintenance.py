@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from pinakes.core.engine.bulk import Line
+from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import Owner, tombstone
 from pinakes.core.engine.journal import journal_line
@@ -110,7 +110,7 @@ class Maintenance:
                     "_index": hit["_index"], "_id": hit["_id"], **routing_of(hit),
                     "version": orjson.loads(data)["revision"], "version_type": "external_gte",
                 }  # fmt: skip
-                again.append(Line(orjson.dumps({"index": action}), data))
+                again.append(line(orjson.dumps(action), data))
                 # The index behind the alias may be another by the time of a restore.
                 alias = hit["_index"].rpartition("-v")[0]
                 routing = hit.get("_routing", "")

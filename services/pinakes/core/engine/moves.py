@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from pinakes.core.engine.bulk import Line
+from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import Owner
 from pinakes.core.engine.setup import create_place
@@ -277,7 +277,7 @@ class TenantMove:
             "_index": self._alias(target), "_id": doc["_id"], "version": doc["_source"]["revision"],
             "version_type": "external", "require_alias": True, **({"routing": routing} if routing else {}),
         }  # fmt: skip
-        return Line(orjson.dumps({"index": action}), orjson.dumps(doc["_source"]))
+        return line(orjson.dumps(action), orjson.dumps(doc["_source"]))
 
     async def _entries(self, place: Place, since: int) -> AsyncIterator[list[Entry]]:
         """Yield the entries of an index in the order of collection and id, in pages."""

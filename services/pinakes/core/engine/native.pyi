@@ -4,6 +4,9 @@
 from collections.abc import Callable, Sequence
 
 def all_plain(message: bytes, field: int) -> bool: ...
+def framed(
+    field: int, document_id: str, revision: int, body: bytes, content_hash: str, position: int, retries: int
+) -> bytes: ...
 
 class Plan:
     def __init__(
@@ -25,3 +28,6 @@ class Plan:
     def compile(
         self, raw: bytes, document_id: str, revision: int, revision_ms: int
     ) -> tuple[bytes, str, int] | None: ...
+    def compile_all(
+        self, message: bytes, field: int, prefixes: tuple[bytes, ...], first: int, step: int, first_us: int
+    ) -> list[tuple[str, int, bytes, str, int, bytes, int] | None] | None: ...

@@ -29,6 +29,7 @@ cdef enum:
     LONGEST_TOKEN = 256      # bytes; longer ones are hashed
     SLOT_BYTES = 1000
     MOST_ROOM = 1 << 18      # of the memory of a plan
+    HEAD = 20                # bytes of two numbers at most
     VARINT = 0
     FIXED64 = 1
     LENGTH = 2
@@ -104,18 +105,20 @@ cdef class Out:
 
     cdef int escaped(self, Bytes at, Py_ssize_t size) except -1:
         """Add text as it stands in a JSON string, as orjson writes it."""
-        cdef Py_ssize_t i, start = 0
+        cdef Py_ssize_t i = 0, start = 0
         cdef uint8_t c
         cdef uint8_t* to
         self.need(6 * size)
         to = self.data + self.size
-        for i in range(size):
+        while True:
+            i += plain_run(at + i, size - i)
+            if i == size:
+                break
             c = at[i]
-            if c >= 0x20 and c != 0x22 and c != 0x5C:
-                continue
             memcpy(to, at + start, i - start)
             to += i - start
-            start = i + 1
+            i += 1
+            start = i
             to[0] = 0x5C
             if c == 0x22 or c == 0x5C:
                 to[1] = c
@@ -187,6 +190,26 @@ cdef class Out:
         self.size = to - self.data
         return 0
 
+    cdef int varint(self, uint64_t number) except -1:
+        while number > 0x7F:
+            self.char(<uint8_t>(number & 0x7F) | 0x80)
+            number >>= 7
+        return self.char(<uint8_t>number)
+
+    cdef int field(self, int number, bytes given) except -1:
+        """Add a field of a message; one that is empty isn't there."""
+        if PyBytes_GET_SIZE(given):
+            self.varint((<uint64_t>number << 3) | LENGTH)
+            self.varint(PyBytes_GET_SIZE(given))
+            self.text(given)
+        return 0
+
+    cdef int number_field(self, int number, uint64_t given) except -1:
+        if given:
+            self.varint(<uint64_t>number << 3)
+            self.varint(given)
+        return 0
+
     cdef bytes taken(self):
         return PyBytes_FromStringAndSize(<char*>self.data, self.size)
 
@@ -224,6 +247,25 @@ cdef inline Py_ssize_t characters(Slice text) noexcept:
     for i in range(text.size):
         count += (text.at[i] & 0xC0) != 0x80
     return count
+
+
+cdef inline uint64_t below(uint64_t eight, uint64_t least) noexcept:
+    """Return other than 0 if one of eight bytes is less than a number up to 128."""
+    return (eight - 0x0101010101010101ULL * least) & ~eight & 0x8080808080808080ULL
+
+
+cdef Py_ssize_t plain_run(Bytes at, Py_ssize_t size) noexcept:
+    """Return how many bytes from here on stand for themselves in a JSON string."""
+    cdef Py_ssize_t i = 0
+    cdef uint64_t eight
+    while i + 8 <= size:
+        memcpy(&eight, at + i, 8)
+        if below(eight, 0x20) | below(eight ^ 0x2222222222222222ULL, 1) | below(eight ^ 0x5C5C5C5C5C5C5C5CULL, 1):
+            break
+        i += 8
+    while i < size and at[i] >= 0x20 and at[i] != 0x22 and at[i] != 0x5C:
+        i += 1
+    return i
 
 
 cdef inline bint ascii(Slice text) noexcept:
@@ -460,37 +502,76 @@ cdef bint plain_document(Document* document) noexcept:
     )
 
 
+cdef int next_item(Bytes* at, Bytes end, int field, Slice* found) noexcept:
+    """Find the next item of a repeated field in a message: 1, 0 at its end, -1 where it can't be read."""
+    cdef uint64_t tag
+    cdef uint64_t wanted = (<uint64_t>field << 3) | LENGTH
+    while at[0] < end:
+        if not varint(at, end, &tag):
+            return -1
+        if tag & 7 == VARINT:
+            if not varint(at, end, &tag):
+                return -1
+            continue
+        if tag & 7 != LENGTH or not piece(at, end, found):
+            return -1
+        if tag == wanted:
+            return 1
+    return 0
+
+
+cdef bint read_put(Slice write, Document* found) noexcept:
+    """Read the document that a `DocumentWrite` puts; False for anything else."""
+    cdef Bytes at = write.at
+    cdef Bytes end = at + write.size
+    cdef uint64_t tag
+    cdef Slice part
+    # A write with both operations, or one in two parts, has more than one field.
+    if not varint(&at, end, &tag) or tag != 10 or not piece(&at, end, &part) or at != end:
+        return False
+    return read_document(part.at, part.at + part.size, found)
+
+
 def all_plain(bytes message, int field):
     """Tell whether all writes in a repeated field of a serialized message are sure to keep the contract's constraints."""
     cdef Bytes at = <Bytes>PyBytes_AS_STRING(message)
     cdef Bytes end = at + PyBytes_GET_SIZE(message)
-    cdef Bytes inner
-    cdef uint64_t tag
-    cdef Slice write, part
+    cdef Slice write
     cdef Document document
-    cdef uint64_t wanted = (<uint64_t>field << 3) | LENGTH
-    while at < end:
-        if not varint(&at, end, &tag):
+    cdef int more
+    while True:
+        more = next_item(&at, end, field, &write)
+        if more <= 0:
+            return more == 0
+        if not read_put(write, &document) or not plain_name(document.name) or not plain_document(&document):
             return False
-        if tag & 7 == VARINT:
-            if not varint(&at, end, &tag):
-                return False
-            continue
-        if tag & 7 != LENGTH or not piece(&at, end, &write):
-            return False
-        if tag != wanted:
-            continue
-        inner = write.at
-        # A write with both operations, or one in two parts, has more than one field.
-        if not varint(&inner, write.at + write.size, &tag) or tag != 10:
-            return False
-        if not piece(&inner, write.at + write.size, &part) or inner != write.at + write.size:
-            return False
-        if not read_document(part.at, part.at + part.size, &document):
-            return False
-        if not plain_name(document.name) or not plain_document(&document):
-            return False
-    return True
+
+
+cdef bint begins(Slice text, bytes prefix) noexcept:
+    return text.size >= PyBytes_GET_SIZE(prefix) and memcmp(text.at, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)) == 0
+
+
+# ---- queueing
+
+
+def framed(int field, str document_id, int64_t revision, bytes body, str content_hash, uint64_t position, uint64_t retries):
+    """Return a `pinakes.queue.v1.Write` as it stands in a repeated field of a message."""
+    cdef Out out = Out.__new__(Out)
+    cdef Py_ssize_t start
+    out.size = HEAD
+    out.field(1, document_id.encode())
+    out.number_field(2, <uint64_t>revision)
+    out.field(3, body)
+    out.field(4, content_hash.encode())
+    out.number_field(5, position)
+    out.number_field(6, retries)
+    # What stands before it says how long it is, so it is put there last.
+    cdef Py_ssize_t size = out.size - HEAD
+    out.varint((<uint64_t>field << 3) | LENGTH)
+    out.varint(size)
+    start = HEAD - (out.size - HEAD - size)
+    memcpy(out.data + start, out.data + HEAD + size, HEAD - start)
+    return PyBytes_FromStringAndSize(<char*>out.data + start, HEAD - start + size)
 
 
 # ---- compiling
@@ -529,20 +610,58 @@ cdef class Plan:
     def compile(self, bytes raw, str document_id, int64_t revision, int64_t revision_ms):
         """Return body, content hash and size of a serialized document that wasn't checked, or None: it goes the other way."""
         cdef Document document
-        cdef Value values[MOST_ATTRIBUTES]
         cdef Bytes at = <Bytes>PyBytes_AS_STRING(raw)
-        cdef int count = 0
         if PyBytes_GET_SIZE(raw) > self.largest or not read_document(at, at + PyBytes_GET_SIZE(raw), &document):
             return None
-        if not plain_document(&document) or document.etag.size:
+        return self.made(&document, document_id, revision, revision_ms)
+
+    def compile_all(self, bytes message, int field, tuple prefixes, int64_t first, int64_t step, int64_t first_us):
+        """Compile the documents that a repeated field of a serialized message puts: a list, None for those it isn't sure of.
+
+        The revision of the first is `first`, of a time in µs since 1970; each next one is a `step` and 1 µs after it. Of
+        each: the fields of a `Change`; its id is what follows on one of `prefixes` in its name. None in place of the
+        list says that the message can't be read.
+        """
+        cdef Bytes at = <Bytes>PyBytes_AS_STRING(message)
+        cdef Bytes end = at + PyBytes_GET_SIZE(message)
+        cdef Slice write
+        cdef Document document
+        cdef int more
+        cdef int64_t number = 0, revision
+        cdef list found = []
+        while True:
+            more = next_item(&at, end, field, &write)
+            if more <= 0:
+                return found if more == 0 else None
+            one = None
+            if write.size <= self.largest and read_put(write, &document) and plain_name(document.name):
+                for prefix in prefixes:
+                    if begins(document.name, <bytes?>prefix):
+                        document_id = PyUnicode_DecodeUTF8(
+                            <char*>document.name.at + PyBytes_GET_SIZE(prefix),
+                            document.name.size - PyBytes_GET_SIZE(prefix), NULL,
+                        )
+                        revision = first + number * step
+                        made = self.made(&document, document_id, revision, (first_us + number) // 1000)
+                        if made is not None:
+                            one = (document_id, revision, made[0], made[1], 0, b"", made[2])
+                        break
+            found.append(one)
+            number += 1
+
+    cdef tuple made(self, Document* document, str document_id, int64_t revision, int64_t revision_ms):
+        """Return body, content hash and size of a document, or None."""
+        cdef Value values[MOST_ATTRIBUTES]
+        cdef int count = 0
+        if not plain_document(document) or document.etag.size:
             return None
         if document.has_attributes:
             count = read_values(document.attributes, values)
             if count < 0 or count > self.most:
                 return None
-        said = self.said(&document)
-        content = self.content(&document, values, count, said)
-        made = self.body(&document, values, count, said, content, document_id, revision, revision_ms)
+        said = self.said(document)
+        content = self.content(document, values, count, said)
+        made = self.body(document, values, count, said, content, document_id, revision, revision_ms)
         self.scratch.shrink()
         self.out.shrink()
         return made

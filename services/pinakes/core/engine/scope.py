@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from pinakes.core.engine.bodies import Found, PackedPut, Page, Put, page_of
-from pinakes.core.engine.bulk import Item, Line, Stale
+from pinakes.core.engine.bulk import Item, Line, Stale, line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.dictionary import read_similar, similar_body
 from pinakes.core.engine.documents import Owner, read_document
@@ -364,18 +364,20 @@ class TenantScope:
 
     # ---- writing
 
-    def line(self, put: Put | PackedPut, place: Place, *, raising: bool = False) -> Line:
-        """Return a body as a line of a bulk call: bound to this tenant's id, routing and index, at its revision.
+    def lines(self, puts: Sequence[Put | PackedPut], place: Place, *, raising: bool = False) -> list[Line]:
+        """Return bodies as lines of a bulk call: bound to this tenant's ids, routing and index, at their revisions.
 
         `raising` is for what is there already and only gets its version: then it isn't written again where it has it.
         """
         # An index of a tenant's own may be gone when the line arrives; it mustn't be made anew then.
         routing = f'"routing":"{self.owner.tenant_uid}"' if place.pooled else '"require_alias":true'
-        action = (
-            f'{{"index":{{"_index":"{self._alias(place)}","_id":"{self.owner.engine_id(put.document_id)}",'
-            f'{routing},"version":{put.revision},"version_type":"{"external" if raising else "external_gte"}"}}}}'
-        )
-        return Line(action.encode(), put.data)
+        kind = "external" if raising else "external_gte"
+        same = f'{{"_index":"{self._alias(place)}",{routing},"version_type":"{kind}","_id":'.encode()
+        engine_id = self.owner.engine_id
+        return [
+            line(b'%b"%b","version":%d}' % (same, engine_id(put.document_id).encode(), put.revision), put.data)
+            for put in puts
+        ]
 
     async def bulk(self, puts: Sequence[Put | PackedPut], *, searchable: bool, raising: bool = False) -> list[Item]:
         """Write bodies at their revisions; of two writes of a document the higher revision stands.
@@ -399,10 +401,10 @@ class TenantScope:
     ) -> list[Item]:
         if searchable and not placement.active.pooled:
             await self._engine.searchable(self.owner.tenant_uid)
-        lines = [self.line(put, placement.active, raising=raising) for put in puts]
+        lines = self.lines(puts, placement.active, raising=raising)
         twice = placement.partner is not None
         if placement.partner is not None:
-            lines += [self.line(put, placement.partner) for put in puts]
+            lines += self.lines(puts, placement.partner)
         buried = [place for place, put in enumerate(puts) if put.tombstone is not None]
         lines += [self._journal_line(puts[place], placement.active) for place in buried]
         items = await self._engine.bulk.write(lines, searchable=searchable, until=until)

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from pinakes.core.engine import mapping
-from pinakes.core.engine.bulk import Line
+from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import content_bytes, prefix_of
 from pinakes.core.engine.records import Conflict, RecordStore
@@ -168,4 +168,4 @@ def _again(index: str, hit: Json) -> Line:
         "_index": index, "_id": hit["_id"], **routing_of(hit), "version": source["revision"],
         "version_type": "external_gte",
     }  # fmt: skip
-    return Line(orjson.dumps({"index": action}), orjson.dumps(source))
+    return line(orjson.dumps(action), orjson.dumps(source))

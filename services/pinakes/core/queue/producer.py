@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pinakes.core.engine.documents import Owner
     from pinakes.core.settings import Settings
     from pinakes.core.writing.changes import Change
-    from pinakes.queue.v1 import entry_pb2
 
 WHAT = "the write queue"
 _log = logger("pinakes.queue")
@@ -93,7 +92,7 @@ class Producer:
         """Return the partitions of a tenant."""
         return keys.partitions_of(tenant_uid, self._settings.queue_partitions, self._settings.queue_tenant_partitions)
 
-    def parts(self, owner: Owner, changes: Sequence[tuple[int, Change]], version: int) -> list[entry_pb2.Entry]:
+    def parts(self, owner: Owner, changes: Sequence[tuple[int, Change]], version: int) -> list[entries.Packed]:
         """Return the entries that changes are queued as, each with its place in the batch.
 
         `version` is that of the collection's record by which the changes were compiled.
@@ -103,7 +102,7 @@ class Producer:
     async def enqueue(
         self,
         owner: Owner,
-        parts: Sequence[entry_pb2.Entry],
+        parts: Sequence[entries.Packed],
         documents: int,
         *,
         operation: str = "",
@@ -115,11 +114,7 @@ class Producer:
         Raises a fault of kind UNAVAILABLE when there is no queue or it doesn't answer (then they may be queued or not),
         and one of kind EXHAUSTED when it is full. What has the claim's request id or the position is queued once.
         """
-        mine = self.partitions(owner.tenant_uid)
-        data: list[bytes] = []
-        for entry in parts:
-            entry.operation = operation
-            data.append(entry.SerializeToString())
+        data = [entry.data(operation) for entry in parts]
         size = sum(map(len, data))
         share, limit = await self._limits()
         names = [
@@ -127,7 +122,7 @@ class Producer:
             keys.request(owner.tenant_uid, claim.request_id) if claim else "",
             keys.position(owner.tenant_uid, position.stream_id) if position and position.stream_id else "",
             keys.PARTITIONS,
-            *(keys.stream(entries.partition_of(entry, mine)) for entry in parts),
+            *(keys.stream(entry.partition) for entry in parts),
         ]  # fmt: skip
         arguments = [
             owner.tenant_uid, documents, size, share, limit, round(self._settings.queue_max_age_seconds * 1000),

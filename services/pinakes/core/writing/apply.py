@@ -61,8 +61,12 @@ async def apply(
     Raises a fault of kind UNAVAILABLE or DEADLINE when the engine can't be reached; then all of it may be done again:
     a change that has been applied at its revision is known again.
     """
+    if not changes:
+        return []
     seen = await _look(scope, changes)
-    depending = [place for place, change in enumerate(changes) if _depends(change, seen[place])]
+    depending = [
+        place for place, (change, there) in enumerate(zip(changes, seen, strict=True)) if _depends(change, there)
+    ]
     # What one of two places has doesn't show that the other has it: then all is written.
     moving = scope.moving
     older = moving or (await older_queued() if depending else False)
@@ -103,6 +107,8 @@ def _grown(change: Change, there: Found | None) -> tuple[int, int]:
 async def _look(scope: TenantScope, changes: Sequence[Change]) -> list[Found | None]:
     """Read what is there."""
     whole = [i for i, change in enumerate(changes) if change.deletion]
+    if not whole:
+        return await scope.mget([change.document_id for change in changes], _SEEN)
     parts = [i for i, change in enumerate(changes) if not change.deletion]
     seen: list[Found | None] = [None] * len(changes)
     for places, fields in ((parts, _SEEN), (whole, None)):
@@ -115,10 +121,11 @@ async def _look(scope: TenantScope, changes: Sequence[Change]) -> list[Found | N
 
 def _depends(change: Change, there: Found | None) -> bool:
     """Tell whether what is to be done depends on what may still be queued."""
-    absent = there is None or there.gone
+    if there is None:
+        return change.deletion
     if change.deletion:
-        return absent
-    return not absent and there is not None and there.source.get("hash") == change.content_hash
+        return there.gone
+    return there.source.get("hash") == change.content_hash and not there.gone
 
 
 def _decide(

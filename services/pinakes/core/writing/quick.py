@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pinakes.core.engine import mapping, tokens
-from pinakes.core.engine.documents import Owner, prefix_of, revision_ms
+from pinakes.core.engine.documents import Owner, prefix_of, revision_ms, revision_us
+from pinakes.core.engine.revisions import STEP
 from pinakes.core.query.languages import language_of
 from pinakes.core.query.schema import language_field
 from pinakes.core.query.words import title_key, words_of
+from pinakes.core.rpc import names
 from pinakes.core.times import parse_time_ms
 from pinakes.core.writing.changes import Change
 
@@ -36,17 +38,24 @@ BUILT = native is not None
 
 def compiler_of(owner: Owner, collection: CollectionRecord, limits: Limits) -> Compiler | None:
     """Return what compiles the usual documents of a collection, or None where the compiled part isn't built."""
-    return Compiler(_plan(owner, collection, limits.document_bytes, limits.attributes)) if BUILT else None
+    if not BUILT:
+        return None
+    # The caller's own tenant has two names.
+    prefixes = tuple(
+        names.document(tenant, owner.collection_id, "").encode() for tenant in (owner.tenant_id, names.OWN)
+    )
+    return Compiler(_plan(owner, collection, limits.document_bytes, limits.attributes), prefixes)
 
 
 class Compiler:
     """Compiles documents that nobody has checked yet."""
 
-    __slots__ = ("_plan",)
+    __slots__ = ("_plan", "_prefixes")
 
-    def __init__(self, plan: Plan) -> None:
-        """Compile by this plan."""
+    def __init__(self, plan: Plan, prefixes: tuple[bytes, ...]) -> None:
+        """Compile by this plan; the names of the collection's documents begin with one of `prefixes`."""
         self._plan = plan
+        self._prefixes = prefixes
 
     def __call__(self, document: resources_pb2.Document, document_id: str, revision: int) -> Change | None:
         """Return the change that writes a document, created at its revision, whatever is there.
@@ -56,10 +65,27 @@ class Compiler:
         made = self._plan.compile(document.SerializeToString(), document_id, revision, revision_ms(revision))
         return None if made is None else Change(document_id, revision, made[0], made[1], size=made[2])
 
+    def all(self, message: bytes, field: int, first: int) -> list[Change | None]:
+        """Return the changes of all writes in a repeated field of a message, as it came: the first at a revision, each at its own.
+
+        None says of a write what it says of a document; a message that can't be read has no writes at all.
+        """
+        made = self._plan.compile_all(message, field, self._prefixes, first, STEP, revision_us(first)) or []
+        return [None if one is None else Change._make(one) for one in made]
+
 
 def all_plain(message: bytes, field: int) -> bool:
     """Tell whether all writes in a repeated field of a message, as it came, are sure to keep the contract's constraints."""
     return BUILT and native.all_plain(message, field)
+
+
+def framed(field: int, position: int, change: Change) -> bytes | None:
+    """Return a change as the `Write` in a repeated field of a queue's entry, or None where the compiled part isn't built."""
+    if not BUILT:
+        return None
+    return native.framed(
+        field, change.document_id, change.revision, change.data, change.content_hash, position, change.retries
+    )
 
 
 @lru_cache(maxsize=64)

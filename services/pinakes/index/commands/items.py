@@ -7,9 +7,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from pinakes.core.engine.documents import Examined
 from pinakes.core.engine.revisions import STEP
 from pinakes.core.faults import Fault, Kind, Violation, invalid
 from pinakes.core.limits.quota import Incoming
@@ -29,14 +28,25 @@ _UNSAID = Outcome.OUTCOME_UNSPECIFIED
 _EMPTY = Applied(_UNSAID)
 
 
+class Given(NamedTuple):
+    """Writes as they came: the messages, those of them that break the contract's constraints, by position, and where in
+    which message they stand as `field`.
+    """
+
+    writes: Sequence[index_pb2.DocumentWrite]
+    bad: Mapping[int, tuple[Violation, ...]]
+    message: bytes
+    field: int
+
+
 @dataclass(slots=True)
 class Items:
-    """What became of a list of writes: their names, and the outcome of each; of those only checked it is unspecified.
+    """What became of a list of writes: the outcome of each; of those only checked it is unspecified.
 
     `repeated`: the message was written before, and nothing was done. `kept` is the answer to the same request before.
     """
 
-    names: list[str]
+    writes: Sequence[index_pb2.DocumentWrite]
     outcomes: list[Applied]
     mode: index_pb2.WriteMode
     operation: str = ""
@@ -45,7 +55,9 @@ class Items:
 
     def results(self, etags: Etags) -> list[index_pb2.WriteResult]:
         """Return the messages of all."""
-        return [result_of(name, applied, etags) for name, applied in zip(self.names, self.outcomes, strict=True)]
+        return [
+            result_of(name_of(write), applied, etags) for write, applied in zip(self.writes, self.outcomes, strict=True)
+        ]
 
 
 def result_of(name: str, applied: Applied, etags: Etags) -> index_pb2.WriteResult:
@@ -57,8 +69,7 @@ def result_of(name: str, applied: Applied, etags: Etags) -> index_pb2.WriteResul
 
 
 async def write_items(  # the knobs of a batch and of a stream
-    writes: Sequence[index_pb2.DocumentWrite],
-    bad: Mapping[int, tuple[Violation, ...]],
+    given: Given,
     writer: Writer,
     mode: index_pb2.WriteMode,
     *,
@@ -73,13 +84,13 @@ async def write_items(  # the knobs of a batch and of a stream
     In mode ACCEPTED: the request id of `once` and `position` are claimed together with the queueing, and with `track` an
     operation will tell the outcomes. Faults of the whole leave nothing written that was answered.
     """
-    items = Items([_name(write) for write in writes], [_EMPTY] * len(writes), mode)
+    items = Items(given.writes, [_EMPTY] * len(given.writes), mode)
     if attempt is None and not validate_only:
-        attempt = Attempt(writer.platform.revisions.take(len(writes)))
-    good = _checked(writes, items, writer, bad, attempt)
-    if attempt is None or validate_only or (not good and position is None):
+        attempt = Attempt(writer.platform.revisions.take(len(given.writes)))
+    plain, conditional = _checked(given, items, writer, attempt)
+    if attempt is None or validate_only or not (plain or conditional or position is not None):
         return items
-    plain, conditional = await _within_quota(*_compiled(good, writer, attempt), items, writer)
+    plain, conditional = await _within_quota(plain, conditional, items, writer)
     if mode == index_pb2.WRITE_MODE_ACCEPTED:
         await _accept(items, plain, writer, attempt.first, once, position, track=track)
     else:
@@ -97,93 +108,69 @@ async def write_items(  # the knobs of a batch and of a stream
 # ---- checked and compiled
 
 
-class _Good(NamedTuple):
-    """A write that can be tried: its place, its document and what looking through it gave; None deletes it.
-
-    `change` is the write itself, where it was compiled at first sight.
-    """
-
-    place: int
-    document_id: str
-    write: index_pb2.DocumentWrite
-    examined: Examined | None
-    etag: str
-    change: Change | None = None
-
-
 def _checked(
-    writes: Sequence[index_pb2.DocumentWrite],
-    items: Items,
-    writer: Writer,
-    bad: Mapping[int, tuple[Violation, ...]],
-    attempt: Attempt | None,
-) -> list[_Good]:
-    """Reject what can't be written, and return the rest, usual ones compiled at the attempt's revisions already."""
-    ids = _document_ids(items.names, writer)
-    written = Counter(ids)
-    good: list[_Good] = []
-    quick = writer.quick()
-    for i, (write, document_id) in enumerate(zip(writes, ids, strict=True)):
-        is_put = write.WhichOneof("operation") == "put"
-        etag = write.put.etag if is_put else write.delete.etag
-        try:
-            if i in bad:
-                raise Fault(Kind.INVALID, "DOCUMENT_INVALID", f"{bad[i][0].field}: {bad[i][0].description}", bad[i])
-            if (
-                document_id is None
-                or written[document_id] > 1
-                or (etag and items.mode == index_pb2.WRITE_MODE_ACCEPTED)
-            ):
-                _refuse(f"writes[{i}].{'put' if is_put else 'delete'}", document_id, etag, written, writer)
-            if quick is not None and is_put and not etag and attempt is not None:
-                change = quick(write.put, document_id or "", attempt.first + i * STEP)
-                if change is not None:
-                    good.append(_Good(i, change.document_id, write, None, "", change))
-                    continue
-            examined = writer.check(write.put, f"writes[{i}].put") if is_put else None
-        except Fault as fault:
-            items.outcomes[i] = Applied(Outcome.OUTCOME_REJECTED, fault=fault)
-        else:
-            good.append(_Good(i, document_id or "", write, examined, etag))
-    return good
-
-
-def _refuse(place: str, document_id: str | None, etag: str, written: Mapping[str | None, int], writer: Writer) -> None:
-    """Say why a write can't be one of these."""
-    if document_id is None:
-        parent = names.collection(writer.scope.owner.tenant_id, writer.scope.owner.collection_id)
-        raise invalid(f"{place}.name", f"the document must be in {parent}", "DOCUMENT_OUTSIDE_PARENT")
-    if written[document_id] > 1:
-        raise invalid(f"{place}.name", "the batch writes this document more than once", "DUPLICATE_DOCUMENT")
-    if etag:
-        refuse_conditional(f"{place}.etag")
-
-
-def _document_ids(given: Sequence[str], writer: Writer) -> list[str | None]:
-    """Return the ids in names; None for a name outside of the collection. The caller's own tenant has two names."""
-    owner = writer.scope.owner
-    prefixes = tuple(names.document(tenant, owner.collection_id, "") for tenant in (owner.tenant_id, names.OWN))
-    return [name.rpartition("/")[2] if name.startswith(prefixes) else None for name in given]
-
-
-def _compiled(
-    good: Sequence[_Good], writer: Writer, attempt: Attempt
+    given: Given, items: Items, writer: Writer, attempt: Attempt | None
 ) -> tuple[list[tuple[int, Change]], list[Conditional]]:
-    """Give each write its revision; compile those that depend on nothing."""
+    """Reject what can't be written, and return the rest at the attempt's revisions, with their places.
+
+    Compiled are those that depend on nothing; without an attempt nothing is, and all is only checked.
+    """
+    quick = _quick(given, writer, attempt)
+    ids = [change.document_id if change is not None else _id(given.writes[i], writer) for i, change in enumerate(quick)]
+    repeated = {one for one, times in Counter(ids).items() if times > 1} if len(set(ids)) < len(ids) else set()
     plain: list[tuple[int, Change]] = []
     conditional: list[Conditional] = []
-    for item in good:
-        if item.change is not None:
-            plain.append((item.place, item.change))
+    for i, (change, document_id) in enumerate(zip(quick, ids, strict=True)):
+        if change is not None and i not in given.bad and document_id not in repeated:
+            plain.append((i, change))
             continue
-        revision = attempt.first + item.place * STEP
-        document = item.write.put if item.examined is not None else None
-        if item.etag:
+        write = given.writes[i]
+        document = write.put if write.WhichOneof("operation") == "put" else None
+        etag = write.put.etag if document is not None else write.delete.etag
+        try:
+            if i in given.bad:
+                first = given.bad[i][0]
+                raise Fault(Kind.INVALID, "DOCUMENT_INVALID", f"{first.field}: {first.description}", given.bad[i])
+            place = f"writes[{i}].{'delete' if document is None else 'put'}"
+            if document_id is None or document_id in repeated:
+                _refuse(f"{place}.name", document_id, writer)
+            if etag and items.mode == index_pb2.WRITE_MODE_ACCEPTED:
+                refuse_conditional(f"{place}.etag")
+            examined = writer.check(document, place) if document is not None else None
+        except Fault as fault:
+            items.outcomes[i] = Applied(Outcome.OUTCOME_REJECTED, fault=fault)
+            continue
+        if attempt is None or document_id is None:
+            continue
+        revision = attempt.first + i * STEP
+        if etag:
             own = Attempt(revision, resumed=attempt.resumed)
-            conditional.append(Conditional(item.place, item.document_id, document, item.etag, own))
+            conditional.append(Conditional(i, document_id, document, etag, own))
         else:
-            plain.append((item.place, writer.change(document, item.document_id, revision, item.examined)))
+            plain.append((i, writer.change(document, document_id, revision, examined)))
     return plain, conditional
+
+
+def _quick(given: Given, writer: Writer, attempt: Attempt | None) -> list[Change | None]:
+    """Return the writes that are compiled at first sight: usual documents whatever is there. None stands for the others."""
+    compiler = writer.quick() if attempt is not None else None
+    made = compiler.all(given.message, given.field, attempt.first) if compiler and attempt else []
+    return made if len(made) == len(given.writes) else [None] * len(given.writes)
+
+
+def _refuse(place: str, document_id: str | None, writer: Writer) -> NoReturn:
+    """Say why the document of a write can't be one of these."""
+    if document_id is None:
+        parent = names.collection(writer.scope.owner.tenant_id, writer.scope.owner.collection_id)
+        raise invalid(place, f"the document must be in {parent}", "DOCUMENT_OUTSIDE_PARENT")
+    raise invalid(place, "the batch writes this document more than once", "DUPLICATE_DOCUMENT")
+
+
+def _id(write: index_pb2.DocumentWrite, writer: Writer) -> str | None:
+    """Return the id in a write's name; None for a name outside of the collection. The caller's own tenant has two names."""
+    name, owner = name_of(write), writer.scope.owner
+    prefixes = tuple(names.document(tenant, owner.collection_id, "") for tenant in (owner.tenant_id, names.OWN))
+    return name.rpartition("/")[2] if name.startswith(prefixes) else None
 
 
 async def _within_quota(
@@ -208,7 +195,8 @@ async def _within_quota(
     return [one for one in plain if one[0] not in beyond], [one for one in conditional if one.place not in beyond]
 
 
-def _name(write: index_pb2.DocumentWrite) -> str:
+def name_of(write: index_pb2.DocumentWrite) -> str:
+    """Return the name of the document that a write means."""
     return write.delete.name if write.WhichOneof("operation") == "delete" else write.put.name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from pinakes.core.queue.producer import StreamPosition
 from pinakes.core.rpc.errors import status_of
 from pinakes.core.telemetry import metrics
 from pinakes.core.writing.apply import Applied
-from pinakes.index.commands.items import Items, write_items
+from pinakes.index.commands.items import Given, Items, name_of, write_items
 from pinakes.v1 import index_pb2
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class _Message:
     """A message under way. `repeated`: an earlier one had its number."""
 
     sequence: int
-    writes: list[index_pb2.DocumentWrite]
-    bad: Mapping[int, tuple[Violation, ...]]
+    given: Given
     documents: frozenset[str]
     repeated: bool
     task: asyncio.Task[Items] = field(init=False)
@@ -201,8 +200,9 @@ class WriteStream:
         # Only where messages go side by side does it matter which of them write the same document.
         documents = frozenset() if self._mode == ACCEPTED else frozenset(map(_document, message.writes))
         taken = _Message(
-            message.sequence, list(message.writes), self._call.item_violations, documents,
-            repeated=message.sequence <= self._last,
+            message.sequence,
+            Given(message.writes, self._call.item_violations, self._call.raw, Request.WRITES_FIELD_NUMBER),
+            documents, repeated=message.sequence <= self._last,
         )  # fmt: skip
         if self._call.budget is not None:
             self._call.budget.sent(len(message.writes), len(self._call.raw))
@@ -231,35 +231,34 @@ class WriteStream:
                 other.result()  # what comes behind a message that failed isn't written
         while True:
             try:
-                items = await self._attempt(message, range(len(message.writes)), message.bad)
+                items = await self._attempt(message, message.given)
                 await self._finish(message, items)
             except Fault as fault:
                 await self._wait_for(fault)
             else:
                 return items
 
-    async def _attempt(
-        self, message: _Message, places: Iterable[int], bad: Mapping[int, tuple[Violation, ...]]
-    ) -> Items:
-        """Write some of a message's writes once."""
+    async def _attempt(self, message: _Message, given: Given) -> Items:
+        """Write a message, or some of its writes, once."""
         writer = await self._open_writer(self._parent)
-        writes = [message.writes[place] for place in places]
         if message.repeated:
             # Nothing is written; but what had been refused then is refused now, and its caller may not know it.
-            items = await write_items(writes, bad, writer, self._mode, validate_only=True)
+            items = await write_items(given, writer, self._mode, validate_only=True)
             items.repeated = True
             return items
         position = None
         if self._stream_id and self._mode == ACCEPTED:
             position = StreamPosition(self._stream_id, message.sequence)
-        return await write_items(writes, bad, writer, self._mode, position=position)
+        return await write_items(given, writer, self._mode, position=position)
 
     async def _finish(self, message: _Message, items: Items) -> None:
         """Try those writes again that the engine was too busy for, until it has taken them."""
         while busy := [place for place, outcome in enumerate(items.outcomes) if _is_busy(outcome)]:
             await self._wait_for(Fault(Kind.UNAVAILABLE, "UNAVAILABLE", "the search engine is busy"))
             try:
-                again = await self._attempt(message, busy, {})
+                part = Request(writes=[message.given.writes[place] for place in busy])
+                given = Given(part.writes, {}, part.SerializeToString(), Request.WRITES_FIELD_NUMBER)
+                again = await self._attempt(message, given)
             except Fault as fault:
                 await self._wait_for(fault)
                 continue
@@ -292,7 +291,7 @@ class WriteStream:
             answer.revisions.extend([outcome.revision for outcome in items.outcomes])
         for place, outcome in enumerate(items.outcomes):
             if outcome.fault is not None:
-                answer.faults.add(index=place, name=items.names[place], status=status_of(outcome.fault))
+                answer.faults.add(index=place, name=name_of(items.writes[place]), status=status_of(outcome.fault))
         (_REPEATED if items.repeated else _WRITTEN).inc()
         if self._mode != ACCEPTED and self._stream_id and not message.repeated:
             # Forgotten, it would only be written again.

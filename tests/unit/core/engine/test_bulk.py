@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pinakes.core.engine.bulk import LINES, BulkWriter, Line
+from pinakes.core.engine.bulk import LINES, BulkWriter, Line, line
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Wire:
 
 def lines(*numbers: int, bad: bool = False) -> list[Line]:
     """Return lines with numbers."""
-    return [Line(b'{"index":{}}', orjson.dumps({"n": n} | ({"bad": True} if bad else {}))) for n in numbers]
+    return [line(b"{}", orjson.dumps({"n": n} | ({"bad": True} if bad else {}))) for n in numbers]
 
 
 async def test_callers_that_come_while_calls_are_under_way_share_the_next_one() -> None:

@@ -13,6 +13,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from pinakes.core.engine.documents import Owner, examine
+from pinakes.core.engine.revisions import STEP
 from pinakes.core.settings import Limits
 from pinakes.core.tenancy.models import CollectionRecord, SlotRecord
 from pinakes.core.writing import changes
@@ -130,6 +131,41 @@ def test_usual_documents_go_the_compiled_way() -> None:
     assert all_plain(index_pb2.BatchWriteDocumentsRequest(writes=[write] * 3).SerializeToString(), 2) is BUILT
 
 
+WRITES = index_pb2.StreamWriteDocumentsRequest.WRITES_FIELD_NUMBER
+PARENTS = ("tenants/-/collections/default", "tenants/acme/collections/default", "tenants/acme/collections/other")
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(documents(), st.sampled_from(PARENTS), st.sampled_from(["put", "delete", "none", "etag"]))),
+    RECORDS,
+)
+def test_a_whole_message_is_compiled_as_each_of_its_documents(
+    given: list[tuple[resources_pb2.Document, str, str]], collection: CollectionRecord
+) -> None:
+    compiler = compiler_of(OWNER, collection, LIMITS)
+    if compiler is None:
+        return
+    message = index_pb2.StreamWriteDocumentsRequest(parent=PARENTS[0], stream_id="s", sequence=7)
+    expected: list[changes.Change | None] = []
+    for number, (document, parent, kind) in enumerate(given):
+        write = message.writes.add()
+        document.name = f"{parent}/documents/d{number}"
+        expected.append(None)
+        if kind == "delete":
+            write.delete.name = document.name
+        elif kind != "none":
+            document.etag = "x" if kind == "etag" else ""
+            write.put.CopyFrom(document)
+            if parent in PARENTS[:2] and write.ByteSize() <= LIMITS.document_bytes:
+                expected[-1] = compiler(document, f"d{number}", REVISION + number * STEP)
+    made = compiler.all(message.SerializeToString(), WRITES, REVISION)
+    assert made == expected
+    event(f"compiled {sum(one is not None for one in made)} of {len(made)}")
+
+
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_message_crash_nothing(raw: bytes) -> None:
     assert all_plain(raw, 2) in {True, False}
+    compiler = compiler_of(OWNER, record(("en",), ()), LIMITS)
+    assert compiler is None or all(change is None for change in compiler.all(raw, 2, REVISION))
