@@ -103,7 +103,7 @@ clean: ## Remove what was built here (not the platform's data)
 
 # ----- how the above is made ------------------------------------------------------------------------------------------
 
-$(VENV)/.ready: requirements.lock pyproject.toml hatch_build.py services/pinakes/core/engine/native.pyx
+$(VENV)/.ready: requirements.lock pyproject.toml hatch_build.py services/pinakes/core/engine/native.pyx $(wildcard services/pinakes/core/engine/native_*.pxi)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Pinakes needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
 	  echo "Install one, or say which: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }

@@ -10,10 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pinakes.local.descriptors import descriptor_set
-from pinakes.local.envoy_config import SERVICES, Address, FrontDoor, bootstrap
+from pinakes.local.envoy_config import SERVICES, Address, FrontDoor, bootstrap, dumped
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ROOT / "k8s" / "chart" / "files"
@@ -78,7 +76,7 @@ def configuration() -> str:
         # Faster than the notice that a draining server gives before it stops.
         cluster["health_checks"][0]["interval"] = "0.5s"
     chain["transport_socket"] = _TLS_MARK
-    text = yaml.safe_dump(config, sort_keys=False, width=1000)
+    text = dumped(config)
     mark = f"      transport_socket: {_TLS_MARK}\n"
     if text.count(mark) != 1:
         message = "the place of the TLS template isn't where it is expected"

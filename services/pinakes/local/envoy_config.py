@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -34,6 +35,7 @@ EXPOSED_HEADERS = (
 # HTTP status of Envoy's own answers -> google.rpc.Code, as the JSON body of an error has it.
 ERROR_CODES = {400: 3, 404: 5, 408: 4, 413: 3, 415: 3, 429: 8, 503: 14, 504: 4}
 TYPE = "type.googleapis.com/envoy.extensions.filters"
+TURNED_AWAY = Path(__file__).with_name("turned_away.lua")
 
 Json = dict[str, Any]
 
@@ -74,7 +76,22 @@ class FrontDoor:
 
 def render(door: FrontDoor) -> str:
     """Return the configuration as YAML."""
-    return yaml.safe_dump(bootstrap(door), sort_keys=False, width=120)
+    return dumped(bootstrap(door))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes scripts as they are, line by line."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def dumped(config: Json) -> str:
+    """Return a configuration as YAML."""
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=1000)
 
 
 def bootstrap(door: FrontDoor) -> Json:
@@ -125,7 +142,7 @@ def _listener(door: FrontDoor) -> Json:
 
 
 def _filters(door: FrontDoor) -> list[Json]:
-    """Return the HTTP filters in their order: browsers first, then JSON, then the servers."""
+    """Return the HTTP filters in their order: browsers first, then JSON, then who is turned away, then the servers."""
     transcoder = {
         "@type": f"{TYPE}.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         "proto_descriptor": door.descriptors,
@@ -138,10 +155,15 @@ def _filters(door: FrontDoor) -> list[Json]:
         "query_param_unescape_plus": True,
         "request_validation_options": {"reject_unknown_method": True, "reject_unknown_query_parameters": True},
     }
+    turned_away = {
+        "@type": f"{TYPE}.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": TURNED_AWAY.read_text(encoding="utf-8")},
+    }
     return [
         {"name": "envoy.filters.http.cors", "typed_config": {"@type": f"{TYPE}.http.cors.v3.Cors"}},
         {"name": "envoy.filters.http.grpc_web", "typed_config": {"@type": f"{TYPE}.http.grpc_web.v3.GrpcWeb"}},
         {"name": "envoy.filters.http.grpc_json_transcoder", "typed_config": transcoder},
+        {"name": "envoy.filters.http.lua", "typed_config": turned_away},
         {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{TYPE}.http.router.v3.Router"}},
     ]
 

@@ -45,6 +45,11 @@ def refusal(limit: Limit, value: float, of: str, wait: float | None) -> Fault:
     )
 
 
+def refused_before(limit: Limit, times: int) -> None:
+    """Count calls that were refused before they got here."""
+    _refused[limit].inc(times)
+
+
 def would_refuse(limit: Limit, tenant_uid: str) -> None:
     """Count what a dry run lets pass, and log it now and then."""
     _spared[limit].inc()

@@ -27,6 +27,7 @@ from pinakes.core.rpc import checks
 from pinakes.core.rpc.audited import Audited
 from pinakes.core.rpc.call import Call
 from pinakes.core.rpc.errors import CODES, fault_of, status_of
+from pinakes.core.rpc.turned_away import closing, count_turned_away
 from pinakes.core.telemetry import logs, metrics, tracing
 
 if TYPE_CHECKING:
@@ -281,6 +282,7 @@ def build(
             await authenticate(call)
 
     async def take(call: Call) -> None:
+        count_turned_away(call.metadata)
         home = call.principal.home
         tenant = await directory.tenant(home) if home else None
         call.budget = budget = limiter.budget(call.principal, tenant, call.method)
@@ -289,6 +291,9 @@ def build(
             await budget.take(enter=opening)
             if opening and budget.rooms:
                 call.entered = budget
+        except Fault as fault:
+            call.add(closing(fault) if opening else ())
+            raise
         finally:
             if opening:
                 call.add(budget.told())

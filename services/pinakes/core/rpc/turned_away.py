@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the front door is told of callers beyond a rate, and tells: it refuses them by itself until they may come again.
+
+Envoy's part is `local/turned_away.lua`. Only rates are remembered there: a place among the calls at once may be free at any
+moment, and a quota when something is deleted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pinakes.core.faults import Fault
+from pinakes.core.limits.kinds import Limit
+from pinakes.core.limits.refusals import refused_before
+from pinakes.core.rpc.errors import status_of
+
+CLOSED, CLOSED_STATUS = "x-pinakes-closed", "x-pinakes-closed-status"
+TURNED_AWAY = "x-pinakes-turned-away"
+_RATES = frozenset({Limit.REQUESTS, Limit.SEARCH_COST, Limit.DOCUMENTS_RATE, Limit.BYTES_RATE})
+_TOLD = re.compile(r"([0-9]{1,9}) ([a-z_]{1,40})", re.ASCII)
+
+
+def closing(fault: Fault) -> tuple[tuple[str, str], ...]:
+    """Return the metadata by which the front door knows for how long a caller needn't come again; none for other faults."""
+    if fault.quota not in _RATES or fault.retry_after is None:
+        return ()
+    # Of no request: it stands for all that are refused meanwhile, and the front door adds the id of each.
+    status = status_of(fault).SerializeToString().hex()
+    return ((CLOSED, f"{max(1, round(fault.retry_after * 1000))} {fault.quota}"), (CLOSED_STATUS, status))
+
+
+def count_turned_away(metadata: Mapping[str, object]) -> None:
+    """Count the calls that the front door has refused since the caller's last one; nothing if they aren't told rightly."""
+    told = metadata.get(TURNED_AWAY)
+    found = _TOLD.fullmatch(told) if isinstance(told, str) else None
+    if found is not None and found[2] in _RATES:
+        refused_before(Limit(found[2]), int(found[1]))
