@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
 
 import grpc
 import pytest
@@ -106,6 +108,22 @@ def test_the_front_door_says_what_a_server_says(door: Door, platform: Platform) 
         body = answer.json
         assert (body["code"], body["message"]) == (8, first.message)
         assert {detail["@type"].rpartition(".")[2] for detail in body["details"]} == kinds(first) | {"RequestInfo"}
+
+
+def test_a_browser_is_told_too(door: Door, platform: Platform) -> None:
+    with limited(door, platform, 0.05) as own:
+        assert flood(door, own, own.service, 0.2)[1]
+        data = read(own).SerializeToString()
+        headers = {"content-type": "application/grpc-web+proto", "authorization": f"Bearer {own.service}"}
+        connection = http.client.HTTPConnection(platform.endpoint, timeout=5)
+        connection.request("POST", LIST, b"\0" + len(data).to_bytes(4) + data, headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        assert answer.status == 200
+        assert answer.getheader("grpc-status") == "8"
+        assert "requests a second" in unquote(answer.getheader("grpc-message") or "")
+        assert answer.getheader("grpc-status-details-bin")
 
 
 def kinds(refusal: Refusal) -> set[str]:

@@ -1,23 +1,29 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Remembers at the front door whom a server has just refused for going beyond a rate, and until when: what the same
 -- caller asks of the same method before then is refused here, without a server (docs/decisions/0015). Each of Envoy's
 -- threads remembers for itself.
 
-local MOST = 10000      -- callers at most
+local MOST = 5000       -- callers at most; of others servers are asked each time
+local LONGEST = 4096    -- characters of a method and a credential
 local LONGEST_MS = 500  -- a limit that was raised isn't held against anybody for longer
+local SWEEP_MS = 100    -- looking for those whose time is over takes a moment
 
-local closed, count = {}, 0
+local closed, count, swept = {}, 0, 0
 
 local function now_ms(handle)
   return tonumber(handle:timestamp(EnvoyTimestampResolution.MILLISECOND))
 end
 
-local function sweep(now)
+local function full(now)
+  if count < MOST or now < swept + SWEEP_MS then return count >= MOST end
+  swept = now
   for key, one in pairs(closed) do
     if one.until_ms <= now then
       closed[key] = nil
       count = count - 1
     end
   end
+  return count >= MOST
 end
 
 local function request_id(given)
@@ -57,7 +63,7 @@ function envoy_on_request(handle)
     count = count - 1
     if found.times > 0 then headers:add("x-pinakes-turned-away", found.times .. " " .. found.limit) end
   end
-  handle:streamInfo():dynamicMetadata():set("pinakes", "caller", key)
+  if #key <= LONGEST then handle:streamInfo():dynamicMetadata():set("pinakes", "caller", key) end
 end
 
 function envoy_on_response(handle)
@@ -73,9 +79,9 @@ function envoy_on_response(handle)
   local ms, limit = string.match(told, "^(%d+) ([%w_]+)$")
   if metadata == nil or ms == nil then return end
   local key, now = metadata["caller"], now_ms(handle)
-  if closed[key] == nil then
-    if count >= MOST then sweep(now) end
-    if count >= MOST then return end
+  local before = closed[key]
+  if before == nil then
+    if full(now) then return end
     count = count + 1
   end
   local answer = {}
@@ -83,5 +89,6 @@ function envoy_on_response(handle)
     answer[name] = headers:get(name)
   end
   local until_ms = now + math.min(tonumber(ms), LONGEST_MS)
-  closed[key] = {until_ms = until_ms, limit = limit, times = 0, answer = answer, status = status}
+  local times = before ~= nil and before.times or 0
+  closed[key] = {until_ms = until_ms, limit = limit, times = times, answer = answer, status = status}
 end
