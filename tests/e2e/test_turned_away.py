@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import grpc
 import pytest
 from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2, resources_pb2, tenant_pb2
@@ -94,6 +95,9 @@ def test_the_front_door_says_what_a_server_says(door: Door, platform: Platform) 
             except grpc.RpcError as error:
                 told.append(dict(error.trailing_metadata() or ()))  # type: ignore[attr-defined]  # a failed call is a call too
         of_server, *of_door = told
+        waits = [retry_ms(one["grpc-status-details-bin"]) for one in told]
+        assert waits == sorted(waits, reverse=True), "the time that is left grows less"
+        assert waits[-1] < waits[0]
         assert len(of_door) > 10
         for one in of_door:
             assert one["x-request-id"] == "mine-12345678"
@@ -116,19 +120,43 @@ def test_a_browser_is_told_too(door: Door, platform: Platform) -> None:
         data = read(own).SerializeToString()
         headers = {"content-type": "application/grpc-web+proto", "authorization": f"Bearer {own.service}"}
         connection = http.client.HTTPConnection(platform.endpoint, timeout=5)
-        connection.request("POST", LIST, b"\0" + len(data).to_bytes(4) + data, headers)
-        answer = connection.getresponse()
-        answer.read()
+        for _ in range(3):
+            connection.request("POST", LIST, b"\0" + len(data).to_bytes(4) + data, headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200
+            assert answer.getheader("grpc-status") == "8"
+            assert "requests a second" in unquote(answer.getheader("grpc-message") or "")
+            assert answer.getheader("grpc-status-details-bin")
+            assert answer.getheader("connection") != "close", "each refusal costs a browser its connection"
+            assert not [name for name, _ in answer.getheaders() if "closed" in name]
         connection.close()
-        assert answer.status == 200
-        assert answer.getheader("grpc-status") == "8"
-        assert "requests a second" in unquote(answer.getheader("grpc-message") or "")
-        assert answer.getheader("grpc-status-details-bin")
 
 
 def kinds(refusal: Refusal) -> set[str]:
     """Return the kinds of a refusal's details."""
     return {any_pb2.Any.FromString(detail).type_url.rpartition(".")[2] for detail in refusal.details}
+
+
+def retry_ms(details: bytes) -> int:
+    """Return the milliseconds after which it is worth coming again."""
+    found = error_details_pb2.RetryInfo()
+    for detail in status_pb2.Status.FromString(details).details:
+        detail.Unpack(found)
+    milliseconds: int = found.retry_delay.ToMilliseconds()
+    return milliseconds
+
+
+def test_one_credential_is_one_caller_however_it_is_spelt(door: Door, platform: Platform) -> None:
+    with limited(door, platform, 0.05) as own:
+        assert flood(door, own, own.service, 0.2)[1]
+        asked = metric(platform, "pinakes_rpc_seconds_count", method="ListDocuments")
+        call = door._channel.unary_unary(LIST, request_serializer=None, response_deserializer=None)
+        for spelling in ("bearer ", "BEARER ", "Bearer  ", "bEARER    "):
+            with pytest.raises(grpc.RpcError) as caught:
+                call(read(own).SerializeToString(), metadata=(("authorization", spelling + own.service),))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]  # a call
+        assert metric(platform, "pinakes_rpc_seconds_count", method="ListDocuments") <= asked + 1
 
 
 def test_nobody_else_is_turned_away(door: Door, platform: Platform) -> None:

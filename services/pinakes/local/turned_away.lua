@@ -3,27 +3,46 @@
 -- caller asks of the same method before then is refused here, without a server (docs/decisions/0015). Each of Envoy's
 -- threads remembers for itself.
 
-local MOST = 5000       -- callers at most; of others servers are asked each time
-local LONGEST = 4096    -- characters of a method and a credential
-local LONGEST_MS = 500  -- a limit that was raised isn't held against anybody for longer
-local SWEEP_MS = 100    -- looking for those whose time is over takes a moment
+local MOST = 5000        -- callers at most; of others servers are asked each time
+local LONGEST = 2048     -- characters of a method and a credential
+local LONGEST_MS = 500   -- a limit that was raised isn't held against anybody for longer
+local SWEEP_MS = 1000    -- credentials whose time is over aren't kept for longer
+local HOLD = "pinakes"
 
 local closed, count, swept = {}, 0, 0
+math.randomseed(os.time() + tonumber(string.match(tostring(closed), "0x(%x+)") or "0", 16) % 2147483647)
 
 local function now_ms(handle)
   return tonumber(handle:timestamp(EnvoyTimestampResolution.MILLISECOND))
 end
 
-local function full(now)
-  if count < MOST or now < swept + SWEEP_MS then return count >= MOST end
-  swept = now
-  for key, one in pairs(closed) do
-    if one.until_ms <= now then
-      closed[key] = nil
-      count = count - 1
+local function forget(key)
+  closed[key] = nil
+  count = count - 1
+end
+
+-- Whether a caller is turned away now. A clock that was put back ends it.
+local function waits(one, now)
+  local left = one.until_ms - now
+  return left > 0 and left <= LONGEST_MS
+end
+
+local function has_room(now)
+  if now >= swept + SWEEP_MS or now < swept then
+    swept = now
+    for key, one in pairs(closed) do
+      if not waits(one, now) then forget(key) end
     end
   end
-  return count >= MOST
+  return count < MOST
+end
+
+-- One spelling of a credential is one caller, as servers read it; anything else is theirs to refuse.
+local function caller(headers)
+  local scheme, token = string.match(headers:get("authorization") or "", "^(%a+) +(%S+)$")
+  if scheme == nil or string.lower(scheme) ~= "bearer" then return nil end
+  local key = headers:get(":path") .. " " .. token
+  return #key <= LONGEST and key or nil
 end
 
 local function request_id(given)
@@ -33,62 +52,83 @@ local function request_id(given)
   return table.concat(made)
 end
 
--- A google.rpc.Status with the request's own RequestInfo: fields of a message may follow one another in any order.
-local function status_of(status, id)
-  local function field(number, value) return string.char(number * 8 + 2, #value) .. value end
-  return status .. field(3, field(1, "type.googleapis.com/google.rpc.RequestInfo") .. field(2, field(1, id)))
+local function varint(value)
+  local made = ""
+  while value >= 128 do
+    made = made .. string.char(value % 128 + 128)
+    value = math.floor(value / 128)
+  end
+  return made .. string.char(value)
+end
+
+local function field(number, value)
+  return string.char(number * 8 + 2) .. varint(#value) .. value
+end
+
+local function detail(name, value)
+  return field(3, field(1, "type.googleapis.com/google.rpc." .. name) .. field(2, value))
+end
+
+-- A google.rpc.Status with the time that is left and the request's own id: fields may follow one another in any order.
+local function status_of(one, now, id)
+  local ms = math.max(1, one.again_ms - now)
+  local delay = "\8" .. varint(math.floor(ms / 1000)) .. "\16" .. varint(ms % 1000 * 1000000)
+  return one.status .. detail("RetryInfo", field(1, delay)) .. detail("RequestInfo", field(1, id))
+end
+
+local function turn_away(handle, one, now)
+  local id = request_id(handle:headers():get("x-request-id"))
+  local answer = {
+    -- In gRPC's form for JSON too: the filters before this one make of it what its caller understands.
+    [":status"] = "200", ["content-type"] = "application/grpc", ["grpc-status"] = "8", ["x-request-id"] = id,
+    ["grpc-status-details-bin"] = handle:base64Escape(status_of(one, now, id)),
+  }
+  for name, value in pairs(one.told) do answer[name] = value end
+  one.times = one.times + 1
+  handle:respond(answer, "")
 end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
   headers:remove("x-pinakes-turned-away")
-  local authorization = headers:get("authorization")
-  if authorization == nil then return end
-  local key = headers:get(":path") .. " " .. authorization
-  local found = closed[key]
-  if found ~= nil then
-    if now_ms(handle) < found.until_ms then
-      found.times = found.times + 1
-      local id = request_id(headers:get("x-request-id"))
-      local answer = {
-        -- In gRPC's form for JSON too: the filters before this one make of it what its caller understands.
-        [":status"] = "200", ["content-type"] = "application/grpc", ["grpc-status"] = "8", ["x-request-id"] = id,
-        ["grpc-status-details-bin"] = handle:base64Escape(status_of(found.status, id)),
-      }
-      for name, value in pairs(found.answer) do answer[name] = value end
-      handle:respond(answer, "")
-      return
-    end
-    closed[key] = nil
-    count = count - 1
-    if found.times > 0 then headers:add("x-pinakes-turned-away", found.times .. " " .. found.limit) end
+  local key = caller(headers)
+  if key == nil then return end
+  -- An answer before the body ends a connection of HTTP/1; of JSON the body is here already.
+  if headers:get("x-envoy-original-path") == nil and handle:streamInfo():protocol() ~= "HTTP/2" then return end
+  local one = closed[key]
+  if one ~= nil then
+    local now = now_ms(handle)
+    if waits(one, now) then return turn_away(handle, one, now) end
+    forget(key)
+    if one.times > 0 then headers:add("x-pinakes-turned-away", one.times .. " " .. one.limit) end
   end
-  if #key <= LONGEST then handle:streamInfo():dynamicMetadata():set("pinakes", "caller", key) end
+  handle:streamInfo():dynamicMetadata():set(HOLD, "caller", key)
 end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  local told = headers:get("x-pinakes-closed")
-  if told == nil then return end
-  headers:remove("x-pinakes-closed")
+  local said = headers:get("x-pinakes-closed")
+  if said == nil then return end
   local status = string.gsub(headers:get("x-pinakes-closed-status") or "", "%x%x", function(two)
     return string.char(tonumber(two, 16))
   end)
+  headers:remove("x-pinakes-closed")
   headers:remove("x-pinakes-closed-status")
-  local metadata = handle:streamInfo():dynamicMetadata():get("pinakes")
-  local ms, limit = string.match(told, "^(%d+) ([%w_]+)$")
+  local metadata = handle:streamInfo():dynamicMetadata():get(HOLD)
+  local ms, limit = string.match(said, "^(%d+) ([%w_]+)$")
   if metadata == nil or ms == nil then return end
   local key, now = metadata["caller"], now_ms(handle)
-  local before = closed[key]
+  local room, before = has_room(now), closed[key]
   if before == nil then
-    if full(now) then return end
+    if not room then return end
     count = count + 1
   end
-  local answer = {}
+  local told = {}
   for _, name in ipairs({"grpc-message", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"}) do
-    answer[name] = headers:get(name)
+    told[name] = headers:get(name)
   end
-  local until_ms = now + math.min(tonumber(ms), LONGEST_MS)
-  local times = before ~= nil and before.times or 0
-  closed[key] = {until_ms = until_ms, limit = limit, times = times, answer = answer, status = status}
+  closed[key] = {
+    until_ms = now + math.min(tonumber(ms), LONGEST_MS), again_ms = now + tonumber(ms), limit = limit, told = told,
+    status = status, times = before ~= nil and before.times or 0,
+  }
 end

@@ -19,22 +19,25 @@ cdef class Out:
         PyMem_Free(self.data)
 
     cdef int need(self, Py_ssize_t more) except -1:
-        cdef uint8_t* grown
-        if self.size + more > self.room:
-            while self.size + more > self.room:
-                self.room *= 2
-            grown = <uint8_t*>PyMem_Realloc(self.data, self.room)
-            if grown == NULL:
-                raise MemoryError
-            self.data = grown
+        cdef Py_ssize_t room = self.room
+        if self.size + more > room:
+            while self.size + more > room:
+                room *= 2
+            self.resize(room)
+        return 0
+
+    cdef int resize(self, Py_ssize_t room) except -1:
+        cdef uint8_t* resized = <uint8_t*>PyMem_Realloc(self.data, room)
+        if resized == NULL:
+            raise MemoryError
+        self.data, self.room = resized, room
         return 0
 
     cdef int shrink(self) except -1:
         """Give the memory of an unusually long document back."""
-        if self.room > MOST_ROOM:
-            self.room = 1 << 14
-            self.data = <uint8_t*>PyMem_Realloc(self.data, self.room)
         self.size = 0
+        if self.room > MOST_ROOM:
+            self.resize(1 << 14)
         return 0
 
     cdef int put(self, const void* at, Py_ssize_t size) except -1:

@@ -174,6 +174,8 @@ cdef int read_values(Slice given, Value* values) noexcept:
         while place > 0 and before(value.key, values[place - 1].key):
             values[place] = values[place - 1]
             place -= 1
+        if place > 0 and not before(values[place - 1].key, value.key):
+            return -1  # of two values of a key the last counts
         values[place] = value
         count += 1
     return count

@@ -282,7 +282,7 @@ def build(
             await authenticate(call)
 
     async def take(call: Call) -> None:
-        count_turned_away(call.metadata)
+        count_turned_away(call)
         home = call.principal.home
         tenant = await directory.tenant(home) if home else None
         call.budget = budget = limiter.budget(call.principal, tenant, call.method)
@@ -292,7 +292,7 @@ def build(
             if opening and budget.rooms:
                 call.entered = budget
         except Fault as fault:
-            call.add(closing(fault) if opening else ())
+            call.add(closing(call, fault))
             raise
         finally:
             if opening:

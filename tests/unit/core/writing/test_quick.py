@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import shutil
 from typing import Any
 
@@ -162,6 +163,68 @@ def test_a_whole_message_is_compiled_as_each_of_its_documents(
     made = compiler.all(message.SerializeToString(), WRITES, REVISION)
     assert made == expected
     event(f"compiled {sum(one is not None for one in made)} of {len(made)}")
+
+
+PIECES = st.lists(documents(), min_size=1, max_size=3)
+
+
+@settings(max_examples=300)
+@given(PIECES, st.booleans(), st.randoms(use_true_random=False), RECORDS)
+@example(
+    [resources_pb2.Document(attributes={"color": "red"}), resources_pb2.Document(attributes={"color": "blue"})],
+    True, random.Random(1), record(("en",), ()),
+)  # fmt: skip
+def test_bytes_that_no_library_writes_mean_what_the_library_reads(
+    pieces: list[resources_pb2.Document], one_struct: bool, dice: random.Random, collection: CollectionRecord
+) -> None:
+    """Fields in any order, several times, with keys of a map that come again: callers may send what they like."""
+    fields = [one for document in pieces for one in top_fields(document.SerializeToString())]
+    attributes = [one for document in pieces for one in top_fields(document.attributes.SerializeToString())]
+    dice.shuffle(fields)
+    if one_struct:  # one of the entries of all
+        fields = [one for one in fields if one[0] >> 3 != 6] + [b"\x32" + length(b"".join(attributes))]
+    raw = b"\x0a" + length(b"tenants/-/collections/default/documents/d") + b"".join(
+        one for one in fields if one[0] >> 3 != 1
+    )  # fmt: skip
+    parsed = resources_pb2.Document.FromString(raw)
+    message = (b"\x0a" + length(PARENTS[0].encode())) + bytes([WRITES << 3 | 2]) + length(b"\x0a" + length(raw))
+    assert index_pb2.StreamWriteDocumentsRequest.FromString(message).writes[0].put == parsed
+    compiler = compiler_of(OWNER, collection, LIMITS)
+    (made,) = compiler.all(message, WRITES, REVISION) if compiler else [None]
+    event(f"compiled {made is not None}")
+    if made is not None:
+        examined = examine(parsed, collection.schema(), LIMITS)
+        assert examined.violations == []
+        expected = told(changes.put(parsed, OWNER, collection.schema(), "d", REVISION, examined))
+        found = told(made)
+        # Bytes may be more than they must be; what is counted of them, too.
+        for one in (expected, found):
+            one[1].pop("bytes")
+        assert (found[0]._replace(size=0), *found[1:]) == (expected[0]._replace(size=0), *expected[1:])
+
+
+def length(data: bytes) -> bytes:
+    """Return bytes with their number before them."""
+    head, left = bytearray(), len(data)
+    while left > 127:
+        head.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*head, left]) + data
+
+
+def top_fields(data: bytes) -> list[bytes]:
+    """Take a message of fields with lengths apart."""
+    found, at = [], 0
+    while at < len(data):
+        begin, size, shift, at = at, 0, 0, at + 1
+        while True:
+            size |= (data[at] & 127) << shift
+            shift, at = shift + 7, at + 1
+            if data[at - 1] < 128:
+                break
+        at += size
+        found.append(data[begin:at])
+    return found
 
 
 @given(st.binary(max_size=60))
