@@ -68,7 +68,7 @@ def test_only_attempts_that_never_reached_a_server_are_repeated(door: FrontDoor)
 
 def test_cross_origin_is_decided_before_json_is_read_and_the_router_is_last(door: FrontDoor) -> None:
     names = [entry["name"].rpartition(".")[2] for entry in _manager(door)["http_filters"]]
-    assert names == ["cors", "grpc_web", "grpc_json_transcoder", "router"]
+    assert names == ["cors", "grpc_web", "grpc_json_transcoder", "lua", "router"]
 
 
 def test_unknown_methods_and_query_parameters_are_refused(door: FrontDoor) -> None:
