@@ -26,6 +26,7 @@ from pinakes.core.rpc import chain
 from pinakes.core.rpc.call import Call
 from pinakes.core.rpc.chain import ORDER, Chain, Link, Proceed
 from pinakes.core.settings import Settings
+from pinakes.core.telemetry import metrics
 from pinakes.core.tenancy.models import TenantRecord
 from pinakes.v1 import index_pb2
 
@@ -42,15 +43,17 @@ class Aborted(Exception):
 class Context:
     """The transport's side of one call: what was sent by it, and how it ended."""
 
-    def __init__(self, seconds: float | None = None) -> None:
-        """Begin a call that its caller gives so many seconds."""
+    def __init__(self, seconds: float | None = None, **metadata: str) -> None:
+        """Begin a call that its caller gives so many seconds, with more metadata than the credential."""
         self.seconds = seconds
+        self.metadata = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
+        self.trailing: dict[str, Any] = {}
         self.sent: list[Response] = []
         self.code = grpc.StatusCode.OK
         self.details = ""
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", "Bearer key"),)
+        return (("authorization", "Bearer key"), *self.metadata)
 
     def set_trailing_metadata(self, metadata: object) -> None:
         """Take it."""
@@ -65,7 +68,7 @@ class Context:
         return "ipv4:192.0.2.7:4711"
 
     async def abort(self, code: grpc.StatusCode, details: str, trailing: object) -> None:
-        self.code, self.details = code, details
+        self.code, self.details, self.trailing = code, details, dict(cast("Any", trailing))
         raise Aborted
 
 
@@ -250,6 +253,21 @@ async def test_callers_are_told_what_is_left_of_their_rate() -> None:
     made, _ = built(rate=20.0)
     await stream(made, Context(), note, message(1, PARENT))
     assert told[0]["ratelimit-limit"] == "20"
+
+
+async def test_the_front_door_is_told_whom_to_turn_away_and_tells_how_many_it_has() -> None:
+    made, _ = built(rate=0.5)
+    await stream(made, Context(), echo, message(1, PARENT))
+    refused = Context()
+    await stream(made, refused, echo, message(1, PARENT))
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.trailing["x-pinakes-closed"].endswith(" requests_per_second")
+
+    counter = metrics.LIMITED.labels("requests_per_second", "refused")
+    before = counter._value.get()
+    made, _ = built()
+    await stream(made, Context(x_pinakes_turned_away="7 requests_per_second"), echo, message(1, PARENT), message(2))
+    assert counter._value.get() == before + 7
 
 
 async def test_only_the_callers_deadline_ends_a_stream() -> None:
