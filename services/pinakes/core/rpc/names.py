@@ -50,6 +50,12 @@ def document(tenant_id: str, collection_id: str, document_id: str) -> str:
     return f"tenants/{tenant_id}/collections/{collection_id}/documents/{document_id}"
 
 
+@lru_cache(maxsize=4096)
+def document_prefixes(tenant_id: str, collection_id: str) -> tuple[str, str]:
+    """Return what the names of a collection's documents begin with: the caller's own tenant has two names."""
+    return document(tenant_id, collection_id, ""), document(OWN, collection_id, "")
+
+
 def api_key(tenant_id: str, key_id: str) -> str:
     """Return the name of a key."""
     return f"tenants/{tenant_id}/apiKeys/{key_id}"

@@ -61,8 +61,6 @@ async def apply(
     Raises a fault of kind UNAVAILABLE or DEADLINE when the engine can't be reached; then all of it may be done again:
     a change that has been applied at its revision is known again.
     """
-    if not changes:
-        return []
     seen = await _look(scope, changes)
     depending = [
         place for place, (change, there) in enumerate(zip(changes, seen, strict=True)) if _depends(change, there)
@@ -107,8 +105,6 @@ def _grown(change: Change, there: Found | None) -> tuple[int, int]:
 async def _look(scope: TenantScope, changes: Sequence[Change]) -> list[Found | None]:
     """Read what is there."""
     whole = [i for i, change in enumerate(changes) if change.deletion]
-    if not whole:
-        return await scope.mget([change.document_id for change in changes], _SEEN)
     parts = [i for i, change in enumerate(changes) if not change.deletion]
     seen: list[Found | None] = [None] * len(changes)
     for places, fields in ((parts, _SEEN), (whole, None)):

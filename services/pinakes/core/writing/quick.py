@@ -40,10 +40,7 @@ def compiler_of(owner: Owner, collection: CollectionRecord, limits: Limits) -> C
     """Return what compiles the usual documents of a collection, or None where the compiled part isn't built."""
     if not BUILT:
         return None
-    # The caller's own tenant has two names.
-    prefixes = tuple(
-        names.document(tenant, owner.collection_id, "").encode() for tenant in (owner.tenant_id, names.OWN)
-    )
+    prefixes = tuple(prefix.encode() for prefix in names.document_prefixes(owner.tenant_id, owner.collection_id))
     return Compiler(_plan(owner, collection, limits.document_bytes, limits.attributes), prefixes)
 
 

@@ -167,9 +167,9 @@ def _refuse(place: str, document_id: str | None, writer: Writer) -> NoReturn:
 
 
 def _id(write: index_pb2.DocumentWrite, writer: Writer) -> str | None:
-    """Return the id in a write's name; None for a name outside of the collection. The caller's own tenant has two names."""
+    """Return the id in a write's name; None for a name outside of the collection."""
     name, owner = name_of(write), writer.scope.owner
-    prefixes = tuple(names.document(tenant, owner.collection_id, "") for tenant in (owner.tenant_id, names.OWN))
+    prefixes = names.document_prefixes(owner.tenant_id, owner.collection_id)
     return name.rpartition("/")[2] if name.startswith(prefixes) else None
 
 
