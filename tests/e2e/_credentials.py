@@ -43,6 +43,7 @@ class Opens(StrEnum):
 class Credential:
     """A credential: the `authorization` header (None: not sent), what it opens, and as what.
 
+    `certificate` is what the connection is made with, key and certificate as PEM; `forwarded` says whose a proxy has seen.
     One that isn't `alive` is verified, but its own tenant isn't there to be asked for: nobody's, or one that is suspended.
     `narrowed` is the claim that leaves a scoped token less than its role may: `filter` or `collections`.
     """
@@ -53,11 +54,14 @@ class Credential:
     role: Role | None = None
     alive: bool = True
     narrowed: str = ""
+    certificate: tuple[bytes, bytes] | None = None
+    forwarded: str = ""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with a call."""
-        return () if self.header is None else (("authorization", self.header),)
+        said = {"authorization": self.header, "x-forwarded-client-cert": self.forwarded or None}
+        return tuple((name, value) for name, value in said.items() if value is not None)
 
 
 @dataclass(slots=True)

@@ -195,26 +195,71 @@ def reaches(credential: Credential, anchor: NameField) -> bool:
     return "{collection}" not in anchor.pattern and RULES[anchor.method].permission in BEYOND_COLLECTIONS
 
 
-async def run(addresses: Mapping[str, str], cases: Iterable[tuple[Case, bytes]]) -> dict[Case, Outcome]:
-    """Send all calls, many at a time, each to the server of its service; return what came of each."""
-    options = [("grpc.max_metadata_size", _METADATA_ROOM), ("grpc.enable_http_proxy", 0)]
-    channels = {name: grpc.aio.insecure_channel(address, options=options) for name, address in addresses.items()}
-    streams = {name: grpc.insecure_channel(address, options=options) for name, address in addresses.items()}
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Who has signed the servers' certificates, and key and certificate of a machine that is nobody, all as PEM."""
+
+    authority: bytes
+    machine: tuple[bytes, bytes]
+
+    def credentials(self, certificate: tuple[bytes, bytes] | None = None) -> grpc.ChannelCredentials:
+        """Return what a connection is made with: key and certificate of a caller, or else the machine's."""
+        return grpc.ssl_channel_credentials(self.authority, *(certificate or self.machine))
+
+
+class _Wires:
+    """Connections to the servers, one with each certificate; without `tls` they are in the clear."""
+
+    def __init__(self, addresses: Mapping[str, str], tls: Tls | None) -> None:
+        self._addresses, self._tls = addresses, tls
+        self._calls: dict[tuple[str, Any], grpc.aio.Channel] = {}
+        self._streams: dict[tuple[str, Any], grpc.Channel] = {}
+
+    def of(self, case: Case) -> tuple[grpc.aio.Channel, grpc.Channel]:
+        """Return the connections to the server of a call's service, for calls of one message and for streams."""
+        service = case.method[1:].rpartition("/")[0].rpartition(".")[2]
+        server = SERVERS.get(service, "tenant")
+        key = server, case.credential.certificate
+        if key not in self._calls:
+            self._calls[key] = self._opened(grpc.aio, *key)
+            self._streams[key] = self._opened(grpc, *key)
+        return self._calls[key], self._streams[key]
+
+    async def close(self) -> None:
+        """Close all."""
+        await asyncio.gather(*(channel.close() for channel in self._calls.values()))
+        for opened in self._streams.values():
+            opened.close()
+
+    def _opened(self, way: Any, server: str, certificate: tuple[bytes, bytes] | None) -> Any:
+        # Each certificate has connections of its own: gRPC shares them between channels that it takes for the same.
+        options = [("grpc.max_metadata_size", _METADATA_ROOM), ("grpc.enable_http_proxy", 0)]
+        options.append(("grpc.use_local_subchannel_pool", 1))
+        address = self._addresses[server]
+        if self._tls is None:
+            return way.insecure_channel(address, options=options)
+        return way.secure_channel(address, self._tls.credentials(certificate), options=options)
+
+
+async def run(
+    addresses: Mapping[str, str], cases: Iterable[tuple[Case, bytes]], tls: Tls | None = None
+) -> dict[Case, Outcome]:
+    """Send all calls, many at a time, each to the server of its service; return what came of each.
+
+    `tls` is None for servers, or a proxy, that speak in the clear.
+    """
+    wires = _Wires(addresses, tls)
     outcomes: dict[Case, Outcome] = {}
     waiting = iter(cases)
 
     async def work() -> None:
         for case, request in waiting:
-            service = case.method[1:].rpartition("/")[0].rpartition(".")[2]
-            server = SERVERS.get(service, "tenant")
-            outcomes[case] = await _send(channels[server], streams[server], case, request)
+            outcomes[case] = await _send(*wires.of(case), case, request)
 
     try:
         await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
     finally:
-        await asyncio.gather(*(channel.close() for channel in channels.values()))
-        for opened in streams.values():
-            opened.close()
+        await wires.close()
     return outcomes
 
 

@@ -27,6 +27,7 @@ from pinakes.core.identity.permissions import GRANTS, RULES, TENANT_DATA
 from pinakes.v1 import index_pb2, lifecycle_pb2, resources_pb2, tenant_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 from tests.e2e import _credentials, _matrix
+from tests.e2e._accounts import accounts
 from tests.e2e._credentials import KEY_SECONDS, Credential, Opens
 from tests.e2e._matrix import Case, Outcome
 from tests.e2e._requests import ANCHORS, NAME_FIELDS, RESOURCES, fields_of, has_name_rule, pattern_of
@@ -74,10 +75,6 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
         provider = stack.enter_context(_credentials.issuer())
         door = stack.enter_context(Door(platform.endpoint))
         folder = tmp_path_factory.mktemp("matrix")
-        servers = {
-            name: stack.enter_context(running(platform, name, folder, **provider.settings))
-            for name in ("search", "index", "tenant")
-        }
         # Most of it is waiting, so it is waited for at once.
         with ThreadPoolExecutor() as pool:
             mine, second, theirs, asleep = pool.map(
@@ -86,6 +83,12 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
             )
         dead = stack.enter_context(_credentials.dead_keys(door, platform.admin_key, mine))
         prepared = time.monotonic()
+        gone = _credentials.deleted_tenant(mine)
+        certified = accounts(folder, mine.tenant_id, second.tenant_id, asleep.tenant_id, gone)
+        servers = {
+            name: stack.enter_context(running(platform, name, folder, **provider.settings, **certified.settings))
+            for name in ("search", "index", "tenant")
+        }
         for one in (mine, second, asleep):
             _unlimited(door, platform.admin_key, one)
         suspend = lifecycle_pb2.SuspendTenantRequest(name=asleep.name, reason="a test")
@@ -94,15 +97,15 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
         own = {**dict.fromkeys(ids, "probe"), "tenant": mine.tenant_id, "collection": "default"}
         absent = _matrix.absent_like(ids)
         world = _matrix.World(
-            own, ids, absent, {**absent, "tenant": absent["tenant"][:30]}, _credentials.deleted_tenant(mine), asleep.tenant_id
+            own, ids, absent, {**absent, "tenant": absent["tenant"][:30]}, gone, asleep.tenant_id
         )  # fmt: skip
-        sleepers = _credentials.of_a_suspended_tenant(provider, asleep)
+        sleepers = [*_credentials.of_a_suspended_tenant(provider, asleep), certified.suspended]
         credentials = [
             *_credentials.wrong_keys(mine, theirs), *dead, *_credentials.tokens(provider, mine.tenant_id, theirs.tenant_id),
             *_credentials.of_another_tenant(door, platform.admin_key, provider, mine, second),
             *_credentials.scoped_tokens(mine), *sleepers,
             *_credentials.of_strange_tenants(provider, theirs.tenant_id),
-            *_credentials.administrators(platform.admin_key, provider),
+            *_credentials.administrators(platform.admin_key, provider), *certified.credentials,
         ]  # fmt: skip
         addresses = {name: server.address for name, server in servers.items()}
         attackers = [one for one in credentials if one.opens is Opens.ONE_TENANT]
@@ -110,9 +113,9 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
         before = _seen(door, theirs)
 
         async def send() -> list[dict[Case, Outcome]]:
-            await asyncio.gather(*(_serving(server) for server in servers.values()))
+            await asyncio.gather(*(_serving(server, certified.tls) for server in servers.values()))
             first = [
-                await _matrix.run(addresses, cases)
+                await _matrix.run(addresses, cases, certified.tls)
                 for cases in (
                     _matrix.nested_cases(world, keys), _matrix.own_cases(world, keys), _matrix.role_cases(world, keys),
                     _matrix.suspended_cases(world, sleepers),
@@ -120,7 +123,7 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
             ]  # fmt: skip
             # Until what expires has expired.
             await asyncio.sleep(KEY_SECONDS + 1 - (time.monotonic() - prepared))
-            foreign = await _matrix.run(addresses, _matrix.foreign_cases(world, credentials))
+            foreign = await _matrix.run(addresses, _matrix.foreign_cases(world, credentials), certified.tls)
             through = dict.fromkeys(addresses, platform.endpoint)
             front = [
                 one
@@ -143,8 +146,8 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
         yield made
 
 
-async def _serving(server: ServerProcess) -> None:
-    async with open_channel(server.address) as channel:
+async def _serving(server: ServerProcess, tls: _matrix.Tls) -> None:
+    async with open_channel(server.address, tls.credentials()) as channel:
         await until_health(channel)
 
 
@@ -288,7 +291,7 @@ def test_ids_of_another_tenants_things_are_as_absent_as_ids_of_nothing(ran: Ran)
 
 def test_each_role_may_do_in_its_own_tenant_what_the_table_says_and_nothing_else(ran: Ran) -> None:
     for case, outcome in ran.roles.items():
-        several = case.variant == "-" and case.credential.label == "token: service of two tenants"
+        several = case.variant == "-" and case.credential.label.endswith("service of two tenants")
         refused = outcome.code in {DENIED, UNAUTHENTICATED}
         may = _matrix.may(case.credential, case.method, GRANTS) and _matrix.reaches(
             case.credential, ANCHORS[case.method]

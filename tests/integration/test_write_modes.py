@@ -1,126 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modes, request ids, unchanged content, undeletes and failed writes, through the real servers and worker."""
+"""Modes, request ids, unchanged content and undeletes, through the real servers and worker."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import grpc
-import orjson
 import pytest
-from google.longrunning import operations_pb2, operations_pb2_grpc
-from google.protobuf import empty_pb2
+from google.longrunning import operations_pb2
 
-from pinakes.core.engine.scope import TenantScope
-from pinakes.core.identity.permissions import Role
-from pinakes.core.identity.principal import Principal
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.queue.consumer import Consumer, Lease
-from pinakes.core.writing import changes
 from pinakes.core.writing.changes import Change
-from pinakes.index.commands import failures
-from pinakes.index.commands.write import Writer
 from pinakes.local import Platform
-from pinakes.v1 import failures_pb2, index_pb2, resources_pb2
+from pinakes.v1 import index_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
+from tests.integration._caller import ACCEPTED, APPLIED, SEARCHABLE, Caller, Document, caller, refused, until
 from tests.integration._engine import Direct, direct
-from tests.integration._servers import Stubs, Tenant, bearer, new_tenant, open_channel, reason, stubs
+from tests.integration._servers import bearer, new_tenant, reason
 from tests.integration._workers import parts
 
-__all__ = ["direct", "parts"]
+__all__ = ["caller", "direct", "parts"]
 
-ACCEPTED, APPLIED, SEARCHABLE = (
-    index_pb2.WRITE_MODE_ACCEPTED, index_pb2.WRITE_MODE_APPLIED, index_pb2.WRITE_MODE_SEARCHABLE
-)  # fmt: skip
 Outcome = index_pb2.WriteResult
-Document = resources_pb2.Document
-
-
-class Caller:
-    """A tenant's administrator at the front door."""
-
-    def __init__(self, tenant: Tenant, services: Stubs, channel: grpc.aio.Channel) -> None:
-        self.tenant = tenant
-        self.index = services.index
-        self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
-        self.metadata = bearer(tenant.key)
-
-    async def put(self, document_id: str, title: str, mode: index_pb2.WriteMode, **more: Any) -> dict[str, str]:
-        """Write a document whole; return what the trailing metadata tell."""
-        request = index_pb2.UpdateDocumentRequest(
-            document=Document(name=self.tenant.document(document_id), title=title),
-            allow_missing=True,
-            mode=mode,
-            **more,
-        )
-        request.update_mask.paths.append("*")
-        call = self.index.UpdateDocument(request, metadata=self.metadata)
-        await call
-        return {key: str(value) for key, value in (await call.trailing_metadata()) or () if key.startswith("x-pinakes")}
-
-    async def get(self, document_id: str) -> Document | None:
-        """Read a document, or None."""
-        try:
-            return await self.index.GetDocument(
-                index_pb2.GetDocumentRequest(name=self.tenant.document(document_id)), metadata=self.metadata
-            )
-        except grpc.aio.AioRpcError as error:
-            assert error.code() is grpc.StatusCode.NOT_FOUND
-            return None
-
-    async def delete(self, document_id: str, mode: index_pb2.WriteMode = APPLIED, **more: Any) -> empty_pb2.Empty:
-        """Delete a document."""
-        request = index_pb2.DeleteDocumentRequest(name=self.tenant.document(document_id), mode=mode, **more)
-        return await self.index.DeleteDocument(request, metadata=self.metadata)
-
-    async def undelete(self, document_id: str, **more: Any) -> Document:
-        """Bring a document back."""
-        request = index_pb2.UndeleteDocumentRequest(name=self.tenant.document(document_id), **more)
-        return await self.index.UndeleteDocument(request, metadata=self.metadata)
-
-    async def batch(
-        self, titles: dict[str, str | None], mode: index_pb2.WriteMode, **more: Any
-    ) -> index_pb2.BatchWriteDocumentsResponse:
-        """Write documents by id; a title of None is a deletion."""
-        request = index_pb2.BatchWriteDocumentsRequest(parent=self.tenant.collection, mode=mode, **more)
-        for document_id, title in titles.items():
-            name, write = self.tenant.document(document_id), request.writes.add()
-            if title is None:
-                write.delete.name = name
-            else:
-                write.put.CopyFrom(Document(name=name, title=title))
-        return await self.index.BatchWriteDocuments(request, metadata=self.metadata)
-
-    async def failed(self) -> list[failures_pb2.FailedWrite]:
-        """List the failed writes."""
-        request = failures_pb2.ListFailedWritesRequest(parent=self.tenant.collection, page_size=50)
-        return list((await self.index.ListFailedWrites(request, metadata=self.metadata)).failed_writes)
-
-
-@pytest.fixture
-async def caller(platform: Platform) -> AsyncIterator[Caller]:
-    """Give a tenant of the test's own."""
-    async with open_channel(platform.endpoint) as channel:
-        yield Caller(await new_tenant(platform), stubs(channel), channel)
-
-
-async def until(what: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
-    """Wait until something is true, and return it."""
-    async with asyncio.timeout(seconds):
-        while not (found := await what()):
-            await asyncio.sleep(0.05)
-    return found
-
-
-async def refused(call: Awaitable[Any], code: grpc.StatusCode) -> str:
-    """Expect a call to be refused; return the reason."""
-    with pytest.raises(grpc.aio.AioRpcError) as error:
-        await call
-    assert error.value.code() is code, error.value
-    return reason(error.value)
 
 
 # ---- modes
@@ -389,82 +292,3 @@ async def test_what_was_accepted_and_deleted_before_it_was_applied_comes_back(ca
     for number in range(5):
         found: Document = await until(lambda n=number: back(f"d{n}"))  # type: ignore[misc]  # the number of this round
         assert found.title == f"version {number}"
-
-
-# ---- failed writes
-
-
-async def poison(parts: Parts, direct: Direct, tenant: Tenant, document_id: str, readers: tuple[str, ...] = ()) -> int:
-    """Queue a body that no mapping takes, between two good ones; return its revision."""
-    scope = await direct.scope(tenant)
-    first = parts.revisions.take(1)
-    good = [Change(f"{document_id}-{n}", parts.revisions.next(), b"") for n in range(2)]
-    made = changes.put(Document(title="bad", readers=readers), scope.owner, Direct.schema(), document_id, first)
-    bad = made._replace(data=orjson.dumps(orjson.loads(made.data) | {"no_such_field": True}))
-    packed = parts.queue.parts(scope.owner, list(enumerate([good[0], bad, good[1]])), 1)
-    assert sum(len(entry.writes) for entry in packed) == 3
-    await parts.queue.enqueue(scope.owner, packed, 3)
-    return first
-
-
-async def test_what_cannot_be_applied_is_listed_retried_and_discarded(
-    caller: Caller, parts: Parts, direct: Direct
-) -> None:
-    revision = await poison(parts, direct, caller.tenant, "bad")
-    await caller.put("neighbour", "fine", ACCEPTED)
-    await until(lambda: caller.get("neighbour"))
-    (failed,) = await until(caller.failed)
-    assert failed.revision == revision
-    assert (failed.document.name, failed.document.title) == (caller.tenant.document("bad"), "bad")
-    assert failed.status.message
-    assert failed.expire_time.seconds - failed.accept_time.seconds == 7 * 86_400
-
-    names = {"parent": caller.tenant.collection, "names": [failed.name]}
-    retried = await caller.index.RetryFailedWrites(
-        failures_pb2.RetryFailedWritesRequest(**names), metadata=caller.metadata
-    )
-    assert retried.count == 1
-
-    # Compiled anew, it has no field that no mapping takes.
-    assert (await until(lambda: caller.get("bad"))).title == "bad"
-    assert await caller.failed() == []
-    await poison(parts, direct, caller.tenant, "worse")
-    await until(caller.failed)
-    discard = failures_pb2.DiscardFailedWritesRequest(parent=caller.tenant.collection, all=True)
-    assert (await caller.index.DiscardFailedWrites(discard, metadata=caller.metadata)).count == 1
-    assert await caller.failed() == []
-    assert (await caller.index.DiscardFailedWrites(discard, metadata=caller.metadata)).count == 0
-
-
-async def test_of_a_failed_write_only_the_name_is_shown_to_who_may_not_read_the_document(
-    caller: Caller, parts: Parts, direct: Direct
-) -> None:
-    await poison(parts, direct, caller.tenant, "bad", ("ann",))
-    (failed,) = await until(caller.failed)
-    assert (failed.document.title, list(failed.document.readers)) == ("bad", ["ann"])
-    tenant, collection = await direct.records(caller.tenant)
-    request = failures_pb2.ListFailedWritesRequest(parent=caller.tenant.collection)
-    for readers, title in ((("ann", "zoe"), "bad"), (("bob",), ""), ((), "")):
-        # No credential both writes and is bound to readers; that one might is no reason to show more.
-        who = Principal("test", Role.SERVICE, (tenant.tenant_id,), readers)
-        writer = Writer(TenantScope(parts.engine, who, tenant, collection), collection, collection.schema(), parts)
-        (shown,) = (await failures.list_failed(request, writer)).failed_writes
-        assert shown.document.title == title
-        assert title or shown.document == Document(name=failed.document.name)
-
-
-async def test_failed_writes_are_their_tenants_alone(
-    platform: Platform, caller: Caller, parts: Parts, direct: Direct
-) -> None:
-    await poison(parts, direct, caller.tenant, "bad")
-    (failed,) = await until(caller.failed)
-    other = await new_tenant(platform)
-    for made in (failures_pb2.RetryFailedWritesRequest, failures_pb2.DiscardFailedWritesRequest):
-        rpc = caller.index.RetryFailedWrites if "Retry" in made.__name__ else caller.index.DiscardFailedWrites
-        mine = made(parent=other.collection, names=[failed.name])
-        assert await refused(rpc(mine, metadata=bearer(other.key)), grpc.StatusCode.INVALID_ARGUMENT)
-        same_id = made(parent=other.collection, names=[failed.name.replace(caller.tenant.tenant_id, other.tenant_id)])
-        assert (await rpc(same_id, metadata=bearer(other.key))).count == 0
-        both = made(parent=caller.tenant.collection, names=[failed.name], all=True)
-        assert await refused(rpc(both, metadata=caller.metadata), grpc.StatusCode.INVALID_ARGUMENT)
-    assert len(await caller.failed()) == 1

@@ -262,7 +262,8 @@ class IndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryFailedWrites(self, request, context):
-        """Queues failed writes again, at their own revisions: what was written to a document since then stands.
+        """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
+        tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -78,7 +78,9 @@ class IndexServiceStub:
     ListFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.ListFailedWritesRequest, _failures_pb2.ListFailedWritesResponse]
     """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days."""
     RetryFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.RetryFailedWritesRequest, _failures_pb2.RetryFailedWritesResponse]
-    """Queues failed writes again, at their own revisions: what was written to a document since then stands."""
+    """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
+    tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
+    """
     DiscardFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.DiscardFailedWritesRequest, _failures_pb2.DiscardFailedWritesResponse]
     """Gives failed writes up: they are deleted."""
     PurgeDocuments: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurgeDocumentsRequest, _operations_pb2_1.Operation]
@@ -135,7 +137,9 @@ class IndexServiceAsyncStub(IndexServiceStub):
     ListFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.ListFailedWritesRequest, _failures_pb2.ListFailedWritesResponse]  # type: ignore[assignment]
     """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days."""
     RetryFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.RetryFailedWritesRequest, _failures_pb2.RetryFailedWritesResponse]  # type: ignore[assignment]
-    """Queues failed writes again, at their own revisions: what was written to a document since then stands."""
+    """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
+    tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
+    """
     DiscardFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.DiscardFailedWritesRequest, _failures_pb2.DiscardFailedWritesResponse]  # type: ignore[assignment]
     """Gives failed writes up: they are deleted."""
     PurgeDocuments: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurgeDocumentsRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
@@ -285,7 +289,9 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _failures_pb2.RetryFailedWritesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_failures_pb2.RetryFailedWritesResponse, _abc.Awaitable[_failures_pb2.RetryFailedWritesResponse]]:
-        """Queues failed writes again, at their own revisions: what was written to a document since then stands."""
+        """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
+        tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
+        """
 
     @_abc_1.abstractmethod
     def DiscardFailedWrites(

@@ -243,9 +243,19 @@ def deleted_document(source: Mapping[str, Any]) -> resources_pb2.Document | None
     return resources_pb2.Document.FromString(zlib.decompress(base64.b64decode(source["content"])))
 
 
-def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str], etag: str) -> resources_pb2.Document:
-    """Return the document in an engine body, with the fields of `paths`. Unreadable parts are left out by the mask only."""
-    document = resources_pb2.Document(name=owner.name(source["id"]), etag=etag)
+def read_document(
+    source: Mapping[str, Any],
+    owner: Owner,
+    paths: frozenset[str],
+    etag: str,
+    into: resources_pb2.Document | None = None,
+) -> resources_pb2.Document:
+    """Return the document in an engine body, with the fields of `paths`. Unreadable parts are left out by the mask only.
+
+    It is read `into` an empty one, such as one that is a part of an answer already, or else into a new one.
+    """
+    document = resources_pb2.Document() if into is None else into
+    document.name, document.etag = owner.name(source["id"]), etag
     language = source.get("language", "")
     field = language_field(language)
     # Until format 2 fewer languages had fields of their own.
@@ -264,7 +274,10 @@ def read_document(source: Mapping[str, Any], owner: Owner, paths: frozenset[str]
         document.source_uri = source["source_uri"]
     for time in ("create_time", "update_time", "expire_time"):
         if time in paths and time in source:
-            getattr(document, time).FromMilliseconds(source[time])
+            # `FromMilliseconds` checks what was checked when it was written, and a page has dozens.
+            moment = getattr(document, time)
+            moment.seconds, milliseconds = divmod(source[time], 1000)
+            moment.nanos = milliseconds * 1_000_000
     if "content_hash" in paths:
         document.content_hash = source.get("hash", "")
     return document

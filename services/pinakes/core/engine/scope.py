@@ -105,9 +105,11 @@ class TenantScope:
 
     # ---- reading
 
-    def document(self, source: Mapping[str, Any], paths: frozenset[str], etag: str) -> resources_pb2.Document:
-        """Return the document in a body as the principal may see it, with the fields of `paths`."""
-        return self.shown(read_document(source, self.owner, paths, etag))
+    def document(
+        self, source: Mapping[str, Any], paths: frozenset[str], etag: str, into: resources_pb2.Document | None = None
+    ) -> resources_pb2.Document:
+        """Return the document in a body as the principal may see it, with the fields of `paths`; read `into` this one."""
+        return self.shown(read_document(source, self.owner, paths, etag, into))
 
     def shown(self, document: resources_pb2.Document) -> resources_pb2.Document:
         """Return a document of the collection with what the principal may not see replaced in it."""

@@ -68,8 +68,8 @@ def claim(claims: Mapping[str, Any], path: str) -> Any:
 
     Names may have dots themselves (`https://example.com/tenant`), so each of them is tried as the end of a name.
     """
-    if path in claims:
-        return claims[path]
+    if path in claims or "." not in path:
+        return claims.get(path)
     for place, character in enumerate(path):
         if character == "." and isinstance(inner := claims.get(path[:place]), Mapping):
             found = claim(inner, path[place + 1 :])

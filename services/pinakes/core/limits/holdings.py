@@ -183,7 +183,7 @@ class Home:
         return known
 
     def remember(self, key: tuple[str, str, Kind], budget: Budget) -> Budget:
-        """Keep what a caller may use, by credential and token; of too many those that came first are forgotten."""
+        """Keep what a caller may use, by the credential and token that have limits; of too many the first are forgotten."""
         self.budgets[key] = budget
         if len(self.budgets) > CALLERS:
             self.budgets.popitem(last=False)

@@ -75,7 +75,9 @@ class Limiter:
         """Return what a caller of a method may use; `tenant` is its own, None if it has none or several."""
         kind = KINDS.get(method, Kind.OTHER)
         home = self._home(tenant.uid if tenant is not None else principal.subject)
-        key = (principal.credential, principal.token, kind)
+        # Most credentials have no limits of their own: all such of a tenant share its budget.
+        own = principal.credential if principal.limits is not None else ""
+        key = (own, principal.token if principal.rate else "", kind)
         found = home.budgets.get(key)
         if found is None or not found.made_of(tenant, principal):
             found = home.remember(key, self._made(home, tenant, principal, kind))
@@ -84,7 +86,7 @@ class Limiter:
     def work(self, tenant: TenantRecord) -> Budget:
         """Return what writes of a tenant may use that come from no call: those of an operation."""
         home = self._home(tenant.uid)
-        key = ("", "", Kind.WRITE)
+        key = ("operation", "", Kind.WRITE)
         found = home.budgets.get(key)
         if found is None or not found.made_of(tenant, None):
             found = home.remember(key, self._made(home, tenant, None, Kind.WRITE))

@@ -13,12 +13,14 @@ class Etags:
 
     def __init__(self, secret: bytes) -> None:
         """Derive the key."""
-        self._key = hashlib.blake2b(b"etag", key=secret[:64], digest_size=32).digest()
+        key = hashlib.blake2b(b"etag", key=secret[:64], digest_size=32).digest()
+        self._keyed = hashlib.blake2b(key=key, digest_size=15)
 
     def make(self, *parts: object) -> str:
         """Return the etag of a version: of (revision, content hash), or of (uid, version)."""
-        text = "\0".join(str(part) for part in parts).encode()
-        return base64.urlsafe_b64encode(hashlib.blake2b(text, key=self._key, digest_size=15).digest()).decode()
+        mac = self._keyed.copy()
+        mac.update("\0".join(map(str, parts)).encode())
+        return base64.urlsafe_b64encode(mac.digest()).decode()
 
     def matches(self, given: str, *parts: object) -> bool:
         """Tell whether an etag is that of this version."""

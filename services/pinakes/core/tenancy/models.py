@@ -216,6 +216,11 @@ class KeyRecord(Record):
         limits = KeyLimits.from_json(record.get("limits"))
         return cls(**(_read(cls, record) | {"readers": tuple(record["readers"]), "limits": limits}))
 
+    @property
+    def own_limits(self) -> KeyLimits | None:
+        """What the key may use if that is less than its tenant may."""
+        return self.limits if self.limits != NO_KEY_LIMITS else None
+
     def to_json(self) -> Json:
         """Return the record as it is stored."""
         return Record.to_json(self) | {"limits": self.limits.to_json()}

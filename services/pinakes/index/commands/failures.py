@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -10,6 +11,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from pinakes.core.engine.documents import revision_ms
 from pinakes.core.faults import invalid
+from pinakes.core.limits.quota import Incoming
 from pinakes.core.query.pages import page_size
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import DOMAIN
@@ -17,7 +19,9 @@ from pinakes.core.writing.failures import change_of
 from pinakes.v1 import failures_pb2
 
 if TYPE_CHECKING:
+    from pinakes.core.faults import Fault
     from pinakes.core.tenancy.marks import Mark
+    from pinakes.core.writing.changes import Change
     from pinakes.index.commands.write import Writer
 
 Json = dict[str, Any]
@@ -43,15 +47,30 @@ async def list_failed(
 async def retry(
     request: failures_pb2.RetryFailedWritesRequest, writer: Writer, mark: Mark
 ) -> failures_pb2.RetryFailedWritesResponse:
-    """Queue failed writes again. Queued first, then taken from the list: a crash between leaves one in both, harmlessly."""
-    count = 0
+    """Queue failed writes again. Queued first, then taken from the list: a crash between leaves one in both, harmlessly.
+
+    Those that the tenant has no room for stay in the list. Raises a fault of kind EXHAUSTED then, when the others are queued.
+    """
+    queue, owner = writer.platform.queue, writer.scope.owner
+    count, kept, fault = 0, 0, None
     async for records in _batches(request, writer, mark):
-        changes = [(place, change_of(record)) for place, record in enumerate(records)]
-        queue, owner = writer.platform.queue, writer.scope.owner
-        await queue.enqueue(owner, queue.parts(owner, changes, _COMPILED_ONCE), len(changes))
-        await writer.platform.failures.delete(owner, [record["id"] for record in records])
-        count += len(records)
+        changes, beyond = await _with_room([change_of(record) for record in records], writer)
+        if changes:
+            await queue.enqueue(owner, queue.parts(owner, changes, _COMPILED_ONCE), len(changes))
+            await writer.platform.failures.delete(owner, [records[place]["id"] for place, _ in changes])
+        count, kept, fault = count + len(changes), kept + len(records) - len(changes), fault or beyond
+    if fault is not None:
+        raise replace(fault, message=f"{fault.message}; {count} writes are queued again, {kept} stay in the list")
     return failures_pb2.RetryFailedWritesResponse(count=count)
+
+
+async def _with_room(changes: list[Change], writer: Writer) -> tuple[list[tuple[int, Change]], Fault | None]:
+    """Return the writes, with their places, that the tenant has room for, and why not all. Deletions need none."""
+    places = [place for place, change in enumerate(changes) if not change.deletion]
+    faults = await writer.admit([Incoming(changes[place].document_id, changes[place].size) for place in places])
+    beyond = {place: fault for place, fault in zip(places, faults, strict=True) if fault is not None}
+    fitting = [(place, change) for place, change in enumerate(changes) if place not in beyond]
+    return fitting, next(iter(beyond.values()), None)
 
 
 async def discard(

@@ -40,8 +40,8 @@ def answer(plan: Plan, page: Page, scope: TenantScope, parts: Parts) -> search_p
     for hit in page.hits[: plan.size]:
         etag = parts.platform.etags.make(hit.source["revision"], hit.source.get("hash", ""))
         pinned = hit.source["id"] in plan.curated.pins
-        document = scope.document(hit.source, plan.paths, etag)
-        result = response.results.add(document=document, score=0.0 if pinned else hit.score, pinned=pinned)
+        result = response.results.add(score=0.0 if pinned else hit.score, pinned=pinned)
+        scope.document(hit.source, plan.paths, etag, into=result.document)
         if plan.highlights is not None:
             result.highlights.extend(plan.highlights.read(hit.highlights))
         if plan.request.explain:

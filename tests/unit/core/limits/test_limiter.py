@@ -197,6 +197,15 @@ async def test_a_changed_limit_of_a_key_holds_from_the_next_request_on() -> None
     assert await allowed(limiter.budget(caller("k", KeyLimits(requests_per_second=50.0)), home, OTHER), 80) == 50
 
 
+async def test_credentials_without_limits_share_the_budget_of_their_tenant_and_others_have_their_own() -> None:
+    limiter, home = alone(Clock()), tenant(rate=100.0)
+    shared = limiter.budget(caller("one"), home, OTHER)
+    assert limiter.budget(caller("two"), home, OTHER) is shared
+    assert limiter.budget(caller("two", KeyLimits(requests_per_second=5.0)), home, OTHER) is not shared
+    assert limiter.budget(caller("two", rate=5.0), home, OTHER) is not shared
+    assert limiter.work(home) is not limiter.budget(caller("one"), home, WRITE)
+
+
 async def test_a_key_has_places_of_its_own() -> None:
     limiter, home = alone(Clock()), tenant(rate=1000.0)
     narrow = KeyLimits(concurrent_requests=2)
