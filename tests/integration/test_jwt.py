@@ -107,7 +107,7 @@ def test_a_signature_that_an_algorithm_stumbles_over_is_nobody_s(error: type[Exc
         def verify(*_: object) -> bool:
             raise error
 
-    key: Any = SimpleNamespace(Algorithm=Stumbling, key=None)
+    key: Any = SimpleNamespace(Algorithm=Stumbling, algorithm_name="RS256", key=None)
     assert not _signed(key, "head.payload", b"signature")
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -41,7 +40,7 @@ async def test_a_search_costs_what_the_engine_did_and_a_cached_one_a_tenth(platf
         )
     )  # fmt: skip
     servicer = SearchServicer(core)
-    who = replace(caller(), tenants=(record.tenant_id,), tenant_uid=record.uid)
+    who = caller()._replace(tenants=(record.tenant_id,), tenant_uid=record.uid)
     budget = core.limiter.budget(who, record, SEARCH)
     (share,) = [one for one in budget._charged if one.limit is Limit.SEARCH_COST]
     await budget.take()

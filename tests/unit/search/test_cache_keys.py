@@ -91,10 +91,10 @@ def test_each_thing_that_a_caller_sees_by_is_in_the_key(caller: Any, what: str) 
     tenant, principal = call.tenant, call.principal
     match what:
         case "readers":
-            principal = replace(principal, readers=(*(principal.readers or ()), "z"))
+            principal = principal._replace(readers=(*(principal.readers or ()), "z"))
         case "filter":
             # It says nothing of a principal that isn't narrowed: only what the scope adds must be in the key.
-            principal = replace(principal, filter="tags:c")
+            principal = principal._replace(filter="tags:c")
             narrowed = TenantScope(ENGINE, principal, tenant, collection).filters()
             if str(narrowed).count("tags") == 0:
                 return

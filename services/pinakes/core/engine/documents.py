@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from google.protobuf import struct_pb2, timestamp_pb2
@@ -36,8 +36,7 @@ KEPT = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Whose document it is: uids, which are in the engine's ids and filters, and names, which callers see."""
 
     tenant_uid: str

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pinakes.core.identity.permissions import Role
 from pinakes.core.limits.figures import KeyLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A verified caller.
+class Principal(NamedTuple):
+    """A verified caller. A tuple, because one is made for each credential that comes for the first time.
 
     `tenants` are the ids it may name, None for all (administrators). `readers` are the names it reads documents as,
     None for every document. `tenant_uid` binds a key to the tenant it was made for, not to a later one of that name.

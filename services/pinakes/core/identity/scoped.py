@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from nacl.exceptions import BadSignatureError
@@ -37,8 +36,7 @@ _RANKS = {Role.TENANT_USER: 0, Role.SERVICE: 1, Role.TENANT_ADMIN: 2}
 _ROLES = (Role.TENANT_USER, Role.SERVICE)
 
 
-@dataclass(frozen=True, slots=True)
-class ScopedToken:
+class ScopedToken(NamedTuple):
     """A token as a caller presented it: nothing of it counts before its signature was verified.
 
     `expire_s` is in seconds since 1970. None and empty values don't narrow.

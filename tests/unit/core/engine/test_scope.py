@@ -45,11 +45,11 @@ def body(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("principal", "collection"),
     [
-        (replace(SERVICE, tenants=("other",)), DEFAULT),
-        (replace(SERVICE, tenants=()), DEFAULT),
-        (replace(SERVICE, tenant_uid="u-acme-before"), DEFAULT),
+        (SERVICE._replace(tenants=("other",)), DEFAULT),
+        (SERVICE._replace(tenants=()), DEFAULT),
+        (SERVICE._replace(tenant_uid="u-acme-before"), DEFAULT),
         (SERVICE, replace(DEFAULT, tenant_uid="u-other")),
-        (replace(SERVICE, collections=("other",)), DEFAULT),
+        (SERVICE._replace(collections=("other",)), DEFAULT),
     ],
     ids=[
         "another tenant's",
@@ -68,8 +68,15 @@ def test_a_scope_cannot_be_made_for_who_is_not_of_the_tenant(
 
 
 @pytest.mark.parametrize(
-    "principal", [SERVICE, replace(SERVICE, tenants=None), replace(SERVICE, tenant_uid=None), replace(SERVICE, tenants=("other", "acme")), replace(SERVICE, collections=("other", "default"))]
-)  # fmt: skip
+    "principal",
+    [
+        SERVICE,
+        SERVICE._replace(tenants=None),
+        SERVICE._replace(tenant_uid=None),
+        SERVICE._replace(tenants=("other", "acme")),
+        SERVICE._replace(collections=("other", "default")),
+    ],
+)
 def test_a_scope_is_made_for_who_is_of_the_tenant(principal: Principal) -> None:
     assert scope(principal).owner.tenant_uid == "u-acme"
 
@@ -97,7 +104,7 @@ def test_who_reads_as_somebody_gets_what_is_for_all_or_for_them(readers: tuple[s
 
 
 def test_a_credential_that_is_narrowed_by_a_filter_gets_what_that_lets_through() -> None:
-    added = scope(replace(SERVICE, filter="tags = red")).filters()[len(scope().filters()) :]
+    added = scope(SERVICE._replace(filter="tags = red")).filters()[len(scope().filters()) :]
     assert added == [compile_filter(parse_filter("tags = red", Limits()), DEFAULT.schema())]
 
 
@@ -188,7 +195,7 @@ def test_personal_data_is_masked_for_who_may_not_see_it(
 
 def test_a_document_is_shown_masked_to_who_may_not_see_what_is_in_it() -> None:
     classed = replace(DEFAULT, personal=(("title", "mask"),))
-    user = replace(SERVICE, role=Role.TENANT_USER, readers=())
+    user = SERVICE._replace(role=Role.TENANT_USER, readers=())
     for principal, title in ((SERVICE, "Jane"), (user, MASKED)):
         document = resources_pb2.Document(title="Jane", body="text")
         shown = scope(principal, classed).shown(document)

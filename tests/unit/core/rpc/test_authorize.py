@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -185,7 +184,7 @@ async def test_an_administrator_reaches_a_tenant_that_is_not_active_where_that_i
 
 
 async def test_a_token_that_is_narrowed_by_a_filter_only_reads() -> None:
-    narrowed = replace(of_tenant(Role.SERVICE), filter="tags:public")
+    narrowed = of_tenant(Role.SERVICE)._replace(filter="tags:public")
     assert (await authorized(narrowed, SEARCH, search())).tenant.tenant_id == "acme"
     write = index_pb2.DeleteDocumentRequest(name="tenants/acme/collections/default/documents/a")
     fault = await refusal(narrowed, "/pinakes.v1.IndexService/DeleteDocument", write)
@@ -194,7 +193,7 @@ async def test_a_token_that_is_narrowed_by_a_filter_only_reads() -> None:
 
 
 async def test_a_token_that_is_narrowed_to_collections_opens_no_other() -> None:
-    narrowed = replace(of_tenant(Role.SERVICE), collections=("default",))
+    narrowed = of_tenant(Role.SERVICE)._replace(collections=("default",))
     assert (await authorized(narrowed, SEARCH, search())).tenant.tenant_id == "acme"
     another = search_pb2.SearchRequest(parent="tenants/acme/collections/another")
     inside, foreign = await refusal(narrowed, SEARCH, another), await refusal(narrowed, SEARCH, search("other"))
@@ -202,7 +201,7 @@ async def test_a_token_that_is_narrowed_to_collections_opens_no_other() -> None:
     listing = index_pb2.ListCollectionsRequest(parent="tenants/-")
     assert (await authorized(narrowed, "/pinakes.v1.IndexService/ListCollections", listing)).tenant.tenant_id == "acme"
     keys = tenant_pb2.ListApiKeysRequest(parent="tenants/-")
-    keeper = replace(narrowed, role=Role.TENANT_ADMIN)
+    keeper = narrowed._replace(role=Role.TENANT_ADMIN)
     assert (await refusal(keeper, "/pinakes.v1.TenantService/ListApiKeys", keys)).kind is Kind.DENIED
 
 
