@@ -13,7 +13,7 @@ from cryptography import x509
 from pinakes.core.identity.permissions import Role
 from tests.e2e._credentials import Credential, Opens
 from tests.e2e._matrix import Tls
-from tests.integration._certificates import Pair, issue
+from tests.integration._certificates import Pair, issue, tls_settings
 
 _TRUST = "spiffe://acme.example/"
 _PROXY, _NOBODY = _TRUST + "proxy", _TRUST + "nobody"
@@ -33,17 +33,13 @@ class Accounts:
 def accounts(folder: Path, mine: str, second: str, asleep: str, gone: str) -> Accounts:
     """Make an authority and certificates of it; the ids are those of tenants, `asleep` suspended, and `gone` deleted."""
     authority = issue("authority")
-    server = issue("localhost", authority)
-    for name, data in (("ca.pem", authority.pem), ("server.pem", server.pem), ("server.key", server.key_pem)):
-        (folder / name).write_bytes(data)
     known = {f"{_TRUST}{role}": f"{role}@{mine}" for role in _ROLES}
     known |= {
         _TRUST + "both": f"{Role.SERVICE}@{mine}+{second}", _TRUST + "asleep": f"{Role.SERVICE}@{asleep}",
         _TRUST + "gone": f"{Role.SERVICE}@{gone}", _TRUST + "admin": Role.ADMIN.value,
     }  # fmt: skip
     settings = {
-        "PINAKES_TLS_CERT_FILE": str(folder / "server.pem"), "PINAKES_TLS_KEY_FILE": str(folder / "server.key"),
-        "PINAKES_TLS_CLIENT_CA_FILE": str(folder / "ca.pem"), "PINAKES_TRUSTED_PROXIES": _PROXY,
+        **tls_settings(folder, authority), "PINAKES_TRUSTED_PROXIES": _PROXY,
         "PINAKES_SERVICE_ACCOUNTS": ",".join(f"{name}={what}" for name, what in known.items()),
     }  # fmt: skip
     sleeper = _certified(

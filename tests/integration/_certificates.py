@@ -7,6 +7,7 @@ import datetime as dt
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -52,3 +53,16 @@ def issue(name: str, issuer: Pair | None = None, names: Iterable[x509.GeneralNam
         .add_extension(x509.SubjectAlternativeName(given), critical=False)
     )
     return Pair(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+def tls_settings(folder: Path, authority: Pair) -> dict[str, str]:
+    """Return what makes a server of this machine speak TLS, and take callers with certificates of the authority alone."""
+    server = issue("localhost", authority)
+    files = {
+        "PINAKES_TLS_CLIENT_CA_FILE": ("ca.pem", authority.pem),
+        "PINAKES_TLS_CERT_FILE": ("server.pem", server.pem),
+        "PINAKES_TLS_KEY_FILE": ("server.key", server.key_pem),
+    }
+    for name, data in files.values():
+        (folder / name).write_bytes(data)
+    return {variable: str(folder / name) for variable, (name, _) in files.items()}

@@ -14,7 +14,7 @@ from cryptography import x509
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2, resources_pb2, tenant_pb2
 from tests.integration import _servers
-from tests.integration._certificates import Pair, issue
+from tests.integration._certificates import Pair, issue, tls_settings
 from tests.integration._servers import Metadata, Tenant, bearer, new_tenant, open_channel, reason, running, stubs
 
 INDEXER, READER, PROXY = (f"spiffe://acme.example/{name}" for name in ("indexer", "reader", "envoy"))
@@ -51,12 +51,8 @@ async def door(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     """Run the server."""
     tmp_path: Path = tmp_path_factory.mktemp("certificates")
     authority, tenant = issue("authority"), await new_tenant(platform)
-    server = issue("localhost", authority)
-    for name, data in (("ca.pem", authority.pem), ("server.pem", server.pem), ("server.key", server.key_pem)):
-        (tmp_path / name).write_bytes(data)
     settings = {
-        "PINAKES_TLS_CERT_FILE": str(tmp_path / "server.pem"), "PINAKES_TLS_KEY_FILE": str(tmp_path / "server.key"),
-        "PINAKES_TLS_CLIENT_CA_FILE": str(tmp_path / "ca.pem"), "PINAKES_TRUSTED_PROXIES": PROXY,
+        **tls_settings(tmp_path, authority), "PINAKES_TRUSTED_PROXIES": PROXY,
         "PINAKES_SERVICE_ACCOUNTS": f"{INDEXER}=service@{tenant.tenant_id},{READER}=tenant-user@{tenant.tenant_id}",
     }  # fmt: skip
     with running(platform, "index", tmp_path, **settings) as process:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import orjson
 import pytest
@@ -12,6 +14,7 @@ from pinakes.core.engine.scope import TenantScope
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.platform import Platform as Parts
+from pinakes.core.usage.ledger import KNOWN_SECONDS, REFRESH_SECONDS
 from pinakes.core.writing import changes
 from pinakes.core.writing.changes import Change
 from pinakes.index.commands import failures
@@ -102,46 +105,57 @@ async def test_failed_writes_are_their_tenants_alone(
     assert len(await caller.failed()) == 1
 
 
-async def test_a_failed_write_that_there_is_no_room_for_stays_in_the_list(
-    platform: Platform, caller: Caller, parts: Parts, direct: Direct
+@pytest.mark.parametrize("limit", ["documents", "bytes"])
+async def test_failed_writes_that_there_is_no_room_for_stay_in_the_list(
+    platform: Platform, caller: Caller, parts: Parts, direct: Direct, limit: str
 ) -> None:
-    await poison(parts, direct, caller.tenant, "bad")
-    await until(caller.failed)
-    retry = failures_pb2.RetryFailedWritesRequest(parent=caller.tenant.collection, all=True)
+    def allow(most: int) -> None:
+        with Client(platform.endpoint, key=platform.admin_key) as admin:
+            admin.set_limits(caller.tenant.tenant_id, {limit: most})
+
+    async def retried() -> failures_pb2.RetryFailedWritesResponse | None:
+        request = failures_pb2.RetryFailedWritesRequest(parent=caller.tenant.collection, all=True)
+        try:
+            return await caller.index.RetryFailedWrites(request, metadata=caller.metadata)
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, error
+            return None
+
+    async def both_failed() -> bool:
+        return len(await caller.failed()) == 2
+
+    for document_id in ("one", "two"):
+        await poison(parts, direct, caller.tenant, document_id)
+    await until(both_failed)
     written = 0
 
     async def full() -> bool:
         nonlocal written
         try:
-            await caller.put(f"more-{written}", "takes room", APPLIED)
+            await caller.put(f"more-{written}", "bad", APPLIED)
         except grpc.aio.AioRpcError as error:
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, error
             return True
         written += 1
         return False
 
-    def limit(documents: int) -> None:
-        with Client(platform.endpoint, key=platform.admin_key) as admin:
-            admin.set_limits(caller.tenant.tenant_id, {"documents": documents})
-
-    limit(1)
+    allow(1)
     await until(full)
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await caller.index.RetryFailedWrites(retry, metadata=caller.metadata)
-    assert caught.value.code() is code
-    assert "0 writes are queued again, 1 stay in the list" in (caught.value.details() or "")
-    assert [one.document.title for one in await caller.failed()] == ["bad"]
+    assert await retried() is None
+    assert len(await caller.failed()) == 2
 
-    limit(written + 10)
+    # What was written while there was no limit is known when it has been counted.
+    await asyncio.sleep(KNOWN_SECONDS + 2 * REFRESH_SECONDS)
+    # Each of them is a document, and the three bytes of its title.
+    each = {"documents": 1, "bytes": 3}[limit]
+    allow((written + 1) * each)
+    answer = await until(retried)
+    assert (answer.count, answer.kept) == (1, 1)
+    assert (await until(lambda: caller.get("one"))).title == "bad"
+    assert len(await caller.failed()) == 1
 
-    async def retried() -> bool:
-        try:
-            return (await caller.index.RetryFailedWrites(retry, metadata=caller.metadata)).count == 1
-        except grpc.aio.AioRpcError as error:
-            assert error.code() is code, error
-            return False
-
-    await until(retried)
-    assert (await until(lambda: caller.get("bad"))).title == "bad"
+    allow((written + 2) * each)
+    answer = await until(retried)
+    assert (answer.count, answer.kept) == (1, 0)
+    assert (await until(lambda: caller.get("two"))).title == "bad"
     assert await caller.failed() == []

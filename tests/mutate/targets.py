@@ -57,7 +57,11 @@ _AUTHORIZE = ("tests/unit/core/rpc/test_authorize.py", "tests/unit/core/rpc/test
 _NARROWED = (*_AUTHORIZE, "tests/unit/core/identity/test_scoped.py")
 _SCOPE = ("tests/unit/core/engine/test_scope.py",)
 _CACHE = ("tests/unit/core/cache/test_responses.py", "tests/unit/search/test_cache_keys.py")
-_JWT = ("tests/integration/test_jwt.py", "tests/integration/test_jwks.py")
+_JWT = (
+    "tests/integration/test_jwt.py",
+    "tests/integration/test_jwks.py",
+    "tests/unit/core/identity/test_signatures.py",
+)
 _KEYS = ("tests/unit/core/identity",)
 _STATES = (*_AUTHORIZE, *_TABLE)
 _PERSONAL = ("tests/unit/core/privacy", "tests/unit/core/query/test_readable.py")
@@ -136,6 +140,7 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/registered.py", "_seconds", _KEYS),
     Target(CORE + "identity/registered.py", "decoded", _KEYS),
     Target(CORE + "identity/jwt.py", "_signed", _JWT),
+    Target(CORE + "identity/jwt.py", "_der_integer", _JWT),
     Target(CORE + "identity/authenticator.py", "Authenticator", _KEYS),
     # How much.
     Target(CORE + "limits/budget.py", "Budget.take", _LIMITS),

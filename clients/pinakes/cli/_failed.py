@@ -45,8 +45,9 @@ def retry(
     """Queue failed writes again, at their own revisions: what was written to a document since then stands."""
     _check(names, all=all)
     with session.client() as client:
-        count = client.retry_failed_writes(names, all=all, collection=collection, tenant=tenant)
-    session.done(f"{count:,} queued again", count=str(count))
+        queued, kept = client.retry_failed_writes(names, all=all, collection=collection, tenant=tenant)
+    stay = f", {kept:,} stay: the tenant has no room for them" if kept else ""
+    session.done(f"{queued:,} queued again{stay}", count=str(queued), kept=str(kept))
 
 
 @failed_writes.command("discard")

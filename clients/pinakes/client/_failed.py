@@ -4,11 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pinakes.client import _names
 from pinakes.client._calls import LARGEST_PAGE, Calls, paged
 from pinakes.client._pages import Pages
 from pinakes.v1 import failures_pb2
+
+
+class Retried(NamedTuple):
+    """How many failed writes were queued again, and how many stay because the tenant has no room for them."""
+
+    queued: int
+    kept: int
 
 
 class FailedWriteCalls(Calls):
@@ -45,15 +53,18 @@ class FailedWriteCalls(Calls):
         tenant: str = _names.MINE,
         request_id: str = "",
         timeout: float | None = None,
-    ) -> int:
-        """Queue failed writes again, at their own revisions; `all` means every one. Returns how many were."""
+    ) -> Retried:
+        """Queue failed writes again, at their own revisions; `all` means every one. Returns how many were.
+
+        Raises `RateLimited` if the tenant has room for none of them.
+        """
         parent = _names.collection(collection, tenant)
         names = [_names.failed_write_of(parent, name) for name in failed_writes]
         request = failures_pb2.RetryFailedWritesRequest(parent=parent, names=names, all=all, request_id=request_id)
         answer = await self._once(
             "IndexService/RetryFailedWrites", request, failures_pb2.RetryFailedWritesResponse, timeout
         )
-        return answer.count
+        return Retried(answer.count, answer.kept)
 
     async def discard_failed_writes(
         self,

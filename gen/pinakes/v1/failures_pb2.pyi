@@ -67,10 +67,12 @@ class RetryFailedWritesRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., all: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RetryFailedWritesResponse(_message.Message):
-    __slots__ = ("count",)
+    __slots__ = ("count", "kept")
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     count: int
-    def __init__(self, count: _Optional[int] = ...) -> None: ...
+    kept: int
+    def __init__(self, count: _Optional[int] = ..., kept: _Optional[int] = ...) -> None: ...
 
 class DiscardFailedWritesRequest(_message.Message):
     __slots__ = ("parent", "names", "all", "request_id")

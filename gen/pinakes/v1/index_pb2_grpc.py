@@ -263,7 +263,7 @@ class IndexServiceServicer:
 
     def RetryFailedWrites(self, request, context):
         """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
-        tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
+        tenant has no room for stay in the list; if there is room for none, that is RESOURCE_EXHAUSTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -79,7 +79,7 @@ class IndexServiceStub:
     """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days."""
     RetryFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.RetryFailedWritesRequest, _failures_pb2.RetryFailedWritesResponse]
     """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
-    tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
+    tenant has no room for stay in the list; if there is room for none, that is RESOURCE_EXHAUSTED.
     """
     DiscardFailedWrites: _grpc.UnaryUnaryMultiCallable[_failures_pb2.DiscardFailedWritesRequest, _failures_pb2.DiscardFailedWritesResponse]
     """Gives failed writes up: they are deleted."""
@@ -138,7 +138,7 @@ class IndexServiceAsyncStub(IndexServiceStub):
     """Lists writes that had been accepted and couldn't be applied, oldest first. They are kept for seven days."""
     RetryFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.RetryFailedWritesRequest, _failures_pb2.RetryFailedWritesResponse]  # type: ignore[assignment]
     """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
-    tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
+    tenant has no room for stay in the list; if there is room for none, that is RESOURCE_EXHAUSTED.
     """
     DiscardFailedWrites: _aio.UnaryUnaryMultiCallable[_failures_pb2.DiscardFailedWritesRequest, _failures_pb2.DiscardFailedWritesResponse]  # type: ignore[assignment]
     """Gives failed writes up: they are deleted."""
@@ -290,7 +290,7 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_failures_pb2.RetryFailedWritesResponse, _abc.Awaitable[_failures_pb2.RetryFailedWritesResponse]]:
         """Queues failed writes again, at their own revisions: what was written to a document since then stands. Those that the
-        tenant has no room for stay in the list, and RESOURCE_EXHAUSTED says so when the others are queued.
+        tenant has no room for stay in the list; if there is room for none, that is RESOURCE_EXHAUSTED.
         """
 
     @_abc_1.abstractmethod

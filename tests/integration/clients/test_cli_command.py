@@ -249,7 +249,9 @@ def test_failed_writes_are_listed_retried_and_discarded(run: Any, scripted: Scri
     scripted.answers["IndexService/ListFailedWrites"] = lambda *_: failures_pb2.ListFailedWritesResponse(
         failed_writes=[one]
     )
-    scripted.answers["IndexService/RetryFailedWrites"] = lambda *_: failures_pb2.RetryFailedWritesResponse(count=3)
+    scripted.answers["IndexService/RetryFailedWrites"] = lambda *_: failures_pb2.RetryFailedWritesResponse(
+        count=3, kept=len(scripted.requests) // 3
+    )
     scripted.answers["IndexService/DiscardFailedWrites"] = lambda *_: failures_pb2.DiscardFailedWritesResponse(count=1)
     where = ("-c", "books", "--endpoint", scripted.endpoint)
     code, out, _ = run("failed", "list", *where)
@@ -260,6 +262,8 @@ def test_failed_writes_are_listed_retried_and_discarded(run: Any, scripted: Scri
     assert run("failed", "discard", "f-1", *where)[1] == "1 discarded\n"
     assert scripted.requests[1].all
     assert list(scripted.requests[2].names) == ["tenants/-/collections/books/failedWrites/f-1"]
+    stay = "3 queued again, 1 stay: the tenant has no room for them\n"
+    assert run("failed", "retry", "--all", *where)[1] == stay
     assert run("failed", "discard", *where)[0] == run("failed", "retry", "f-1", "--all", *where)[0] == 2
 
 

@@ -36,10 +36,12 @@ LARGEST_ANSWER = 1 << 20
 # Access tokens say `JWT`, `at+jwt` (RFC 9068) or nothing. Other kinds, such as logout tokens, are signed with the same keys.
 TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _PUBLIC_TYPES = frozenset({"RSA", "EC", "OKP"})
-# Bytes of each of the two numbers of a signature, and what is signed.
+# The curve of an algorithm, the bytes of both numbers of a signature, and what is signed.
 _CURVES = {
-    "ES256": (32, ec.ECDSA(hashes.SHA256())), "ES384": (48, ec.ECDSA(hashes.SHA384())), "ES512": (66, ec.ECDSA(hashes.SHA512())),
-}  # fmt: skip
+    "ES256": (ec.SECP256R1.name, 64, ec.ECDSA(hashes.SHA256())),
+    "ES384": (ec.SECP384R1.name, 96, ec.ECDSA(hashes.SHA384())),
+    "ES512": (ec.SECP521R1.name, 132, ec.ECDSA(hashes.SHA512())),
+}
 
 _log = logs.logger(__name__)
 
@@ -257,12 +259,13 @@ def _header_of(text: str) -> dict[str, Any] | None:
 def _signed(key: jwt.PyJWK, signed: str, signature: bytes) -> bool:
     """Tell whether the holder of a key has signed a text, by the algorithm of the key."""
     try:
-        if (curve := _CURVES.get(key.algorithm_name)) is None:
+        if (known := _CURVES.get(key.algorithm_name)) is None:
             return bool(key.Algorithm.verify(signed.encode(), key.key, signature))
-        size, scheme = curve
+        curve, size, scheme = known
         public = key.key
         # PyJWT takes a key of any curve; each algorithm is one of its own (RFC 7518, 3.4).
-        if isinstance(public, ec.EllipticCurvePublicKey) and (public.key_size + 7) // 8 == size == len(signature) // 2:
+        of_curve = isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == curve
+        if of_curve and len(signature) == size:
             public.verify(der_of(signature), signed.encode(), scheme)
             return True
     except (InvalidSignature, InvalidTokenError, ValueError, TypeError):

@@ -50,7 +50,7 @@ def decoded(text: str) -> bytes | None:
     try:
         given = text.encode()
         data = binascii.a2b_base64(given.translate(_FROM_URL) + b"==="[: -len(given) % 4])
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, too
         return None
     return data if binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL) == given else None
 

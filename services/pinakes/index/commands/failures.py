@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -49,7 +48,7 @@ async def retry(
 ) -> failures_pb2.RetryFailedWritesResponse:
     """Queue failed writes again. Queued first, then taken from the list: a crash between leaves one in both, harmlessly.
 
-    Those that the tenant has no room for stay in the list. Raises a fault of kind EXHAUSTED then, when the others are queued.
+    Those that the tenant has no room for stay in the list. Raises a fault of kind EXHAUSTED if there is room for none.
     """
     queue, owner = writer.platform.queue, writer.scope.owner
     count, kept, fault = 0, 0, None
@@ -59,9 +58,9 @@ async def retry(
             await queue.enqueue(owner, queue.parts(owner, changes, _COMPILED_ONCE), len(changes))
             await writer.platform.failures.delete(owner, [records[place]["id"] for place, _ in changes])
         count, kept, fault = count + len(changes), kept + len(records) - len(changes), fault or beyond
-    if fault is not None:
-        raise replace(fault, message=f"{fault.message}; {count} writes are queued again, {kept} stay in the list")
-    return failures_pb2.RetryFailedWritesResponse(count=count)
+    if fault is not None and not count:
+        raise fault
+    return failures_pb2.RetryFailedWritesResponse(count=count, kept=kept)
 
 
 async def _with_room(changes: list[Change], writer: Writer) -> tuple[list[tuple[int, Change]], Fault | None]:

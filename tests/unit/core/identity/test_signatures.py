@@ -16,6 +16,7 @@ from pinakes.core.identity.jwt import _signed, der_of
 from pinakes.core.identity.registered import decoded
 
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+FOREIGN = {**CURVES, "ES256K": ec.SECP256K1()}
 
 
 @given(st.data(), st.sampled_from([32, 48, 66]))
@@ -38,13 +39,17 @@ def test_a_signature_is_its_key_s_over_just_that_text(algorithm: str) -> None:
         assert _signed(keys[0], signed, signature)
         assert not _signed(keys[1], signed, signature)
         assert not _signed(keys[0], signed + "A", signature)
-        for wrong in (b"", signature[:-1], signature + b"\0", signature[::-1], bytes(len(signature)), signature[2:]):
+        half = len(signature) // 2
+        longer = signature[:half] + b"\0" + signature[half:]
+        for wrong in (b"", signature[:-1], signature + b"\0", longer, signature[::-1], bytes(2 * half), signature[2:]):
             assert not _signed(keys[0], signed, wrong)
 
 
-@pytest.mark.parametrize(("algorithm", "curve"), [("ES256", "ES384"), ("ES384", "ES256"), ("ES512", "ES256")])
+@pytest.mark.parametrize(
+    ("algorithm", "curve"), [("ES256", "ES384"), ("ES256", "ES256K"), ("ES384", "ES256"), ("ES512", "ES256")]
+)
 def test_a_key_of_another_curve_is_no_key_of_an_algorithm(algorithm: str, curve: str) -> None:
-    mine = ec.generate_private_key(CURVES[curve])
+    mine = ec.generate_private_key(FOREIGN[curve])
     key = jwt.PyJWK(json.loads(jwt.algorithms.ECAlgorithm.to_jwk(mine.public_key())), algorithm)
     text = "head.payload"
     signature = jwt.algorithms.get_default_algorithms()[algorithm].sign(text.encode(), mine)
