@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls shared by concurrent callers: what is asked while calls are under way leaves together in the next one.
 
-Natural batching: no timer, and nothing waits while nobody else asks.
+Natural batching: no timer, and nothing waits while nobody else asks. Callers who have to wait do so in turn, so one who asks
+for much doesn't fill the next calls alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from pinakes.core.fair import Turns
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -27,14 +29,21 @@ class _Waiting(Generic[Question, Answer]):
 class SharedCalls(Generic[Question, Answer]):
     """Asks one dependency on behalf of many callers, several questions in a call."""
 
-    def __init__(self, send: Send[Question, Answer], *, at_once: int, most: int) -> None:
+    def __init__(
+        self,
+        send: Send[Question, Answer],
+        *,
+        at_once: int,
+        most: int,
+        caller_of: Callable[[Question], Hashable] = lambda _: None,
+    ) -> None:
         """`send` asks up to `most` questions and returns an answer or exception for each; what it raises, all get.
 
-        A question waits only while `at_once` calls are out.
+        A question waits only while `at_once` calls are out. `caller_of` tells whose it is, where that makes a difference.
         """
-        self._send = send
+        self._send, self._caller_of = send, caller_of
         self._at_once, self._most = at_once, most
-        self._queue: deque[_Waiting[Question, Answer]] = deque()
+        self._queue: Turns[_Waiting[Question, Answer]] = Turns()
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -55,7 +64,7 @@ class SharedCalls(Generic[Question, Answer]):
                 raise answer
             return answer
         waiting: _Waiting[Question, Answer] = _Waiting(question, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+        self._queue.put(self._caller_of(question), waiting)
         self._start()
         return await waiting.done
 
@@ -75,7 +84,7 @@ class SharedCalls(Generic[Question, Answer]):
         try:
             batch: list[_Waiting[Question, Answer]] = []
             while self._queue and len(batch) < self._most:
-                waiting = self._queue.popleft()
+                waiting = self._queue.take()
                 if not waiting.done.done():
                     batch.append(waiting)
             if batch:

@@ -46,6 +46,17 @@ async def test_what_is_asked_while_calls_are_out_goes_together() -> None:
     assert sorted(n for call in wire.calls for n in call) == list(range(1, 41))
 
 
+async def test_of_callers_who_wait_none_fills_the_next_call_alone() -> None:
+    wire = Wire()
+    shared: SharedCalls[int, int] = SharedCalls(wire.send, at_once=1, most=4, caller_of=lambda n: n // 100)
+    wire.open.clear()
+    tasks = [asyncio.create_task(shared.ask(n)) for n in [*range(100, 110), 201, 202, 301]]
+    await asyncio.sleep(0.01)
+    wire.open.set()
+    await asyncio.gather(*tasks)
+    assert wire.calls[:3] == [[100], [101, 201, 301, 102], [202, 103, 104, 105]]
+
+
 async def test_one_alone_does_not_wait_and_ends_with_its_caller() -> None:
     wire = Wire()
     shared: SharedCalls[int, int] = SharedCalls(wire.send, at_once=2, most=16)

@@ -11,12 +11,12 @@ import asyncio
 import contextvars
 import math
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NewType
 
 from pinakes.core.engine.refusals import told
+from pinakes.core.fair import Turns
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry import metrics
 
@@ -79,7 +79,7 @@ class _Lane:
 
     searchable: bool
     at_once: int
-    queue: deque[_Waiting] = field(default_factory=deque)
+    queue: Turns[_Waiting] = field(default_factory=Turns)
     running: int = 0
 
 
@@ -96,10 +96,13 @@ class BulkWriter:
         self._lanes = {False: _Lane(searchable=False, at_once=AT_ONCE), True: _Lane(searchable=True, at_once=16)}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def write(self, lines: Sequence[Line], *, searchable: bool, until: float = math.inf) -> list[Item]:
+    async def write(
+        self, lines: Sequence[Line], *, searchable: bool, until: float = math.inf, caller: str = ""
+    ) -> list[Item]:
         """Write lines and return what became of each, in order. Raises what `send` raises.
 
-        Raises `Stale` if they couldn't leave before `until` (monotonic).
+        Raises `Stale` if they couldn't leave before `until` (monotonic). Callers wait in turn: tenants by their uids, and the
+        platform's own work as one.
 
         Replays and reordering are harmless, so a caller that is cancelled needs no answer: its lines are sent all the same.
         """
@@ -108,7 +111,7 @@ class BulkWriter:
         lane = self._lanes[searchable]
         done = asyncio.get_running_loop().create_future()
         waiting = _Waiting(lines, sum(map(len, lines)), done, until)
-        lane.queue.append(waiting)
+        lane.queue.put(caller, waiting)
         self._start(lane)
         return await asyncio.shield(waiting.done)
 
@@ -159,13 +162,16 @@ class BulkWriter:
             first += len(waiting.lines)
 
 
-def _next(queue: deque[_Waiting]) -> list[_Waiting]:
+def _next(queue: Turns[_Waiting]) -> list[_Waiting]:
     """Take as many callers as fit into one call, at least one."""
     batch: list[_Waiting] = []
     size = count = 0
     now = time.monotonic()
-    while queue and (not batch or (size + queue[0].size <= BYTES and count + len(queue[0].lines) <= LINES)):
-        waiting = queue.popleft()
+    while queue:
+        waiting = queue.first()
+        if batch and (size + waiting.size > BYTES or count + len(waiting.lines) > LINES):
+            break
+        queue.take()
         if waiting.done.cancelled():
             continue
         if waiting.until < now:

@@ -3,7 +3,7 @@
 
 Natural batching: no timer, and nothing waits while the engine is idle. A batch answers when its slowest member does, so
 only searches that are cheap by their making share calls, each with a short time of its own; one that needs longer runs
-again alone, on connections and with a number of its own.
+again alone, on connections and with a number of its own. Tenants wait in turn in both.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from pinakes.core.engine.bulk import CLOSED
 from pinakes.core.engine.refusals import told
+from pinakes.core.fair import Gate
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.resilience import deadline
 from pinakes.core.shared import SharedCalls
@@ -48,6 +49,11 @@ class Search:
     body: bytes
     cheap: bool
 
+    @property
+    def tenant(self) -> str:
+        """What stands for the tenant that it is of, among those who wait: in a pool its routing, or else its own index."""
+        return self.routing or self.index
+
     def line(self, seconds: float) -> bytes:
         """Return header and body as two lines of `_msearch`."""
         milliseconds = max(1, round(seconds * 1000))
@@ -75,8 +81,10 @@ class Searches:
     def __init__(self, send: Send) -> None:
         """`send(payload)` makes one guarded `_msearch` call and returns its answer."""
         self._send = send
-        self._shared: SharedCalls[Search, Json] = SharedCalls(self._together, at_once=AT_ONCE, most=MEMBERS)
-        self._alone = asyncio.Semaphore(ALONE_AT_ONCE)
+        self._shared: SharedCalls[Search, Json] = SharedCalls(
+            self._together, at_once=AT_ONCE, most=MEMBERS, caller_of=lambda search: search.tenant
+        )
+        self._alone = Gate(ALONE_AT_ONCE)
 
     async def run(self, search: Search, seconds: float) -> Json:
         """Search, and return the engine's answer, which may say that it timed out after `seconds`.
@@ -95,7 +103,7 @@ class Searches:
 
     async def run_all(self, searches: Sequence[Search], seconds: float) -> list[Json | Exception]:
         """Do searches of one caller in one call of their own; each has an answer, a `Refused` or a fault."""
-        async with self._alone:
+        async with self._alone.passing(searches[0].tenant):
             return await self._asked(searches, deadline.remaining(seconds))
 
     async def close(self) -> None:

@@ -99,6 +99,20 @@ async def test_calls_are_bounded() -> None:
     assert len(large) == LINES + 10, "a caller with more goes alone"
 
 
+async def test_who_writes_much_keeps_nobody_waiting_for_more_than_a_call() -> None:
+    wire = Wire()
+    writer = BulkWriter(wire.send)
+    wire.open.clear()
+    much = [asyncio.create_task(writer.write(lines(*range(1500)), searchable=False, caller="much")) for _ in range(8)]
+    await asyncio.sleep(0.01)
+    little = asyncio.create_task(writer.write(lines(7), searchable=False, caller="little"))
+    await asyncio.sleep(0.01)
+    wire.open.set()
+    await asyncio.gather(*much, little)
+    assert any({"n": 7} in call for call in wire.calls[:4]), "two are under way, and one is before it in turn"
+    assert sum(map(len, wire.calls)) == 8 * 1500 + 1
+
+
 async def test_those_who_wait_for_the_refresh_hold_up_nobody() -> None:
     wire = Wire()
     writer = BulkWriter(wire.send)

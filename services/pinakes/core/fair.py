@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting in turn: of a caller with much to do, one thing is done, and then one of each other caller's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Turns(Generic[Item]):
+    """A queue from which callers are served in turn; what one caller has put in keeps its order."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._of: OrderedDict[Hashable, deque[Item]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._of)
+
+    def put(self, caller: Hashable, item: Item) -> None:
+        """Put in an item of a caller."""
+        queue = self._of.get(caller)
+        if queue is None:
+            queue = self._of[caller] = deque()
+        queue.append(item)
+
+    def first(self) -> Item:
+        """Return what `take` would take. Raises StopIteration when nothing waits."""
+        return next(iter(self._of.values()))[0]
+
+    def take(self) -> Item:
+        """Take out what is next. Raises KeyError when nothing waits."""
+        caller, queue = self._of.popitem(last=False)
+        item = queue.popleft()
+        if queue:
+            self._of[caller] = queue
+        return item
+
+
+class Gate:
+    """Lets so many pass at once; who has to wait does so in turn."""
+
+    def __init__(self, places: int) -> None:
+        """Begin with this many places, all free."""
+        self._free = places
+        self._waiting: Turns[asyncio.Future[None]] = Turns()
+
+    @asynccontextmanager
+    async def passing(self, caller: Hashable) -> AsyncIterator[None]:
+        """Have one of the places for as long as the block lasts."""
+        await self._enter(caller)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _enter(self, caller: Hashable) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.put(caller, place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was given one at the same moment
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            place = self._waiting.take()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
