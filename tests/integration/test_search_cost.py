@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
 
+from pinakes.core.engine.searches import Search
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.platform import Platform as Core
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc.call import Call
 from pinakes.core.settings import Settings
+from pinakes.core.tenancy.models import TenantRecord
 from pinakes.local import Platform
 from pinakes.search.servicer import SearchServicer
 from pinakes.v1 import search_pb2
 from tests.integration._engine import Direct, direct
-from tests.integration._servers import new_tenant
+from tests.integration._servers import Tenant, new_tenant
 from tests.unit.core.limits._world import SEARCH, caller
 
 __all__ = ["direct"]
@@ -30,39 +34,89 @@ class _Context:
         return ()
 
 
-async def test_a_search_costs_what_the_engine_did_and_a_cached_one_a_tenth(platform: Platform, direct: Direct) -> None:
-    tenant = await new_tenant(platform)
-    record, _ = await direct.records(tenant)
-    core = await Core.open(
+@pytest.fixture
+async def core(platform: Platform) -> AsyncIterator[Core]:
+    """Give the parts of a search server, in this process."""
+    made = await Core.open(
         Settings(
             opensearch_urls=[platform.opensearch_url], cache_url=platform.cache_url,
             secret_key=SecretStr(platform.state.secret_key), search_cost_per_second=1e6,
         )
     )  # fmt: skip
-    servicer = SearchServicer(core)
-    who = caller()._replace(tenants=(record.tenant_id,), tenant_uid=record.uid)
-    budget = core.limiter.budget(who, record, SEARCH)
-    (share,) = [one for one in budget._charged if one.limit is Limit.SEARCH_COST]
-    await budget.take()
+    yield made
+    await made.close()
 
-    async def spent(request: search_pb2.SearchRequest) -> tuple[float, bool]:
-        """Search, and return what it was charged and whether it was cached."""
+
+class Searcher:
+    """A tenant's service, and what it may use."""
+
+    def __init__(self, servicer: SearchServicer, core: Core, tenant: Tenant, record: TenantRecord) -> None:
+        self.servicer, self.tenant, self.record = servicer, tenant, record
+        self.who = caller()._replace(tenants=(record.tenant_id,), tenant_uid=record.uid)
+        self.budget = core.limiter.budget(self.who, record, SEARCH)
+
+    async def search(self, query: str = "") -> search_pb2.SearchResponse:
+        """Search as a call does."""
         call = Call(SEARCH, cast("Any", _Context()), search_pb2.SearchRequest)
-        call.caller, call.target, call.budget = who, record, budget
+        call.caller, call.target, call.budget = self.who, self.record, self.budget
         calls.enter(call)
+        request = search_pb2.SearchRequest(parent=self.tenant.collection, query=query)
+        return search_pb2.SearchResponse.FromString(await self.servicer.Search(request, cast("Any", None)))
+
+
+async def test_a_search_costs_what_the_engine_did_and_a_cached_one_a_tenth(
+    platform: Platform, direct: Direct, core: Core
+) -> None:
+    tenant = await new_tenant(platform)
+    record, _ = await direct.records(tenant)
+    searcher = Searcher(SearchServicer(core), core, tenant, record)
+    (share,) = [one for one in searcher.budget._charged if one.limit is Limit.SEARCH_COST]
+    await searcher.budget.take()
+
+    async def spent(query: str) -> tuple[float, bool]:
+        """Search, and return what it was charged and whether it was cached."""
         before = share.tokens
-        answer = search_pb2.SearchResponse.FromString(await servicer.Search(request, cast("Any", None)))
+        answer = await searcher.search(query)
         return before - share.tokens, answer.cached
 
-    plain = search_pb2.SearchRequest(parent=tenant.collection, query="papyrus")
-    first, cached = await spent(plain)
+    first, cached = await spent("papyrus")
     assert not cached
     assert first >= 2, "the search, and the look-up of its word"
     for _ in range(5):
-        again, cached = await spent(plain)
+        again, cached = await spent("papyrus")
         if cached:
             break
     assert cached
     assert again == pytest.approx(0.1)
-    assert (await spent(search_pb2.SearchRequest(parent=tenant.collection, query="papyrus -x")))[0] >= 1
-    await core.close()
+    assert (await spent("papyrus -x"))[0] >= 1
+
+
+async def test_who_sends_more_than_it_may_is_let_through_when_others_searches_are_not_under_way(
+    platform: Platform, direct: Direct, core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servicer, searchers = SearchServicer(core), []
+    for _ in range(2):
+        tenant = await new_tenant(platform)
+        record, _ = await direct.records(tenant)
+        searchers.append(Searcher(servicer, core, tenant, record))
+    quiet, noisy = searchers
+    seen: list[tuple[str, str]] = []
+    real = core.engine.searches.run
+
+    async def run(search: Search, seconds: float) -> dict[str, Any]:
+        seen.append(("asked", search.tenant))
+        answer = await real(search, seconds)
+        seen.append(("answered", search.tenant))
+        return answer
+
+    monkeypatch.setattr(core.engine.searches, "run", run)
+    together = [("asked", quiet.record.uid), ("asked", noisy.record.uid)]
+    await asyncio.gather(quiet.search(), noisy.search())
+    assert sorted(seen[:2]) == sorted(together), "within its limits nobody waits for others"
+
+    noisy.budget._refused_at = core.limiter.clock()
+    await core.cache.settle()
+    seen.clear()
+    await asyncio.gather(quiet.search("-one"), noisy.search("-two"))
+    assert seen[:2] == [("asked", quiet.record.uid), ("answered", quiet.record.uid)]
+    assert seen[-1] == ("answered", noisy.record.uid)

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -80,3 +80,40 @@ class Gate:
                 place.set_result(None)
                 return
         self._free += 1
+
+
+class Way:
+    """Keeps a narrow way free: who should give way lets others pass first, for a moment at most."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin with nobody on it; nobody waits for longer than `seconds`."""
+        self._seconds = seconds
+        self._passing: Counter[Hashable] = Counter()
+        self._left: asyncio.Future[None] | None = None
+
+    @asynccontextmanager
+    async def passing(self, caller: Hashable, *, gives_way: bool) -> AsyncIterator[None]:
+        """Be on the way for as long as the block lasts; with `gives_way` not before all others have left it, or time is up."""
+        if gives_way and self._others(caller):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    while self._others(caller):
+                        await self._next_leaving()
+        self._passing[caller] += 1
+        try:
+            yield
+        finally:
+            self._passing[caller] -= 1
+            if not self._passing[caller]:
+                del self._passing[caller]
+            if self._left is not None:
+                self._left.set_result(None)
+                self._left = None
+
+    def _others(self, caller: Hashable) -> bool:
+        return len(self._passing) > (caller in self._passing)
+
+    async def _next_leaving(self) -> None:
+        if self._left is None:
+            self._left = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._left)

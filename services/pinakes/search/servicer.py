@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf import duration_pb2
 
 from pinakes.core.cache.responses import cache_key, generation_key, version_key
+from pinakes.core.fair import Way
 from pinakes.core.limits.cost import CACHED
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.privacy.sight import narrowed_blindly
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
+GIVE_WAY_SECONDS = 0.05
+"""Time for which a search waits at most while others' are under way, if its caller sends more than it may."""
 Request = TypeVar("Request", bound="Message")
 Answer = TypeVar("Answer", bound="Message")
 Query = Callable[[Request, "TenantScope", "CollectionRecord", Parts], Awaitable[Answer]]
@@ -45,6 +49,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Serve from these parts."""
         self._platform = platform
         self._parts = Parts.of(platform)
+        self._way = Way(GIVE_WAY_SECONDS)
 
     async def Search(  # type: ignore[override]  # serialised: a cached answer never becomes a message
         self, request: search_pb2.SearchRequest, context: Context
@@ -66,7 +71,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         scope, collection = await self._scope(request.parent)
         answered = 0
         try:
-            answer = await batch.run(request, scope, collection, self._parts)
+            async with self._passing():
+                answer = await batch.run(request, scope, collection, self._parts)
             answered = sum(outcome.HasField("response") for outcome in answer.outcomes)
         finally:
             self._charge(scope.cost, answered)
@@ -118,6 +124,14 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Tell what is looked for."""
         del context
         return await insights.read(request, *await self._scope(request.parent), self._parts)
+
+    def _passing(self) -> AbstractAsyncContextManager[None]:
+        """Return the context in which the running call's tenant has the engine asked.
+
+        Who sends more than it may is let through now and then: not while others' searches are under way, for a moment at most.
+        """
+        call = calls.current()
+        return self._way.passing(call.tenant.uid, gives_way=call.budget is not None and call.budget.beyond)
 
     def _charge(self, cost: float, searches: int) -> None:
         """Count searches that were answered, and what they and those that weren't cost, as their tenant's use."""
@@ -184,7 +198,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer a query by doing it, and charge it."""
         answered = 0
         try:
-            answer = await query(request, scope, collection, self._parts)
+            async with self._passing():
+                answer = await query(request, scope, collection, self._parts)
             answered = 1
         finally:
             self._charge(scope.cost, answered)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinakes.core.fair import Gate, Turns
+from pinakes.core.fair import Gate, Turns, Way
 
 CALLERS = st.sampled_from("abc")
 
@@ -76,3 +76,46 @@ async def test_who_goes_while_waiting_takes_no_place_along(late: bool) -> None:
     assert passed == ["last"]
     async with asyncio.timeout(1):
         await pass_through("another")
+
+
+async def test_who_gives_way_lets_all_others_pass_first_and_its_own_don_t_count() -> None:
+    way, order = Way(10.0), []
+
+    async def pass_along(caller: str, seconds: float, *, gives_way: bool = False) -> None:
+        async with way.passing(caller, gives_way=gives_way):
+            order.append(caller)
+            await asyncio.sleep(seconds)
+
+    await asyncio.gather(
+        pass_along("noisy", 0.2, gives_way=True), pass_along("quiet", 0.02), pass_along("noisy again", 0.0, gives_way=True),
+        pass_along("other", 0.04),
+    )  # fmt: skip
+    # Nobody was on the way when the first came; the third had to wait for everybody, and nobody for it.
+    assert order == ["noisy", "quiet", "other", "noisy again"]
+    order.clear()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(pass_along("noisy", 0.01, gives_way=True) for _ in range(3)))
+    assert order == ["noisy"] * 3
+
+
+async def test_nobody_gives_way_for_longer_than_a_moment_and_who_goes_leaves_nothing() -> None:
+    way, passed = Way(0.05), []
+
+    async def pass_along() -> None:
+        async with way.passing("noisy", gives_way=True):
+            passed.append("noisy")
+
+    loop = asyncio.get_running_loop()
+    async with way.passing("quiet", gives_way=False):
+        going = asyncio.create_task(pass_along())
+        await asyncio.sleep(0)
+        going.cancel()
+        began = loop.time()
+        await pass_along()
+        assert 0.04 < loop.time() - began < 5
+    await asyncio.gather(going, return_exceptions=True)
+    assert going.cancelled()
+    assert passed == ["noisy"]
+    began = loop.time()
+    await pass_along()
+    assert loop.time() - began < 0.04

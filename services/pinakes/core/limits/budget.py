@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from pinakes.core.limits.limiter import Limiter
     from pinakes.core.tenancy.models import TenantRecord
 
+BEYOND_SECONDS = 1.0
+"""Time for which a caller that was refused counts as one who sends more than it may."""
 Told = tuple[tuple[str, str], ...]
 
 
 class Budget:
     """The limits of one caller for one kind of call. It is made once, and again when a limit has changed."""
 
-    __slots__ = ("_charged", "_counted", "_dry_run", "_limiter", "home", "in_force", "limits", "rooms", "tenant")
+    __slots__ = (
+        "_charged", "_counted", "_dry_run", "_limiter", "_refused_at", "home", "in_force", "limits", "rooms", "tenant",
+    )  # fmt: skip
 
     def __init__(  # what it is made of
         self,
@@ -41,6 +45,7 @@ class Budget:
         self._counted, self._charged, self.rooms = counted, charged, rooms
         self.in_force, self._dry_run = in_force, in_force.dry_run
         self.tenant, self.limits = tenant, limits
+        self._refused_at = -math.inf
 
     def made_of(self, tenant: TenantRecord | None, principal: Principal | None) -> bool:
         """Tell whether tenant and caller still have the limits that this was made of."""
@@ -72,9 +77,15 @@ class Budget:
             finally:
                 self.home.waiting -= 1
         if not self._dry_run:
+            self._refused_at = now
             raise exceeded(lacking, max(lacking.refused_until - now, 0.001))
         would_refuse(lacking.limit, self.home.uid)
         return self._use(rooms, dry=True)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether its callers were refused a moment ago: they send more than they may."""
+        return self._limiter.clock() - self._refused_at < BEYOND_SECONDS
 
     def leave(self) -> None:
         """Give the places back that `take` took."""

@@ -206,6 +206,21 @@ async def test_credentials_without_limits_share_the_budget_of_their_tenant_and_o
     assert limiter.work(home) is not limiter.budget(caller("one"), home, WRITE)
 
 
+async def test_who_was_refused_a_moment_ago_sends_more_than_it_may() -> None:
+    clock = Clock()
+    limiter, home = alone(clock), tenant(rate=2.0)
+    budget, other = (limiter.budget(caller(), home, OTHER), limiter.budget(caller(), tenant("other"), OTHER))
+    assert await allowed(budget, 2) == 2
+    assert not budget.beyond
+    assert await allowed(budget, 1) == 0
+    assert (budget.beyond, other.beyond) == (True, False)
+    clock.now += 1.1
+    assert not budget.beyond
+    dry = limiter.budget(caller(), tenant("dry", rate=1.0, enforcement=DRY_RUN), OTHER)
+    assert await allowed(dry, 5) == 5
+    assert not dry.beyond
+
+
 async def test_a_key_has_places_of_its_own() -> None:
     limiter, home = alone(Clock()), tenant(rate=1000.0)
     narrow = KeyLimits(concurrent_requests=2)
