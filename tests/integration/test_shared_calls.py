@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -36,6 +37,20 @@ async def test_concurrent_writers_and_searchers_share_calls(place: Place, engine
     answers = await asyncio.gather(*(here.search(f"n{n}") for n in range(CALLERS)))
     assert calls("pinakes_shared_searches") - before <= CALLERS / 4
     assert [ids(answer.results) for answer in answers] == [[f"d{n}"] for n in range(CALLERS)]
+
+
+async def test_writes_wait_as_their_tenant_s(place: Place, engine: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    del engine
+    here, seen = place.collection(), []
+    real = here.scope._engine.bulk.write
+
+    async def write(lines: Any, **given: Any) -> Any:
+        seen.append(given["caller"])
+        return await real(lines, **given)
+
+    monkeypatch.setattr(here.scope._engine.bulk, "write", write)
+    await here.write({"id": "a", "title": "one"}, searchable=False)
+    assert seen == [here.scope.owner.tenant_uid]
 
 
 async def test_a_search_that_cannot_be_done_fails_alone(place: Place, engine: Platform) -> None:

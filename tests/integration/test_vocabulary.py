@@ -178,12 +178,16 @@ async def test_a_look_up_that_takes_long_or_fails_leaves_the_static_weights(
     assert calls.count == count
 
 
-async def test_there_is_a_bound_on_look_ups(books: Searched, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOKUPS", 2)
+@pytest.mark.parametrize("bound", ["LOOKUPS", "LOOKUPS_OF_ONE"])
+async def test_there_is_a_bound_on_look_ups(
+    books: Searched, calls: Calls, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(module, bound, 2)
     vocabulary = Vocabulary()
     calls.seconds = 0.1
     found = await asyncio.gather(*(weights(vocabulary, books, word) for word in ("gather", "words", "old")))
     assert [one is NOTHING for one in found] == [False, False, True]
+    assert (await weights(vocabulary, books, "old")) is not NOTHING, "there is room again"
     await vocabulary.close()
 
 

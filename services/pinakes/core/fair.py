@@ -42,6 +42,14 @@ class Turns(Generic[Item]):
             self._of[caller] = queue
         return item
 
+    def drop(self) -> None:
+        """Take out what is next without its being done: its caller keeps its turn. Raises KeyError when nothing waits."""
+        caller, queue = self._of.popitem(last=False)
+        queue.popleft()
+        if queue:
+            self._of[caller] = queue
+            self._of.move_to_end(caller, last=False)
+
 
 class Gate:
     """Lets so many pass at once; who has to wait does so in turn."""
@@ -75,10 +83,11 @@ class Gate:
 
     def _leave(self) -> None:
         while self._waiting:
-            place = self._waiting.take()
-            if not place.done():
-                place.set_result(None)
-                return
+            if self._waiting.first().done():
+                self._waiting.drop()
+                continue
+            self._waiting.take().set_result(None)
+            return
         self._free += 1
 
 
@@ -88,17 +97,18 @@ class Way:
     def __init__(self, seconds: float) -> None:
         """Begin with nobody on it; nobody waits for longer than `seconds`."""
         self._seconds = seconds
+        # Of those who don't give way: those who do never wait for one another.
         self._passing: Counter[Hashable] = Counter()
         self._left: asyncio.Future[None] | None = None
 
     @asynccontextmanager
     async def passing(self, caller: Hashable, *, gives_way: bool) -> AsyncIterator[None]:
         """Be on the way for as long as the block lasts; with `gives_way` not before all others have left it, or time is up."""
-        if gives_way and self._others(caller):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
-                    while self._others(caller):
-                        await self._next_leaving()
+        if gives_way:
+            if self._others(caller):
+                await self._others_left(caller)
+            yield
+            return
         self._passing[caller] += 1
         try:
             yield
@@ -106,14 +116,18 @@ class Way:
             self._passing[caller] -= 1
             if not self._passing[caller]:
                 del self._passing[caller]
-            if self._left is not None:
-                self._left.set_result(None)
-                self._left = None
+                # Only then can there be somebody who waits for nobody else.
+                if self._left is not None and len(self._passing) <= 1:
+                    self._left.set_result(None)
+                    self._left = None
 
     def _others(self, caller: Hashable) -> bool:
         return len(self._passing) > (caller in self._passing)
 
-    async def _next_leaving(self) -> None:
-        if self._left is None:
-            self._left = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._left)
+    async def _others_left(self, caller: Hashable) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                while self._others(caller):
+                    if self._left is None:
+                        self._left = asyncio.get_running_loop().create_future()
+                    await asyncio.shield(self._left)

@@ -84,9 +84,10 @@ class SharedCalls(Generic[Question, Answer]):
         try:
             batch: list[_Waiting[Question, Answer]] = []
             while self._queue and len(batch) < self._most:
-                waiting = self._queue.take()
-                if not waiting.done.done():
-                    batch.append(waiting)
+                if self._queue.first().done.done():
+                    self._queue.drop()
+                else:
+                    batch.append(self._queue.take())
             if batch:
                 await self._call(batch)
         finally:

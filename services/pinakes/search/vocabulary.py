@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,8 +40,8 @@ WAIT_SECONDS = 0.25
 """Time a search waits for words it hasn't seen; without them, all words weigh the same."""
 LOOKUP_SECONDS = 2.0
 """Time the engine has for a look-up that searches may have ceased to wait for."""
-LOOKUPS = 32
-"""Look-ups under way or waiting at once; beyond, searches do without."""
+LOOKUPS, LOOKUPS_OF_ONE = 32, 16
+"""Look-ups under way or waiting at once, of all tenants and of one; beyond, searches do without."""
 HELD = 10
 """How many times its lifetime a term is used while it is being renewed."""
 GROWTH = 1.25
@@ -112,6 +112,7 @@ class Vocabulary:
         self._groups: OrderedDict[tuple[object, ...], _Group] = OrderedDict()
         self._terms = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._of: Counter[str] = Counter()
 
     async def weights(self, scope: TenantScope, query: Query, options: Options, *, corrected: bool = False) -> Weights:
         """Return the weights of a query's words and the corrections of those the collection doesn't have.
@@ -175,18 +176,21 @@ class Vocabulary:
         new = [term for term in terms if (term.key, corrected) not in group.pending]
         if not new:
             return found
-        if len(self._tasks) >= LOOKUPS:
+        tenant = scope.owner.tenant_uid
+        if len(self._tasks) >= LOOKUPS or self._of[tenant] >= LOOKUPS_OF_ONE:
             return None
         # A context of its own: what is shared has no caller's deadline.
         task = asyncio.get_running_loop().create_task(
             self._learn(new, scope, options, group, corrected=corrected), context=contextvars.Context()
         )
         self._tasks.add(task)
+        self._of[tenant] += 1
         keys = [(term.key, corrected) for term in new]
         group.pending |= dict.fromkeys(keys, task)
 
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
+            self._of -= Counter((tenant,))  # which leaves those out that have none
             for key in keys:
                 group.pending.pop(key, None)
             if not task.cancelled() and (error := task.exception()) is not None:

@@ -39,6 +39,16 @@ def test_callers_are_served_in_turn_and_each_in_its_own_order(steps: list[str | 
         assert bool(turns) == any(waiting.values())
 
 
+async def test_who_has_gone_takes_nobody_s_turn() -> None:
+    turns: Turns[str] = Turns()
+    for caller, item in (("a", "a1"), ("a", "a2"), ("b", "b1"), ("c", "c1")):
+        turns.put(caller, item)
+    turns.drop()
+    assert [turns.take(), turns.take()] == ["a2", "b1"]
+    turns.drop()
+    assert not turns
+
+
 async def test_a_gate_lets_in_turn_who_waits() -> None:
     gate, order = Gate(1), []
 
@@ -93,9 +103,12 @@ async def test_who_gives_way_lets_all_others_pass_first_and_its_own_don_t_count(
     # Nobody was on the way when the first came; the third had to wait for everybody, and nobody for it.
     assert order == ["noisy", "quiet", "other", "noisy again"]
     order.clear()
-    async with asyncio.timeout(5):
-        await asyncio.gather(*(pass_along("noisy", 0.01, gives_way=True) for _ in range(3)))
-    assert order == ["noisy"] * 3
+    async with asyncio.timeout(5), way.passing("noisy", gives_way=False):
+        await pass_along("noisy", 0.0, gives_way=True)
+    # Nor do those wait for one another who all give way.
+    async with asyncio.timeout(5), way.passing("other", gives_way=True):
+        await pass_along("noisy", 0.0, gives_way=True)
+    assert order == ["noisy"] * 2
 
 
 async def test_nobody_gives_way_for_longer_than_a_moment_and_who_goes_leaves_nothing() -> None:

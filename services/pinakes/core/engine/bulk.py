@@ -169,15 +169,13 @@ def _next(queue: Turns[_Waiting]) -> list[_Waiting]:
     now = time.monotonic()
     while queue:
         waiting = queue.first()
-        if batch and (size + waiting.size > BYTES or count + len(waiting.lines) > LINES):
-            break
-        queue.take()
-        if waiting.done.cancelled():
-            continue
-        if waiting.until < now:
+        if waiting.done.cancelled() or waiting.until < now:
+            queue.drop()
             _settle(waiting.done, Stale())
             continue
-        batch.append(waiting)
+        if batch and (size + waiting.size > BYTES or count + len(waiting.lines) > LINES):
+            break
+        batch.append(queue.take())
         size, count = size + waiting.size, count + len(waiting.lines)
     return batch
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pinakes.core.tenancy.models import TenantRecord
 
 BEYOND_SECONDS = 1.0
-"""Time for which a caller that was refused counts as one who sends more than it may."""
+"""Time for which a caller that was refused for a rate counts as one who sends more than it may."""
 Told = tuple[tuple[str, str], ...]
 
 
@@ -77,14 +77,15 @@ class Budget:
             finally:
                 self.home.waiting -= 1
         if not self._dry_run:
-            self._refused_at = now
+            if lacking.limit is not Limit.CONCURRENT:  # to be slow isn't to send too much
+                self._refused_at = now
             raise exceeded(lacking, max(lacking.refused_until - now, 0.001))
         would_refuse(lacking.limit, self.home.uid)
         return self._use(rooms, dry=True)
 
     @property
     def beyond(self) -> bool:
-        """Whether its callers were refused a moment ago: they send more than they may."""
+        """Whether its callers were refused for a rate a moment ago: they send more than they may."""
         return self._limiter.clock() - self._refused_at < BEYOND_SECONDS
 
     def leave(self) -> None:

@@ -216,9 +216,22 @@ async def test_who_was_refused_a_moment_ago_sends_more_than_it_may() -> None:
     assert (budget.beyond, other.beyond) == (True, False)
     clock.now += 1.1
     assert not budget.beyond
+    room = limiter.budget(caller(), tenant("slow", concurrent_requests=1), OTHER)
+    await room.take()
+    with pytest.raises(Fault):
+        await room.take()
+    assert not room.beyond, "to be slow isn't to send too much"
     dry = limiter.budget(caller(), tenant("dry", rate=1.0, enforcement=DRY_RUN), OTHER)
     assert await allowed(dry, 5) == 5
     assert not dry.beyond
+
+
+async def test_a_record_that_is_read_again_makes_no_other_budget() -> None:
+    limiter, home = alone(Clock()), tenant(rate=100.0)
+    one, again, other = (KeyLimits(requests_per_second=rate) for rate in (5.0, 5.0, 6.0))
+    budget = limiter.budget(caller("key", one), home, OTHER)
+    assert limiter.budget(caller("key", again), home, OTHER) is budget
+    assert limiter.budget(caller("key", other), home, OTHER) is not budget
 
 
 async def test_a_key_has_places_of_its_own() -> None:

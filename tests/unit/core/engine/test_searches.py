@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Searches that wait for the engine: tenants in turn, whether their searches share calls or have ones of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from pinakes.core.engine.searches import ALONE_AT_ONCE, AT_ONCE, MEMBERS, Search, Searches
+
+
+def search(tenant: str, *, cheap: bool, pooled: bool) -> Search:
+    """Return a search that a tenant's scope could make, of a pool or of an index of its own."""
+    index, routing = ("docs", tenant) if pooled else (tenant, "")
+    return Search(index, routing, orjson.dumps({"size": 1}), cheap)
+
+
+class Wire:
+    """The engine, which answers when it may; `asked` are the tenants of each call's searches."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.open = asyncio.Event()
+
+    async def send(self, payload: bytes) -> dict[str, Any]:
+        """Take one call."""
+        heads = [orjson.loads(line) for line in payload.splitlines()[::2]]
+        self.asked.append([head.get("routing", head["index"]) for head in heads])
+        await self.open.wait()
+        return {"responses": [{"timed_out": False} for _ in heads]}
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("cheap", [True, False])
+async def test_who_has_many_searches_keeps_nobody_waiting_for_more_than_a_call(cheap: bool, pooled: bool) -> None:
+    wire = Wire()
+    searches = Searches(wire.send)
+    crowd = [asyncio.create_task(searches.run(search("noisy", cheap=cheap, pooled=pooled), 5.0)) for _ in range(100)]
+    await asyncio.sleep(0.01)
+    under_way = len(wire.asked)
+    assert under_way == (AT_ONCE if cheap else ALONE_AT_ONCE)
+    quiet = asyncio.create_task(searches.run(search("quiet", cheap=cheap, pooled=pooled), 5.0))
+    await asyncio.sleep(0.01)
+    wire.open.set()
+    await asyncio.gather(quiet, *crowd)
+    found = [number for number, tenants in enumerate(wire.asked) if "quiet" in tenants]
+    assert found[0] - under_way <= 1
+    assert max(map(len, wire.asked)) == (MEMBERS if cheap else 1)
