@@ -51,7 +51,7 @@ class Budget:
         """Tell whether tenant and caller still have the limits that this was made of."""
         own = principal.limits if principal is not None else None
         # A record that is read again has equal limits, which aren't the same.
-        return self.tenant is tenant and (self.limits is own or self.limits == own)
+        return self.tenant is tenant and self.limits == own
 
     async def take(self, *, enter: bool = True) -> None:
         """Count one request, and with `enter` take a place for as long as it lasts: until `leave`.
