@@ -45,6 +45,14 @@ def test_a_signature_is_its_key_s_over_just_that_text(algorithm: str) -> None:
             assert not _signed(keys[0], signed, wrong)
 
 
+def test_a_key_that_is_published_with_its_private_half_is_nobody_s_alone_any_more() -> None:
+    mine = ec.generate_private_key(CURVES["ES256"])
+    signed, _, last = jwt.encode({}, mine, algorithm="ES256").rpartition(".")
+    whole = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(mine))
+    assert "d" in whole
+    assert not _signed(jwt.PyJWK(whole, "ES256"), signed, decoded(last) or b"")
+
+
 @pytest.mark.parametrize(
     ("algorithm", "curve"), [("ES256", "ES384"), ("ES256", "ES256K"), ("ES384", "ES256"), ("ES512", "ES256")]
 )
