@@ -15,7 +15,7 @@ from pinakes.core.faults import Fault, Kind
 from pinakes.core.identity import jwt
 from pinakes.core.identity.jwt import LARGEST_ANSWER, JwtVerifier
 from pinakes.core.settings import Settings
-from tests.integration._issuer import AUDIENCE, Clock, Issuer, clock, discovering, issuer, refusal, verifier
+from tests.integration._issuer import _TO_JWK, AUDIENCE, Clock, Issuer, clock, discovering, issuer, refusal, verifier
 
 __all__ = ["clock", "discovering", "issuer", "verifier"]
 
@@ -164,6 +164,20 @@ async def test_a_token_that_names_no_key_means_the_only_one(
     clock.now += 11
     await verifier.verify(issuer.token("k2"))
     assert (await refusal(verifier, token)).reason == "TOKEN_INVALID"
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+async def test_a_key_that_is_published_with_its_private_half_is_none(
+    verifier: JwtVerifier, issuer: Issuer, algorithm: str
+) -> None:
+    issuer.rotate("k1")
+    issuer.add("k2", algorithm)
+    token = issuer.token("k2")
+    whole = {**_TO_JWK[algorithm](issuer.keys.pop("k2")[1], as_dict=True), "kid": "k2", "use": "sig", "alg": algorithm}
+    assert "d" in whole
+    issuer.more = [whole]
+    assert (await refusal(verifier, token)).reason == "TOKEN_INVALID"
+    await verifier.verify(issuer.token("k1"))
 
 
 @pytest.mark.parametrize(

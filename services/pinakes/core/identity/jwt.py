@@ -190,7 +190,10 @@ class JwtVerifier:
         usable = [
             key
             for key in (keys if isinstance(keys, list) else [])
-            if isinstance(key, dict) and key.get("kty") in _PUBLIC_TYPES and key.get("use", "sig") == "sig"
+            if isinstance(key, dict)
+            and key.get("kty") in _PUBLIC_TYPES
+            and key.get("use", "sig") == "sig"
+            and "d" not in key  # its private half, with which anybody can sign
         ]
         if not usable:
             message = "the issuer publishes no signature key"
