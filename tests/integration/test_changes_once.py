@@ -21,6 +21,7 @@ from pinakes.core.writing.changes import Change
 from pinakes.local import Platform
 from pinakes.queue.v1 import entry_pb2
 from pinakes.v1 import failures_pb2, index_pb2, lifecycle_pb2, resources_pb2, tenant_pb2
+from tests.integration._caller import refused
 from tests.integration._engine import Direct, direct
 from tests.integration._servers import Metadata, Stubs, Tenant, bearer, new_tenant, open_channel, reason, stubs
 from tests.integration._workers import parts
@@ -58,14 +59,6 @@ async def twice(call: Callable[..., Awaitable[Any]], request: Message, metadata:
     first = await call(request, metadata=metadata)
     assert await call(request, metadata=metadata) == first
     return first
-
-
-async def refused(call: Awaitable[Any], code: grpc.StatusCode) -> str:
-    """Expect a call to be refused; return the reason."""
-    with pytest.raises(grpc.aio.AioRpcError) as error:
-        await call
-    assert error.value.code() is code, error.value
-    return reason(error.value)
 
 
 async def test_a_tenant_s_changes_are_done_once_and_answered_as_they_were(door: Door) -> None:

@@ -18,6 +18,7 @@ from pinakes.client._errors import (
     Unavailable,
     Violation,
 )
+from pinakes.client._failed import Retried
 from pinakes.client._operations import Operation
 from pinakes.client._receipts import read_receipt, verify_receipt, write_receipt
 from pinakes.client._sync import Client
@@ -36,6 +37,7 @@ __all__ = [
     "PermissionDenied",
     "PinakesError",
     "RateLimited",
+    "Retried",
     "SearchOptions",
     "Tls",
     "Unauthenticated",

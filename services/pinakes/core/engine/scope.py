@@ -409,9 +409,8 @@ class TenantScope:
             lines += self.lines(puts, placement.partner)
         buried = [place for place, put in enumerate(puts) if put.tombstone is not None]
         lines += [self._journal_line(puts[place], placement.active) for place in buried]
-        items = await self._engine.bulk.write(
-            lines, searchable=searchable, until=until, caller=self.owner.tenant_uid
-        )  # fmt: skip
+        tenant = self.owner.tenant_uid
+        items = await self._engine.bulk.write(lines, searchable=searchable, until=until, caller=tenant)
         count = len(puts)
         if twice:
             for place, other in enumerate(items[count : 2 * count]):

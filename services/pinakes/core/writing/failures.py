@@ -12,9 +12,7 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from pinakes.core.engine.documents import content_bytes, revision_ms
+from pinakes.core.engine.documents import revision_ms
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.tenancy.models import now_ms
 from pinakes.core.writing.changes import Change
@@ -77,10 +75,7 @@ class FailedWrites:
 def change_of(record: Json) -> Change:
     """Return the write that failed, to be retried at its own revision."""
     data = zlib.decompress(base64.b64decode(record["data"]))
-    size = content_bytes(orjson.loads(data)) if data else 0
-    return Change(
-        record["document_id"], record["revision"], data, record["hash"], record["retries"] + 1, size=size
-    )  # fmt: skip
+    return Change(record["document_id"], record["revision"], data, record["hash"], record["retries"] + 1)
 
 
 def _row(entry: entry_pb2.Entry, change: Change, fault: Fault) -> tuple[str, str, str, Json]:

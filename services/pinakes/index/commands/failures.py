@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from pinakes.core.engine.documents import revision_ms
+from pinakes.core.engine.documents import content_bytes, revision_ms
 from pinakes.core.faults import invalid
 from pinakes.core.limits.quota import Incoming
 from pinakes.core.query.pages import page_size
@@ -65,11 +65,17 @@ async def retry(
 
 async def _with_room(changes: list[Change], writer: Writer) -> tuple[list[tuple[int, Change]], Fault | None]:
     """Return the writes, with their places, that the tenant has room for, and why not all. Deletions need none."""
-    places = [place for place, change in enumerate(changes) if not change.deletion]
-    faults = await writer.admit([Incoming(changes[place].document_id, changes[place].size) for place in places])
-    beyond = {place: fault for place, fault in zip(places, faults, strict=True) if fault is not None}
-    fitting = [(place, change) for place, change in enumerate(changes) if place not in beyond]
-    return fitting, next(iter(beyond.values()), None)
+    placed = list(enumerate(changes))
+    if not writer.bounded:
+        return placed, None
+    beyond = await writer.beyond(
+        {
+            place: Incoming(change.document_id, content_bytes(orjson.loads(change.data)))
+            for place, change in placed
+            if not change.deletion
+        }
+    )
+    return [one for one in placed if one[0] not in beyond], next(iter(beyond.values()), None)
 
 
 async def discard(

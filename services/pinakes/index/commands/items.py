@@ -186,8 +186,7 @@ async def _within_quota(
         for item in conditional
         if item.document is not None
     }  # fmt: skip
-    faults = await writer.admit(list(incoming.values()))
-    beyond = {place: fault for place, fault in zip(incoming, faults, strict=True) if fault is not None}
+    beyond = await writer.beyond(incoming)
     for place, fault in beyond.items():
         items.outcomes[place] = Applied(Outcome.OUTCOME_REJECTED, fault=fault)
     if not beyond:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -142,6 +142,11 @@ class Writer:
     def bounded(self) -> bool:
         """Whether there is anything that the tenant's documents could go beyond."""
         return self.platform.quota.bounds(calls.current().tenant)
+
+    async def beyond(self, incoming: Mapping[int, Incoming]) -> dict[int, Fault]:
+        """Return the places of the documents that the tenant has no room for, with the fault of each."""
+        faults = await self.admit(list(incoming.values()))
+        return {place: fault for place, fault in zip(incoming, faults, strict=True) if fault is not None}
 
     async def admit(self, incoming: Sequence[Incoming]) -> list[Fault | None]:
         """Return, for each document, None or the fault of what the tenant has no room for."""
