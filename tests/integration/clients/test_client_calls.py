@@ -31,8 +31,8 @@ from tests.integration.clients._scripted_server import Scripted, refuse, status
 
 EXPORTED = {
     "AlreadyExists", "AsyncClient", "Client", "Conflict", "DeadlineExceeded", "InvalidArgument", "NotFound",
-    "Operation", "PermissionDenied", "PinakesError", "RateLimited", "SearchOptions", "Tls", "Unauthenticated",
-    "Unavailable", "Violation", "Written",
+    "Operation", "PermissionDenied", "PinakesError", "RateLimited", "Retried", "SearchOptions", "Tls",
+    "Unauthenticated", "Unavailable", "Violation", "Written",
     "deletion", "document", "read_receipt", "scoped_token", "search_request", "verify_receipt", "write_receipt",
 }  # fmt: skip
 # Writes of documents have a request id only if their caller gives one.
