@@ -10,9 +10,12 @@ from __future__ import annotations
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, MaxConnectionsError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, RedisError, ResponseError
 
-CONNECTIONS = 32
+from pinakes.core.multiplexed import Multiplexed
+
+ALONE = 64
+"""Connections that a process may have, beside the shared one, for commands that need one of their own."""
 CACHE_SECONDS = 0.05
 """Time a step has where going without is always right."""
 
@@ -20,9 +23,21 @@ FAILURES = (RedisError, OSError, TimeoutError)
 """What a call of Redis raises when Redis isn't there, isn't in time or says no."""
 
 
-def connect(url: str, seconds: float = CACHE_SECONDS, connections: int = CONNECTIONS) -> Redis:
-    """Make a client of `url`; nothing is sent before the first command. Each step may take `seconds`."""
-    pool = BlockingConnectionPool.from_url(
+def connect(url: str, seconds: float = CACHE_SECONDS) -> Redis:
+    """Make a client of `url` whose callers share a connection; nothing is sent before the first command.
+
+    Opening the connection and each answer may take `seconds`.
+    """
+    return Multiplexed(_pool(url, seconds, ALONE), seconds)
+
+
+def connect_blocking(url: str, seconds: float, connections: int) -> Redis:
+    """Make a client of `url` for commands that block: each has a connection of its own, of so many."""
+    return Redis.from_pool(_pool(url, seconds, connections))
+
+
+def _pool(url: str, seconds: float, connections: int) -> BlockingConnectionPool:
+    return BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
         timeout=seconds,
@@ -32,7 +47,6 @@ def connect(url: str, seconds: float = CACHE_SECONDS, connections: int = CONNECT
         decode_responses=False,
         protocol=2,
     )
-    return Redis.from_pool(pool)
 
 
 async def delete_matching(redis: Redis, pattern: str) -> int:
@@ -41,11 +55,6 @@ async def delete_matching(redis: Redis, pattern: str) -> int:
     async for key in redis.scan_iter(match=pattern, count=2000):
         deleted += int(await redis.unlink(key))
     return deleted
-
-
-def is_busy(error: BaseException) -> bool:
-    """Tell whether it was this process that had no connection free, which says nothing about Redis."""
-    return isinstance(error, MaxConnectionsError) or "No connection available" in str(error)
 
 
 def is_full(error: BaseException) -> bool:

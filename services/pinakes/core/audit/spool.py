@@ -30,7 +30,6 @@ EVENTS = 100_000
 """Events that Redis holds at most, about 60 MB: those of hours."""
 
 SECONDS = 3.0
-_CONNECTIONS = 4
 _PAGE = 1000
 _STREAM, _PLACES = "pinakes:audit:1:events", "pinakes:audit:1:places"
 # KEYS: stream. ARGV: events at most, then events. All of them or none; 0 says that there is no room.
@@ -62,7 +61,7 @@ class Spool:
 
     def __init__(self, settings: Settings, engine: Engine, seal: Seal) -> None:
         """Prepare; it connects at the first event."""
-        self._redis: Redis | None = connect(settings.queue_url, SECONDS, _CONNECTIONS) if settings.queue_url else None
+        self._redis: Redis | None = connect(settings.queue_url, SECONDS) if settings.queue_url else None
         # Names are the deployment's own: tests and others may share a Redis.
         self._stream, self._places = f"{_STREAM}:{settings.index_prefix}", f"{_PLACES}:{settings.index_prefix}"
         self._add: Any = self._redis.register_script(_ADD) if self._redis is not None else None
@@ -133,7 +132,6 @@ class Spool:
         """Close the connections."""
         if self._redis is not None:
             await self._redis.aclose()
-            await self._redis.connection_pool.disconnect()
 
     async def _guarded(self, command: Any) -> Any:
         """Run a command of Redis. Raises a fault of kind UNAVAILABLE when it fails."""

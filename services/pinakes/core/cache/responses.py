@@ -8,21 +8,24 @@ import contextvars
 import hashlib
 import math
 import secrets
+import sys
 import time
-import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis.asyncio import Redis
 
 from pinakes.core.faults import Fault, unavailable
-from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, delete_matching, is_busy
+from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, delete_matching
 from pinakes.core.resilience.breaker import Breaker
-from pinakes.core.shared import SharedCalls
 from pinakes.core.telemetry import metrics
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 FORMAT = 1
 KEY_PREFIX = b"pinakes:answer:1:"
@@ -34,12 +37,10 @@ SEARCHABLE_PREFIX = b"pinakes:searchable:1:"
 SEARCHABLE_SECONDS, SEARCHABLE_TOLD_SECONDS = 60, 5.0
 """For how long a tenant counts as one who writes in mode SEARCHABLE, and how often a process says so."""
 COMPRESS_FROM = 4096
-COMPRESS_LEVEL = 1
+COMPRESS_LEVEL = -1
 LARGEST = 16 << 20
-LOOKS = 64
-"""Look-ups in one call."""
 STORES = 256
-"""Answers that may wait to be stored."""
+"""Answers that may be on their way to Redis."""
 ASKED, ASKED_LIFETIMES = 10_000, 2.0
 """Keys and collections that a process remembers to have asked for, and for how many lifetimes of an answer."""
 
@@ -51,7 +52,11 @@ end
 """
 _DIGEST_BYTES = 16
 _HEADER = 2 + _DIGEST_BYTES
-_RAW, _ZLIB = 0, 1
+_RAW, _ZSTD = 0, 2
+# With a checksum, so that damage is a miss.
+_COMPRESSOR = zstd.ZstdCompressor(
+    options={zstd.CompressionParameter.compression_level: COMPRESS_LEVEL, zstd.CompressionParameter.checksum_flag: 1}
+)
 
 _HIT = metrics.CACHE_REQUESTS.labels("hit")
 _MISS = metrics.CACHE_REQUESTS.labels("miss")
@@ -112,9 +117,9 @@ def pack(key: bytes, value: bytes) -> bytes:
     """Return what is stored under `key`: format, encoding, digest of the key, value."""
     encoding, body = _RAW, value
     if len(value) >= COMPRESS_FROM:
-        small = zlib.compress(value, COMPRESS_LEVEL)
+        small = _COMPRESSOR.compress(value, zstd.ZstdCompressor.FLUSH_FRAME)
         if len(small) < len(value):
-            encoding, body = _ZLIB, small
+            encoding, body = _ZSTD, small
     return bytes((FORMAT, encoding)) + _digest(key) + body
 
 
@@ -125,12 +130,12 @@ def unpack(key: bytes, stored: bytes) -> bytes | None:
     body = stored[_HEADER:]
     if stored[1] == _RAW:
         return body
-    if stored[1] != _ZLIB:
+    if stored[1] != _ZSTD:
         return None
-    inflater = zlib.decompressobj()
+    inflater = zstd.ZstdDecompressor()
     try:
         value = inflater.decompress(body, LARGEST)
-    except zlib.error:
+    except zstd.ZstdError:
         return None
     return value if inflater.eof else None
 
@@ -150,17 +155,6 @@ class Lookup:
 
 
 _NOTHING = Lookup(None, None)
-_FAILED = b"failed"
-"""Stands for a generation that couldn't be read."""
-
-
-class _Kept(NamedTuple):
-    """An answer that is to be stored."""
-
-    key: bytes
-    generation: bytes
-    value: bytes
-    found: Lookup
 
 
 class ResponseCache:
@@ -176,11 +170,7 @@ class ResponseCache:
         self._redis = redis
         self._milliseconds = max(1, round(seconds * 1000))
         self._breaker = breaker or Breaker("the cache")
-        self._looks: SharedCalls[tuple[bytes, bytes, bytes], Sequence[bytes | None]] = SharedCalls(
-            self._look, at_once=2, most=LOOKS
-        )
-        self._to_store: list[_Kept] = []
-        self._storing: asyncio.Task[None] | None = None
+        self._storing: set[asyncio.Task[None]] = set()
         self._asked: OrderedDict[bytes, float] = OrderedDict()
         self._tokens: OrderedDict[bytes, bytes] = OrderedDict()
         self._told_searchable: dict[str, float] = {}
@@ -224,10 +214,11 @@ class ResponseCache:
         if self._redis is None:
             _OFF.inc()
             return _NOTHING
-        token, stored, told = await self._looks.ask((generation, key, version))
-        if token is _FAILED:
+        answer = await self._guarded(lambda redis: redis.mget((generation, key, version)))
+        if answer is None:
             _ERROR.inc()
             return _NOTHING
+        token, stored, told = answer
         if token is None:
             # Never begun, or evicted. A new one is never equal to an old one, so nothing stored before is served.
             _MISS.inc()
@@ -240,13 +231,6 @@ class ResponseCache:
         value = unpack(key + token, stored) if stored is not None else None
         (_MISS if value is None else _HIT).inc()
         return Lookup(value, token, version=_number(told))
-
-    async def _look(self, asked: Sequence[tuple[bytes, bytes, bytes]]) -> list[Sequence[bytes | None]]:
-        """Read what several look-ups ask for, in one call."""
-        found = await self._guarded(lambda redis: redis.mget([key for keys in asked for key in keys]))
-        if found is None:
-            return [(_FAILED, None, None)] * len(asked)
-        return [found[place : place + 3] for place in range(0, len(found), 3)]
 
     async def told_version(self, version: bytes) -> int:
         """Return the newest version of a collection's record that was told; 0 if none was. Raises nothing but cancellation."""
@@ -275,33 +259,32 @@ class ResponseCache:
         return bool(await self._guarded(lambda redis: redis.exists(key)) != 0)
 
     def put_soon(self, key: bytes, generation: bytes, value: bytes, found: Lookup) -> None:
-        """Keep an answer that was made after the look-up `found`, without making its caller wait.
-
-        What is to be kept while something is being kept goes together with others, and not at all if there is too much.
-        """
+        """Keep an answer that was made after the look-up `found`, without making its caller wait; not at all if there is too much."""
         if self._redis is None or found.token is None or len(value) > LARGEST:
             return
-        if len(self._to_store) >= STORES:
+        if len(self._storing) >= STORES:
             _NOT_STORED.inc()
             return
-        self._to_store.append(_Kept(key, generation, value, found))
-        if self._storing is None or self._storing.done():
-            # A context of its own: it is part of no caller's call.
-            self._storing = asyncio.get_running_loop().create_task(self._store(), context=contextvars.Context())
+        storing = self._store(key, generation, value, found, found.token)
+        # A context of its own: it is part of no caller's call.
+        task = asyncio.get_running_loop().create_task(storing, context=contextvars.Context())
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
 
     async def settle(self) -> None:
         """Wait until all that is to be kept is, as far as it can be."""
-        if self._storing is not None:
-            await asyncio.gather(self._storing, return_exceptions=True)
+        await asyncio.gather(*self._storing, return_exceptions=True)
 
-    async def _store(self) -> None:
-        while self._to_store:
-            kept, self._to_store = self._to_store, []
-            stored = await self._guarded(partial(_set_all, kept=kept, milliseconds=self._milliseconds))
-            if stored is None:
-                _NOT_STORED.inc(len(kept))
-            else:
-                _STORED.inc(stored)
+    async def _store(self, key: bytes, generation: bytes, value: bytes, found: Lookup, token: bytes) -> None:
+        # An answer is as old as the look-up that it followed, however long the engine took.
+        left = self._milliseconds - round((time.monotonic() - found.at) * 1000)
+        if left <= 0:
+            return
+        if found.begins:
+            await self._guarded(lambda redis: redis.set(generation, token, nx=True, ex=GENERATION_SECONDS))
+        packed = pack(key + token, value)
+        stored = await self._guarded(lambda redis: redis.set(key, packed, px=left))
+        (_STORED if stored else _NOT_STORED).inc()
 
     async def advance(self, generation: bytes) -> None:
         """Make every answer of the generation unservable: no look-up that starts after this returns one.
@@ -328,11 +311,9 @@ class ResponseCache:
 
     async def close(self) -> None:
         """Finish storing and close the connections."""
-        await self._looks.close()
         await self.settle()
         if self._redis is not None:
             await self._redis.aclose()
-            await self._redis.connection_pool.disconnect()
 
     async def _guarded(self, command: Callable[[Redis], Any]) -> Any:
         """Run a command that can be gone without; None if it fails, or the cache is off."""
@@ -344,36 +325,14 @@ class ResponseCache:
             return None
         try:
             answer = await command(self._redis)
-        except FAILURES as error:
-            # This process's own lack of connections says nothing about Redis.
-            if is_busy(error):
-                self._breaker.ignored(permit)
-            else:
-                self._breaker.failure(permit)
+        except FAILURES:
+            self._breaker.failure(permit)
             return None
         except BaseException:
             self._breaker.ignored(permit)
             raise
         self._breaker.success(permit)
         return answer
-
-
-async def _set_all(redis: Redis, *, kept: list[_Kept], milliseconds: int) -> int:
-    """Store answers in one round trip; return how many were."""
-    pipeline = redis.pipeline(transaction=False)
-    now, stored = time.monotonic(), 0
-    for one in kept:
-        # An answer is as old as the look-up that it followed, however long the engine took.
-        left = milliseconds - round((now - one.found.at) * 1000)
-        token = one.found.token
-        if left <= 0 or token is None:
-            continue
-        if one.found.begins:
-            pipeline.set(one.generation, token, nx=True, ex=GENERATION_SECONDS)  # type: ignore[unused-awaitable]
-        pipeline.set(one.key, pack(one.key + token, one.value), px=left)  # type: ignore[unused-awaitable]
-        stored += 1
-    await pipeline.execute()
-    return stored
 
 
 def _number(told: bytes | None) -> int:

@@ -125,14 +125,20 @@ class Searches:
 
     async def _asked(self, searches: Sequence[Search], seconds: float) -> list[Json | Exception]:
         answer = await self._send(b"".join([search.line(seconds) for search in searches]))
-        return [_checked(response) for response in answer["responses"]]
+        return [_checked(response, seconds) for response in answer["responses"]]
 
 
-def _checked(response: Json) -> Json | Exception:
-    """Return the answer of one search, or what went wrong with it."""
+def _checked(response: Json, seconds: float) -> Json | Exception:
+    """Return the answer of one search that had so much time, or what went wrong with it."""
     error = response.get("error")
     if error is None:
         return response
+    if "time_exceeded_exception" in str(error):
+        # So it answers where the time was over before it had begun to collect, after a long pause for instance.
+        return {
+            "took": round(seconds * 1000), "timed_out": True, "_shards": {"total": 1, "successful": 0, "failed": 0},
+            "hits": {"hits": []},
+        }  # fmt: skip
     status = int(response.get("status", 500))
     if status >= 500 and "collapse field must be single valued" in str(error):
         # The engine calls it an error of its own; it is the documents' content.

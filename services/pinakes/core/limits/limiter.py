@@ -19,7 +19,7 @@ from pinakes.core.limits.figures import InForce, defaults_of
 from pinakes.core.limits.holdings import Holding, Home, Places, Share
 from pinakes.core.limits.kinds import KINDS, RATES_OF, Kind, Limit
 from pinakes.core.limits.ledger import Answer, LocalLedger, Question, RedisLedger
-from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, is_busy
+from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
@@ -99,7 +99,6 @@ class Limiter:
             await asyncio.gather(self._tending, return_exceptions=True)
         if self._ledger is not None:
             await self._ledger.redis.aclose()
-            await self._ledger.redis.connection_pool.disconnect()
 
     # ---- making budgets
 
@@ -164,11 +163,8 @@ class Limiter:
             return self._local.exchange(questions, self.clock())
         try:
             answers = await self._ledger.exchange(questions)
-        except FAILURES as error:
-            if is_busy(error):
-                self._breaker.ignored(permit)
-            else:
-                self._breaker.failure(permit)
+        except FAILURES:
+            self._breaker.failure(permit)
             _LOCAL.inc()
             return self._local.exchange(questions, self.clock())
         except BaseException:

@@ -19,8 +19,8 @@ from redis.exceptions import ResponseError
 
 from pinakes.core.queue import keys, scripts
 from pinakes.core.queue.entry import FORMAT
-from pinakes.core.queue.producer import CONNECTIONS, SECONDS
-from pinakes.core.redis import connect
+from pinakes.core.queue.producer import SECONDS
+from pinakes.core.redis import connect, connect_blocking
 from pinakes.queue.v1 import entry_pb2
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ class Consumer:
         self.worker = worker or secrets.token_hex(6)
         self._partitions = settings.queue_partitions
         self._lease_ms = round(settings.queue_lease_seconds * 1000)
-        # A blocked read for each partition, and some to spare.
-        self._redis = connect(settings.queue_url, SECONDS, settings.queue_partitions * 2 + CONNECTIONS)
+        self._redis = connect(settings.queue_url, SECONDS)
+        # A blocked read for each partition, and what a partition's next holder begins before the last one has ended.
+        self._reads = connect_blocking(settings.queue_url, SECONDS, settings.queue_partitions * 2)
         register = self._redis.register_script
         self._acknowledge, self._lease = register(scripts.ACKNOWLEDGE), register(scripts.LEASE)
         self._extend, self._release = register(scripts.EXTEND), register(scripts.RELEASE)
@@ -134,7 +135,7 @@ class Consumer:
 
         Waits so long for the first new one; 0 means not at all.
         """
-        answer: Any = await self._redis.xreadgroup(
+        answer: Any = await self._reads.xreadgroup(
             keys.GROUP, self._name(lease), {keys.stream(lease.partition): after}, count=count, block=wait_ms or None
         )
         entries = answer[0][1] if answer else []
@@ -171,7 +172,7 @@ class Consumer:
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._reads.aclose()
 
     def _name(self, lease: Lease) -> str:
         return f"{self.worker}.{lease.fence}"

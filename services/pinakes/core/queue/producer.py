@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 WHAT = "the write queue"
 _log = logger("pinakes.queue")
 DAY_SECONDS = 86_400
-CONNECTIONS = 64
 SECONDS = 3.0
 """Time one command has: an fsync of a busy disk can take a while."""
 
@@ -74,7 +73,7 @@ class Producer:
     def __init__(self, settings: Settings) -> None:
         """Prepare; it connects at the first write."""
         self._settings = settings
-        self._redis: Redis | None = connect(settings.queue_url, SECONDS, CONNECTIONS) if settings.queue_url else None
+        self._redis: Redis | None = connect(settings.queue_url, SECONDS) if settings.queue_url else None
         # Shorter than elsewhere: nothing else can do what the queue does, and it comes back within seconds.
         self._breaker = Breaker(WHAT, open_seconds=5.0)
         self._script: Any = self._redis.register_script(scripts.ENQUEUE) if self._redis is not None else None
@@ -230,7 +229,6 @@ class Producer:
         """Close the connections."""
         if self._redis is not None:
             await self._redis.aclose()
-            await self._redis.connection_pool.disconnect()
 
     async def _run(self, names: list[str], arguments: list[Any]) -> list[bytes]:
         """Run the script, and wait for copies where that is asked for."""

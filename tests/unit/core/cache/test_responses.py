@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import pytest
 
 from pinakes.core.cache import responses
@@ -78,7 +76,7 @@ def test_another_key_s_value_another_format_and_damage_are_misses() -> None:
 
 def test_a_value_that_inflates_beyond_the_limit_is_a_miss() -> None:
     header = pack(KEY, b"")[:18]
-    bomb = header[:1] + b"\x01" + header[2:] + zlib.compress(b"\x00" * (responses.LARGEST + 1))
+    bomb = header[:1] + b"\x02" + header[2:] + responses.zstd.compress(b"\x00" * (responses.LARGEST + 1))
     assert unpack(KEY, bomb) is None
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from pinakes.core.engine.searches import ALONE_AT_ONCE, AT_ONCE, MEMBERS, Search, Searches
+from pinakes.core.engine.bodies import page_of
+from pinakes.core.engine.searches import ALONE_AT_ONCE, AT_ONCE, MEMBERS, SHARED_SECONDS, Search, Searches
+from pinakes.core.faults import Fault
 
 
 def search(tenant: str, *, cheap: bool, pooled: bool) -> Search:
@@ -49,3 +51,22 @@ async def test_who_has_many_searches_keeps_nobody_waiting_for_more_than_a_call(c
     found = [number for number, tenants in enumerate(wire.asked) if "quiet" in tenants]
     assert found[0] - under_way <= 1
     assert max(map(len, wire.asked)) == (MEMBERS if cheap else 1)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 5.0])
+async def test_a_search_whose_time_is_over_before_it_begins_has_run_out_of_time_like_any_other(seconds: float) -> None:
+    asked: list[str] = []
+    error = {
+        "type": "search_phase_execution_exception", "reason": "all shards failed",
+        "failed_shards": [{"shard": 0, "reason": {"type": "time_exceeded_exception", "reason": None}}],
+    }  # fmt: skip
+
+    async def send(payload: bytes) -> dict[str, Any]:
+        asked.append(orjson.loads(payload.splitlines()[1])["timeout"])
+        return {"responses": [{"error": error, "status": 500}]}
+
+    page = await Searches(send).run(search("tenant", cheap=True, pooled=True), seconds)
+    assert page["timed_out"]
+    assert asked == (["250ms"] if seconds < SHARED_SECONDS else ["250ms", "5000ms"]), "it is tried with its whole time"
+    with pytest.raises(Fault, match="took longer"):
+        page_of(page, seconds, partial=True)

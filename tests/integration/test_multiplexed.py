@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection to Redis that callers share, with a real Redis: each gets its own answer, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import TimeoutError as LateError
+
+from pinakes.core.redis import FAILURES, connect
+from tests.integration._redis import RedisServer, redis_server, redis_url
+
+__all__ = ["redis_server", "redis_url"]
+
+SOON = 20.0  # seconds, on however slow a machine
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """Give a client with patience enough for a busy test machine."""
+    client = connect(redis_url, SOON)
+    yield client
+    await client.aclose()
+
+
+@contextmanager
+def paused(server: RedisServer) -> Iterator[None]:
+    """Stop a Redis from answering."""
+    assert server.process
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+async def connections(redis: Redis) -> int:
+    return len(await redis.client_list())
+
+
+async def test_each_caller_gets_its_own_answer_whoever_leaves_or_fails(redis: Redis) -> None:
+    seed = int(os.environ.get("PINAKES_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"PINAKES_SEED={seed}")
+    dice = random.Random(seed)
+    await redis.hset("hash", "field", "value")  # type: ignore[misc]  # typed for both kinds of client
+    script = redis.register_script("return {ARGV[1], KEYS[1]}")
+
+    async def asks(number: int) -> None:
+        name, size = f"key {number}", dice.choice((0, 10, 5_000, 300_000))
+        await asyncio.sleep(dice.random() / 50)
+        match dice.randrange(4):
+            case 0:
+                await redis.set(name, b"%d" % number * size)
+                assert await redis.get(name) == b"%d" % number * size
+            case 1:
+                with pytest.raises(ResponseError, match="wrong kind"):
+                    await redis.get("hash")
+            case 2:
+                assert await script(keys=[name], args=[number]) == [b"%d" % number, name.encode()]
+            case _:
+                assert await redis.mget("nothing", "hash", name) == [None, None, None]
+
+    tasks = [asyncio.create_task(asks(number)) for number in range(400)]
+    leaving = dice.sample(tasks, 80)
+    for task in leaving:
+        await asyncio.sleep(dice.random() / 1000)
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    failed = [outcome for outcome in outcomes if outcome is not None]
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in failed), failed
+    assert len(failed) <= len(leaving)
+    assert await connections(redis) == 1
+
+
+async def test_many_first_callers_open_one_connection_and_the_first_may_leave(redis: Redis) -> None:
+    tasks = [asyncio.create_task(redis.ping()) for _ in range(20)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1:] == [True] * 19
+    assert await connections(redis) == 1
+
+
+async def test_who_waits_when_redis_dies_is_told_and_the_next_command_finds_the_new_one(
+    redis_server: RedisServer, redis: Redis
+) -> None:
+    await redis.set("key", "value")
+    with paused(redis_server):
+        waiting = [asyncio.create_task(redis.get("key")) for _ in range(10)]
+        await asyncio.sleep(0.05)
+        assert redis_server.process
+        redis_server.process.kill()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(answer, LostError) for answer in answers), answers
+    redis_server.stop()
+    with pytest.raises(FAILURES):
+        await redis.get("key")
+    redis_server.start()
+    assert await redis.get("key") is None
+    assert await redis.set("key", "new")
+
+
+async def test_no_answer_in_time_is_an_error_and_late_answers_go_to_nobody(redis_server: RedisServer) -> None:
+    redis = connect(redis_server.url, 0.3)
+    await redis.set("key", "value")
+    with paused(redis_server):
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(redis.get("key") for _ in range(5)), return_exceptions=True)
+        assert time.perf_counter() - began < SOON
+        assert all(isinstance(answer, LateError) for answer in answers), answers
+    assert await redis.set("other", "one")
+    assert await redis.get("other") == b"one"
+    await redis.aclose()
+
+
+async def test_an_answer_that_came_while_this_process_was_busy_is_in_time(redis_server: RedisServer) -> None:
+    redis = connect(redis_server.url, 0.2)
+    await redis.set("key", "value")
+    asking = asyncio.create_task(redis.get("key"))
+    await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251  # what it is about
+    assert await asking == b"value"
+    await redis.aclose()
+
+
+async def test_time_is_counted_from_each_command_s_own_beginning(redis_server: RedisServer) -> None:
+    redis = connect(redis_server.url, 1.0)
+    for _ in range(3):
+        await redis.ping()
+        await asyncio.sleep(0.6)
+    with paused(redis_server):
+        early = asyncio.create_task(redis.ping())
+        await asyncio.sleep(0.4)
+        assert not early.done()
+    assert await early
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("command", [("XREADGROUP", "GROUP"), ("WAIT", 1, 0), ("SELECT", 1), ("MULTI",)])
+async def test_what_would_hold_up_or_change_the_connection_of_all_is_refused(redis: Redis, command: tuple[str]) -> None:
+    with pytest.raises(ValueError, match=f"{command[0]} needs a connection of its own"):
+        await redis.execute_command(*command)
+
+
+async def test_a_client_or_a_pipeline_of_its_own_has_another_connection(redis: Redis) -> None:
+    await redis.ping()
+    async with redis.client() as alone:
+        assert await alone.wait(0, 10) == 0
+        assert await connections(redis) == 2
+    async with redis.pipeline() as pipe:
+        assert await pipe.set("a", 1).get("a").execute() == [True, b"1"]
+
+
+async def test_who_may_not_come_in_is_told_so(redis: Redis, redis_url: str) -> None:
+    await redis.config_set("requirepass", "secret")
+    stranger = connect(redis_url, SOON)
+    with pytest.raises(RedisError):
+        await stranger.get("key")
+    wrong = connect(redis_url.replace("redis://", "redis://:wrong@"), SOON)
+    with pytest.raises(AuthenticationError):
+        await wrong.get("key")
+    right = connect(redis_url.replace("redis://", "redis://:secret@").replace("/0", "/3"), SOON)
+    assert await right.set("key", "value")
+    assert (await right.client_info())["db"] == 3
+    for client in (stranger, wrong, right):
+        await client.aclose()
+
+
+async def test_a_closed_client_leaves_no_connection_and_nobody_waiting(redis_server: RedisServer, redis: Redis) -> None:
+    other = connect(redis_server.url, SOON)
+    await other.ping()
+    with paused(redis_server):
+        waiting = asyncio.create_task(other.get("key"))
+        await asyncio.sleep(0.05)
+        await other.aclose()
+        with pytest.raises(LostError, match="closed"):
+            await waiting
+    assert await connections(redis) == 1
