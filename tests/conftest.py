@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from pinakes.local import USUAL, Platform
 
@@ -31,6 +33,12 @@ class _Lines:
         """Print the end of it."""
         if done == total:
             print(f"downloaded {total >> 20} MiB")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the servers' loop, and those of transports on Python's own too: theirs differ."""
+    servers = {"uvloop": uvloop.new_event_loop}
+    return servers | {"asyncio": asyncio.new_event_loop} if item.get_closest_marker("both_loops") else servers
 
 
 @pytest.fixture(scope="session")

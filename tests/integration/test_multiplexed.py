@@ -22,6 +22,7 @@ from tests.integration._redis import RedisServer, redis_server, redis_url
 
 __all__ = ["redis_server", "redis_url"]
 
+pytestmark = pytest.mark.both_loops
 SOON = 20.0  # seconds, on however slow a machine
 
 

@@ -205,6 +205,53 @@ async def test_what_is_old_is_used_while_it_is_renewed(books: Searched, calls: C
         pytest.fail(f"never renewed: {found}")
 
 
+async def test_while_a_collection_stays_as_it_is_one_question_renews_all_its_words(
+    books: Searched, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HELD", 10_000)
+    asked: list[int] = []
+    counted = TenantScope.search_many
+
+    async def listed(scope: TenantScope, bodies: Sequence[Any], seconds: float) -> Any:
+        asked.append(len(bodies))
+        return await counted(scope, bodies, seconds)
+
+    monkeypatch.setattr(TenantScope, "search_many", listed)
+    vocabulary, words = Vocabulary(seconds=0.1), ("gather", "words", "rather", "old")
+    first = [await weights(vocabulary, books, word) for word in words]
+    for _ in range(4):
+        await asyncio.sleep(0.15)
+        asked.clear()
+        assert [await weights(vocabulary, books, word) for word in words] == first
+        await asyncio.gather(*vocabulary._tasks)
+        assert asked == [1]
+    await books.write({"id": "b", "title": "Changed"})
+    await asyncio.sleep(0.15)
+    for _ in range(100):
+        if (await weights(vocabulary, books, "gather")).idf == {"gather": idf_of(1, 4)}:
+            break
+        await asyncio.sleep(0.02)
+    else:
+        pytest.fail("a change was never noticed")
+
+
+async def test_words_are_renewed_now_and_then_even_if_nothing_seems_to_have_changed(
+    books: Searched, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HELD", 4)
+    vocabulary = Vocabulary(seconds=0.1)
+    await weights(vocabulary, books, "gather")
+    (group,) = vocabulary._groups.values()
+    before = group.entries["gather"]
+    end = time.monotonic() + 20
+    while group.entries["gather"] is before:
+        assert time.monotonic() < end, "never renewed"
+        await weights(vocabulary, books, "gather")
+        await asyncio.sleep(0.02)
+    assert group.entries["gather"].until > before.until + 0.1
+    assert calls.count > 2
+
+
 async def test_a_word_that_was_missing_is_looked_up_anew_before_it_is_used(books: Searched) -> None:
     vocabulary = Vocabulary(seconds=0.2)
     assert not (await weights(vocabulary, books, "zepelin")).corrections

@@ -2,7 +2,8 @@
 """What a collection's own documents say of a query's words (design §4): how rare they are, and what may have been meant.
 
 Statistics are those of the documents that the principal may read: neither ranks nor corrections tell of others. They are
-looked up once and kept for a while, by collection and readers. What is a little too old is used, and renewed meanwhile.
+looked up once and kept for a while, by collection and readers. What is a little too old is used, and renewed meanwhile if the
+collection has changed.
 """
 
 from __future__ import annotations
@@ -43,34 +44,49 @@ LOOKUP_SECONDS = 2.0
 LOOKUPS, LOOKUPS_OF_ONE = 32, 16
 """Look-ups under way or waiting at once, of all tenants and of one; beyond, searches do without."""
 HELD = 10
-"""How many times its lifetime a term is used while it is being renewed."""
+"""How many times its lifetime a term is used while it is being renewed, or while nothing seems to have changed."""
 GROWTH = 1.25
 """Change of a collection's size from which on all its terms are looked up anew."""
 LEAST_SECONDS, DOCUMENTS_A_SECOND = 2.0, 200
 """A look-up costs by the collection's size: a small one's terms live two seconds, a second more for each 200 documents."""
 LEAST_IDF = 0.05
+# How many documents there are, and the revision of the one that was written last.
+_NEWEST: Json = {"size": 1, "sort": [{"revision": "desc"}], "track_total_hits": True, "_source": False}
+# Stands for that among the terms that are being looked up.
+_STATE = ("", False)
 
 
 @dataclass(slots=True)
 class _Entry:
-    """What is known of a term. `corrections` are words with their own idf; None means that none were looked for."""
+    """What is known of a term. `corrections` are words with their own idf; None means that none were looked for.
+
+    It is of the group's state of that number.
+    """
 
     idf: float
     found: bool
     corrections: tuple[tuple[str, float], ...] | None
     until: float
+    state: int
 
 
 @dataclass(slots=True)
 class _Group:
-    """The terms of one collection, set of readers and fields; look-ups under way are shared by key."""
+    """The terms of one collection, set of readers and fields; look-ups under way are shared by key.
+
+    `state` is a number that grows whenever the documents are found to have changed: how many there are, or which of them
+    was written last. What was written in another order than the revisions' may escape that, which is why terms are
+    renewed now and then all the same.
+    """
 
     key: tuple[object, ...]
     seconds: float
     entries: dict[str, _Entry] = field(default_factory=dict)
     pending: dict[tuple[str, bool], asyncio.Task[None]] = field(default_factory=dict)
     total: int = 0
-    total_until: float = 0.0
+    newest: int = 0
+    state: int = 0
+    state_until: float = 0.0
 
     @property
     def lifetime(self) -> float:
@@ -86,6 +102,17 @@ class _Group:
         if entry.until + (HELD * self.lifetime if entry.found else 0) < now:
             return True
         return corrected and entry.corrections is None
+
+    def aged(self, terms: Iterable[Term], now: float) -> list[Term]:
+        """Return the terms that are known and may have changed since."""
+        trusted = now - HELD / 2 * self.lifetime if self.state_until >= now else math.inf
+        return [
+            term
+            for term in terms
+            if (entry := self.entries.get(term.key))
+            and entry.until < now
+            and not (entry.state == self.state and entry.until > trusted)
+        ]
 
     def weights(self, terms: Iterable[Term], *, corrected: bool) -> Weights:
         """Return what is known of these terms."""
@@ -131,9 +158,10 @@ class Vocabulary:
                 return NOTHING
             if any(group.lacks(term, now, corrected=corrected) for term in missing):
                 return NOTHING
-        stale = [term for term in terms if (entry := group.entries.get(term.key)) and entry.until < now]
-        if stale:
-            self._look_up(stale, scope, options, group, corrected=corrected)
+        if aged := group.aged(terms, now):
+            # Whether anything has changed is asked first: one question for all terms.
+            asked = aged if group.state_until >= now else ()
+            self._look_up(asked, scope, options, group, corrected=corrected)
         return group.weights(terms, corrected=corrected)
 
     async def close(self) -> None:
@@ -171,11 +199,16 @@ class Vocabulary:
     def _look_up(
         self, terms: Sequence[Term], scope: TenantScope, options: Options, group: _Group, *, corrected: bool
     ) -> set[asyncio.Task[None]] | None:
-        """Start to look up what isn't being looked up already, and return all to wait for; None if there are too many."""
-        found = {group.pending[key] for term in terms if (key := (term.key, corrected)) in group.pending}
-        new = [term for term in terms if (term.key, corrected) not in group.pending]
-        if not new:
+        """Start to look up what isn't being looked up already, and return all to wait for; None if there are too many.
+
+        Without terms, only the collection's state is looked up.
+        """
+        wanted = {(term.key, corrected): term for term in terms} if terms else {_STATE: None}
+        found = {group.pending[key] for key in wanted if key in group.pending}
+        keys = [key for key in wanted if key not in group.pending]
+        if not keys:
             return found
+        new = [term for key in keys if (term := wanted[key]) is not None]
         tenant = scope.owner.tenant_uid
         if len(self._tasks) >= LOOKUPS or self._of[tenant] >= LOOKUPS_OF_ONE:
             return None
@@ -185,7 +218,6 @@ class Vocabulary:
         )
         self._tasks.add(task)
         self._of[tenant] += 1
-        keys = [(term.key, corrected) for term in new]
         group.pending |= dict.fromkeys(keys, task)
 
         def done(task: asyncio.Task[None]) -> None:
@@ -205,10 +237,12 @@ class Vocabulary:
     ) -> None:
         """Look up terms, and what may have been meant by those that no document has, and keep it."""
         bodies = [_counting(counting_clause(term, options, scope.owner)) for term in terms]
-        aged = time.monotonic() >= group.total_until
-        totals = [page.total for page in await _pages(scope, [*bodies, _counting(None)] if aged else bodies)]
+        aged = time.monotonic() >= group.state_until
+        pages = await _pages(scope, [_NEWEST, *bodies] if aged else bodies)
         if aged:
-            self._resized(group, totals.pop())
+            first = pages.pop(0)
+            self._seen(group, first.total, first.hits[0].sort[0] if first.hits else 0)
+        totals = [page.total for page in pages]
         suspects = {
             term.key: word
             for term, count in zip(terms, totals, strict=True)
@@ -218,16 +252,19 @@ class Vocabulary:
         until = time.monotonic() + group.lifetime
         for term, count in zip(terms, totals, strict=True):
             corrections = meant.get(term.key, ()) if corrected else None
-            self._keep(group, term.key, _Entry(idf_of(count, group.total), count > 0, corrections, until))
+            entry = _Entry(idf_of(count, group.total), count > 0, corrections, until, group.state)
+            self._keep(group, term.key, entry)
         self._trim()
 
-    def _resized(self, group: _Group, total: int) -> None:
-        """Keep a collection's size; after it has changed much, what was known of its terms is of no use."""
+    def _seen(self, group: _Group, total: int, newest: int) -> None:
+        """Keep a collection's state; after its size has changed much, what was known of its terms is of no use."""
         if not group.total / GROWTH <= total <= group.total * GROWTH:
             self._count(group, -len(group.entries))
             group.entries.clear()
-        group.total = total
-        group.total_until = time.monotonic() + group.lifetime
+        if (total, newest) != (group.total, group.newest):
+            group.state += 1
+        group.total, group.newest = total, newest
+        group.state_until = time.monotonic() + group.lifetime
 
     def _keep(self, group: _Group, key: str, entry: _Entry) -> None:
         """Keep what is known of a term, in place of the one of its group that was looked up longest ago if that is full."""
@@ -257,9 +294,8 @@ def idf_of(count: int, total: int) -> float:
     return max(LEAST_IDF, float(f"{idf:.2g}"))
 
 
-def _counting(clause: Json | None) -> Json:
-    body: Json = {"size": 0, "track_total_hits": True}
-    return body if clause is None else body | {"filter": clause}
+def _counting(clause: Json) -> Json:
+    return {"size": 0, "track_total_hits": True, "filter": clause}
 
 
 async def _pages(scope: TenantScope, bodies: Sequence[Json]) -> list[Page]:

@@ -16,6 +16,7 @@ from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.serializer import JSONSerializer
 
 from pinakes.core.engine.bulk import BUSY, CLOSED, FILTER, BulkWriter
+from pinakes.core.engine.connection import EngineConnection
 from pinakes.core.engine.refusals import told
 from pinakes.core.engine.searches import Searches
 from pinakes.core.faults import Fault, Kind, unavailable
@@ -44,7 +45,7 @@ class OrjsonSerializer(JSONSerializer):
         """Return the body to send."""
         return data if isinstance(data, str | bytes) else orjson.dumps(data)
 
-    def loads(self, s: str) -> Any:
+    def loads(self, s: bytes | str) -> Any:
         """Return the answer."""
         return orjson.loads(s)
 
@@ -86,6 +87,7 @@ class Engine:
             hosts=settings.opensearch_urls,
             http_auth=auth if auth[0] else None,
             ca_certs=str(settings.opensearch_ca_file) if settings.opensearch_ca_file else None,
+            connection_class=EngineConnection,
             serializer=OrjsonSerializer(),
             pool_maxsize=settings.engine_connections,
             maxsize=settings.engine_connections,
