@@ -111,13 +111,22 @@ class _Line(asyncio.Protocol):
 
     def ask(self, args: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Send a command; the future has its answer, or raises."""
-        self._transport.writelines(self._connection.pack_command(*args))
+        self._transport.write(self._packed(args))
         answer: asyncio.Future[Any] = self._loop.create_future()
         due = self._loop.time() + self._seconds
         self._waiting.append((due, answer))
         if self._watch is None:
             self._watch = self._loop.call_at(due, self._look)
         return answer
+
+    def _packed(self, args: tuple[Any, ...]) -> bytes:
+        """Return a command as it is sent."""
+        if " " not in args[0]:
+            with suppress(TypeError):
+                packed: bytes = hiredis.pack_command(args)
+                return packed
+        # Of two words, or with values that only the client library knows how to send.
+        return b"".join(self._connection.pack_command(*args))
 
     def data_received(self, data: bytes) -> None:
         """Give answers to who waits for them."""

@@ -22,7 +22,16 @@ _LEAVES: dict[str, frozenset[str]] = {
 _FUNCTION = frozenset({"filter", "weight", "exp", "field_value_factor", "random_score"})
 _DECAY = frozenset({"origin", "offset", "scale", "decay"})
 _FACTOR = frozenset({"field", "factor", "modifier", "missing"})
-_BOOL_LISTS = frozenset({"must", "filter", "should", "must_not"})
+_BOOL_LISTS = ("must", "filter", "should", "must_not")
+_FORMS: dict[str, frozenset[str]] = {
+    "match_all": frozenset({"boost"}),
+    "match_none": frozenset({"boost"}),
+    "bool": frozenset({*_BOOL_LISTS, "minimum_should_match", "boost"}),
+    "dis_max": frozenset({"queries", "tie_breaker", "boost"}),
+    "constant_score": frozenset({"filter", "boost"}),
+    "function_score": frozenset({"query", "functions", "score_mode", "boost_mode"}),
+}
+"""Queries that may have others in them, and what else is in them."""
 _HIGHLIGHT = frozenset({
     "fields", "type", "number_of_fragments", "fragment_size", "boundary_scanner", "boundary_scanner_locale", "no_match_size",
     "pre_tags", "post_tags", "encoder", "order", "require_field_match", "max_analyzer_offset", "highlight_query",
@@ -79,27 +88,25 @@ def check_body(body: Json) -> None:
 def check(query: Json) -> None:
     """Refuse an engine query with anything in it that isn't on the list; ValueError, because the compiler is wrong."""
     kind, body = _only(query, "query")
-    if kind in ("match_all", "match_none"):
-        _keys(kind, body, frozenset({"boost"}))
-    elif kind == "bool":
-        _keys(kind, body, _BOOL_LISTS | {"minimum_should_match", "boost"})
-        for name in _BOOL_LISTS & body.keys():
-            for clause in body[name] if isinstance(body[name], list) else [body[name]]:
-                check(clause)
+    form = _FORMS.get(kind)
+    if form is None:
+        _leaf(kind, body)
+        return
+    _keys(kind, body, form)
+    if kind == "bool":
+        for name in _BOOL_LISTS:
+            if name in body:
+                for clause in body[name] if isinstance(body[name], list) else [body[name]]:
+                    check(clause)
     elif kind == "dis_max":
-        _keys(kind, body, frozenset({"queries", "tie_breaker", "boost"}))
         for clause in body["queries"]:
             check(clause)
     elif kind == "constant_score":
-        _keys(kind, body, frozenset({"filter", "boost"}))
         check(body["filter"])
     elif kind == "function_score":
-        _keys(kind, body, frozenset({"query", "functions", "score_mode", "boost_mode"}))
         check(body["query"])
         for function in body["functions"]:
             _function(function)
-    else:
-        _leaf(kind, body)
 
 
 def check_aggregations(aggregations: Json) -> None:
@@ -210,7 +217,11 @@ def _function(function: Json) -> None:
 
 
 def _leaf(kind: str, body: Json) -> None:
-    if kind == "exists":
+    if (allowed := _LEAVES.get(kind)) is not None:
+        _, options = _only(body, kind)
+        if isinstance(options, dict):
+            _keys(kind, options, allowed)
+    elif kind == "exists":
         _keys(kind, body, frozenset({"field"}))
     elif kind == "terms":
         for field, values in body.items():
@@ -222,10 +233,6 @@ def _leaf(kind: str, body: Json) -> None:
     elif kind == "geo_distance":
         if len(body) != 2 or "distance" not in body:
             raise _refused("geo_distance with options")
-    elif kind in _LEAVES:
-        _, options = _only(body, kind)
-        if isinstance(options, dict):
-            _keys(kind, options, _LEAVES[kind])
     else:
         raise _refused(f"query {kind}")
 
@@ -233,15 +240,15 @@ def _leaf(kind: str, body: Json) -> None:
 def _only(value: object, what: str) -> tuple[str, Any]:
     if not isinstance(value, dict) or len(value) != 1:
         raise _refused(f"{what} that isn't one clause")
-    [(kind, body)] = value.items()
-    return str(kind), body
+    [found] = value.items()
+    return found
 
 
 def _keys(kind: str, body: object, allowed: frozenset[str]) -> None:
     if not isinstance(body, dict):
         raise _refused(f"{kind} without a body")
-    if unknown := body.keys() - allowed:
-        raise _refused(f"{kind} with {', '.join(sorted(map(str, unknown)))}")
+    if not allowed.issuperset(body):
+        raise _refused(f"{kind} with {', '.join(sorted(map(str, body.keys() - allowed)))}")
 
 
 def _refused(what: str) -> ValueError:
