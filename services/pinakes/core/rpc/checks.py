@@ -20,7 +20,7 @@ from pinakes.core.identity.permissions import (
     states_of,
 )
 from pinakes.core.rpc import foreign, names
-from pinakes.core.rpc.plain import without_plain
+from pinakes.core.rpc.plain import plain, without_plain
 from pinakes.core.tenancy.models import SUSPENDED
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ async def validate(call: Call) -> None:
     violations: list[Violation] = foreign.violations(call.request)
     items: dict[int, list[Violation]] = {}
     prefix = ITEMS.get(call.method)
+    if not violations and plain(call.request):
+        call.item_violations = {}
+        return
     checked = without_plain(call.request, call.raw, prefix) if prefix else call.request
     for found in protovalidate.collect_violations(checked):
         path = field_path(found.proto.field.elements if found.proto.field else ())

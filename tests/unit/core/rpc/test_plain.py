@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quick look at writes never lets through what the contract's constraints refuse."""
+"""The quick look at requests never lets through what the contract's constraints refuse."""
 
 from __future__ import annotations
 
 import protovalidate
+from google.protobuf import field_mask_pb2
+from google.protobuf.message import Message
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from pinakes.core.rpc.plain import plainly_right, without_plain
+from buf.validate import validate_pb2
+from pinakes.core.rpc.plain import plain, plainly_right, without_plain
 from pinakes.core.writing.quick import all_plain
-from pinakes.v1 import index_pb2, resources_pb2
+from pinakes.v1 import index_pb2, resources_pb2, search_pb2
 
 RIGHT = "tenants/-/collections/default/documents/a"
 NAMES = st.one_of(
@@ -57,11 +60,60 @@ WRITES = st.one_of(
 
 @given(WRITES)
 def test_what_is_plainly_right_keeps_the_constraints(write: index_pb2.DocumentWrite) -> None:
-    plain, violations = plainly_right(write), protovalidate.collect_violations(write)
-    event(f"plain {plain}, right {not violations}")
-    assert not (plain and violations), violations
+    right, violations = plainly_right(write), protovalidate.collect_violations(write)
+    event(f"plain {right}, right {not violations}")
+    assert not (right and violations), violations
     compiled = all_plain(index_pb2.BatchWriteDocumentsRequest(writes=[write]).SerializeToString(), 2)
     assert not (compiled and violations), violations
+
+
+PARENTS = st.one_of(NAMES.map(lambda name: name.partition("/documents/")[0]), st.text(max_size=8))
+IDS = st.one_of(st.sampled_from(["", "a", "~:._-", "a b", "é", "a\n", "x" * 128, "x" * 129]), st.text(max_size=4))
+MODES = st.sampled_from([0, 1, 2, 3, 4, -1, 77])
+MASKS = st.sampled_from([None, field_mask_pb2.FieldMask(paths=["title"])])
+MAYBE = st.one_of(st.none(), DOCUMENTS)
+UPDATES = st.builds(
+    index_pb2.UpdateDocumentRequest,
+    document=MAYBE, update_mask=MASKS, allow_missing=st.booleans(), mode=MODES, request_id=IDS,
+)  # fmt: skip
+CREATIONS = st.builds(
+    index_pb2.CreateDocumentRequest, parent=PARENTS, document=MAYBE, document_id=IDS, mode=MODES, request_id=IDS
+)
+SEARCHES = st.builds(
+    search_pb2.SearchRequest,
+    parent=PARENTS, query=st.text(max_size=5), order_by=near(500), page_size=st.sampled_from([0, 1, 1000, -1]),
+    page_token=near(65536), read_mask=MASKS, matching=MODES, typos=MODES, languages=st.sampled_from([[], ["en"], ["E"]]),
+    collapse=st.sampled_from(["", "attributes.a", "x" * 201]), explain=st.booleans(),
+    highlight=st.sampled_from([None, search_pb2.Highlight(passages=7)]),
+)  # fmt: skip
+
+
+@given(st.one_of(UPDATES, CREATIONS, SEARCHES))
+def test_a_plain_request_keeps_the_constraints(request: Message) -> None:
+    found, violations = plain(request), protovalidate.collect_violations(request)
+    event(f"plain {found}, right {not violations}")
+    assert not (found and violations), violations
+
+
+def test_usual_requests_are_plain_and_others_are_checked() -> None:
+    document = resources_pb2.Document(name=RIGHT, title="T" * 250, tags=["x"], language="en")
+    parent = "tenants/-/collections/default"
+    usual: list[Message] = [
+        index_pb2.UpdateDocumentRequest(document=document, allow_missing=True, update_mask={"paths": ["*"]}, mode=1),  # type: ignore[arg-type]
+        index_pb2.CreateDocumentRequest(parent=parent, document=document, document_id="a", request_id="b"),
+        search_pb2.SearchRequest(parent=parent, query="words", filter='tags:"a"', page_size=20),
+    ]
+    for request in usual:
+        assert plain(request)
+        assert not plain(type(request)())
+    assert not plain(search_pb2.SearchRequest(parent=parent, languages=["en"]))
+    assert not plain(index_pb2.DeleteDocumentRequest(name=RIGHT)), "which nobody looks at"
+
+
+def test_the_documents_constraints_are_those_that_the_look_knows() -> None:
+    fields = resources_pb2.Document.DESCRIPTOR.fields
+    constrained = {field.name for field in fields if field.GetOptions().HasExtension(validate_pb2.field)}
+    assert constrained == {"name", "title", "tags", "language", "attributes", "readers", "source_uri", "etag"}
 
 
 def test_usual_writes_are_plainly_right() -> None:
