@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench [search|compile|identity|write|memory|attributes|isolation|tenants] [--quick]`: measures, prints, writes `.bench/report.json`."""
+"""`python -m tests.bench [search|links|compile|identity|write|memory|attributes|isolation|tenants] [--quick]`: measures, prints, writes `.bench/report.json`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.bench import attributes
 from tests.bench.report import CONSOLE, Value, at_most, write
 
-PARTS = ("attributes", "compile", "identity", "memory", "search", "write", "isolation", "tenants")
-ON_ONE = {"memory", "search", "write", "isolation"}
+PARTS = ("attributes", "compile", "identity", "memory", "links", "search", "write", "isolation", "tenants")
+ON_ONE = {"memory", "links", "search", "write", "isolation"}
 """Parts that are measured on one platform."""
 REPORT = Path(".bench/report.json")
 IDLE_SECONDS = 3.0
@@ -59,7 +59,7 @@ def main() -> int:
 def _on_platform(only: list[str], *, quick: bool, seed: int) -> list[Value]:
     """Run the parts that need the platform; memory first, while the servers are idle."""
     # Imported late: `ONLY=attributes` needs neither the platform nor the extras it comes with.
-    from tests.bench import isolation, searching, writing
+    from tests.bench import isolation, links, searching, writing
     from tests.bench.place import SERVERS, place, resident_mib
 
     values: list[Value] = []
@@ -69,6 +69,8 @@ def _on_platform(only: list[str], *, quick: bool, seed: int) -> list[Value]:
             values += [
                 at_most(f"memory.idle_mib.{name}", resident_mib(here.pids[name]), "MiB", 120) for name in SERVERS
             ]
+        if "links" in only:
+            values += links.run(here, quick=quick)
         if "search" in only:
             values += searching.run(here, quick=quick, seed=seed)
         if "write" in only:

@@ -29,6 +29,7 @@ class Place:
     key: str
     admin_key: str
     queue: str
+    cache: str
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -57,6 +58,7 @@ def place() -> Iterator[Place]:
             key=key,
             admin_key=platform.admin_key,
             queue=platform.queue_url,
+            cache=platform.cache_url,
         )
     finally:
         platform.down()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ladder of a search: bare echo, raw client, Search, Search through Envoy; side by side in one run."""
+"""The ladder of a search: bare echo, raw client, a bare forwarder, Search, Search through Envoy; side by side in one run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from pinakes.client import Client
 from pinakes.demo.corpus import python_documents
 from pinakes.v1 import search_pb2, suggest_pb2
 from pinakes.v1.resources_pb2 import Document
+from tests.bench.forward import Ready
 from tests.bench.load import Plan, Target
 from tests.bench.place import Place
 from tests.bench.recorder import recorder
@@ -53,10 +54,12 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
         "suggest", place.addresses["search"], SUGGEST, _typed(seed, documents, len(requests)), place.metadata
     )
     rounds, seconds = (2, 0.7) if quick else (6, 2.0)
-    with _echo(answer) as address:
-        echo = Target("echo", address, METHOD, requests[:1])
-        one = load(Plan([echo, raw, direct, envoy, suggest], rounds, seconds, 1))
-        many = load(Plan([echo, raw, direct, envoy, same], rounds, seconds, IN_FLIGHT))
+    ready = pickle.dumps(Ready(place.engine, bodies, answer))
+    with _beside("echo", answer) as echoing, _beside("forward", ready) as forwarding:
+        echo = Target("echo", echoing, METHOD, requests[:1])
+        forward = Target("forward", forwarding, METHOD, [b"%d" % number for number in range(len(bodies))])
+        one = load(Plan([echo, raw, forward, direct, envoy, suggest], rounds, seconds, 1))
+        many = load(Plan([echo, raw, forward, direct, envoy, same], rounds, seconds, IN_FLIGHT))
         by_clock = load(Plan([raw, direct, envoy], 1 if quick else 3, seconds, 0, OPEN_RATE))
     middle = {name: statistics.median(found["latencies"]) * 1e3 for name, found in one.items()}
     rate = {name: len(found["latencies"]) / found["seconds"] for name, found in many.items()}
@@ -64,6 +67,7 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
     names = {
         "echo": "bare grpc.aio echo",
         "raw": "raw async opensearch-py",
+        "forward": "bare grpc.aio forwarder",
         "search": "Search",
         "envoy": "Search through Envoy",
     }
@@ -88,6 +92,9 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
         at_most("search.uncached.added_p50_ms", middle["search"] - middle["raw"], "ms", 1.0),
         at_least("search.uncached.throughput_vs_raw", rate["search"] / rate["raw"], "x", 1.0),
         at_most("suggest.p95_ms_vs_search_p50", slow / middle["search"], "x", 1.0),
+        # What a server of the platform's kind could reach if all that makes it a platform cost nothing.
+        told("search.floor.added_p50_ms", middle["forward"] - middle["raw"], "ms"),
+        told("search.floor.throughput_vs_raw", rate["forward"] / rate["raw"], "x"),
         told("search.cached.vs_echo", rate["cached"] / rate["echo"], "x"),
         told("search.open.p95_ms", late["search"], "ms"),
     ]
@@ -169,15 +176,15 @@ def _search(body: str) -> tuple[str, Any]:
 
 
 @contextmanager
-def _echo(answer: bytes) -> Iterator[str]:
-    """Run the echo server."""
-    command = [sys.executable, "-m", "tests.bench.echo"]
+def _beside(name: str, given: bytes) -> Iterator[str]:
+    """Run a server of the bench's own, told what it is to know by its standard input, and give its address."""
+    command = [sys.executable, "-m", f"tests.bench.{name}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         if process.stdin is None or process.stdout is None:
-            message = "the echo server has no pipes"
+            message = f"the server {name} has no pipes"
             raise RuntimeError(message)
         try:
-            process.stdin.write(answer)
+            process.stdin.write(given)
             process.stdin.close()
             yield f"127.0.0.1:{int(process.stdout.readline())}"
         finally:

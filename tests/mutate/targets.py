@@ -68,6 +68,9 @@ _PERSONAL = ("tests/unit/core/privacy", "tests/unit/core/query/test_readable.py"
 _LIMITS = ("tests/unit/core/limits",)
 _SEEN = ("tests/unit/core/rpc/test_scopes.py",)
 _PAGES = ("tests/unit/core/rpc/test_paging.py",)
+_SHARED = ("tests/integration/test_multiplexed.py",)
+_WIRES = ("tests/integration/test_engine_connection.py",)
+_PLAIN = ("tests/unit/core/rpc/test_plain.py",)
 _PERMISSIONS = CORE + "identity/permissions.py"
 
 TARGETS: tuple[Target, ...] = (
@@ -97,6 +100,8 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "engine/scope.py", "TenantScope._search", _SCOPE, (*CHECKS, statements)),
     Target(CORE + "privacy/sight.py", "narrowed_blindly", _CACHE),
     Target(CORE + "query/allowlist.py", "check_body", ("tests/unit/core/query/test_allowlist.py",)),
+    Target(CORE + "query/allowlist.py", "check", ("tests/unit/core/query/test_allowlist.py",)),
+    Target(CORE + "query/allowlist.py", "_leaf", ("tests/unit/core/query/test_allowlist.py",)),
     # Who sees personal data, and who may look for it.
     Target(CORE + "engine/scope.py", "TenantScope.shown", _SCOPE, (statements,)),
     Target(CORE + "rpc/scopes.py", "_opened", _SEEN, (*CHECKS, keywords)),
@@ -121,6 +126,15 @@ TARGETS: tuple[Target, ...] = (
     Target("services/pinakes/search/servicer.py", "_key", _CACHE, (operands, keywords)),
     Target(CORE + "rpc/paging.py", "PageTokens.read", _PAGES),
     Target("services/pinakes/search/search_ids.py", "SearchIds.read", ("tests/unit/search/test_search_ids.py",)),
+    # Whose answer it is, on connections that several use.
+    Target(CORE + "multiplexed.py", "_Line.data_received", _SHARED, (*CHECKS, statements)),
+    Target(CORE + "engine/connection.py", "EngineConnection._exchange", _WIRES, (*CHECKS, statements)),
+    Target(CORE + "engine/connection.py", "_Wire.on_message_complete", _WIRES, (*CHECKS, statements)),
+    # What isn't taken through the contract's constraints.
+    Target(CORE + "rpc/plain.py", "plain", _PLAIN),
+    Target(CORE + "rpc/plain.py", "_update", _PLAIN),
+    Target(CORE + "rpc/plain.py", "_create", _PLAIN),
+    Target(CORE + "rpc/plain.py", "_search", _PLAIN),
     # Who calls.
     Target(CORE + "identity/keys.py", "parse", _KEYS),
     Target(CORE + "identity/keys.py", "matches", _KEYS),

@@ -45,7 +45,7 @@ REFRESHED_MS, REFRESHED_OWN_MS = 5_000, 90_000
 _TRIES = 3
 _SETTLING_TRIES = 10
 # Nothing else is looked at, and most of what a write looks for isn't there yet.
-_MGET = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs._version,docs.error.type"
+MGET_FILTER = "docs.found,docs._source,docs._seq_no,docs._primary_term,docs._version,docs.error.type"
 
 
 class TenantScope:
@@ -135,7 +135,7 @@ class TenantScope:
         if self._condition is not None:
             return await self._mget_searched(document_ids, fields)
         place = (await self._to_read()).active
-        params = {**self._routing(place), "filter_path": _MGET}
+        params = {**self._routing(place), "filter_path": MGET_FILTER}
         if fields is not None:
             params["_source_includes"] = ",".join(sorted({*fields, *_CHECKED}))
         body = {"ids": [self.owner.engine_id(i) for i in document_ids]}

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any, cast
 
@@ -101,7 +102,7 @@ class _Shape:
     def __call__(self, _logger: object, method: str, event: Event) -> bytes:
         """Render one event."""
         line: dict[str, Any] = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _now(),
             "level": "ERROR" if method == "exception" else method.upper(),
             **self._fixed,
             "message": event.pop("event", ""),
@@ -210,6 +211,17 @@ def _dump(line: dict[str, Any]) -> bytes:
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
         return json.dumps(line, default=str, skipkeys=True, ensure_ascii=False).encode(errors="replace")
+
+
+def _now() -> str:
+    """Return the time with milliseconds."""
+    second, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(second)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _version() -> str:
