@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import random
 import ssl
+import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +25,7 @@ from tests.integration._certificates import issue
 
 pytestmark = pytest.mark.both_loops
 Writer = asyncio.StreamWriter
+_CALL: contextvars.ContextVar[object] = contextvars.ContextVar("call")
 Respond = Callable[[bytes, bytes, Writer], Awaitable[None]]
 
 
@@ -67,6 +72,14 @@ async def connection(to: Node, **options: Any) -> AsyncIterator[EngineConnection
     made = EngineConnection(host="127.0.0.1", port=to.port, **options)
     yield made
     await made.close()
+
+
+async def closed(here: EngineConnection) -> None:
+    """Wait until no connection is open."""
+    end = time.monotonic() + 20
+    while here._all:
+        assert time.monotonic() < end, "still open"
+        await asyncio.sleep(0.005)
 
 
 def answer(body: bytes, status: str = "200 OK", *more: bytes) -> bytes:
@@ -200,7 +213,7 @@ async def test_a_connection_that_the_node_closes_isn_t_used_again() -> None:
     async with node(and_close) as there, connection(there) as here:
         for number, path in enumerate(("/told", "/silently", "/told", "/silently")):
             assert (await here.perform_request("POST", path, body=b"%d" % number))[2] == b"%d" % number
-            await asyncio.sleep(0.02)
+            await closed(here)
         assert there.connections == 4
 
 
@@ -211,8 +224,70 @@ async def test_what_nobody_asked_for_is_nobody_s_answer() -> None:
     async with node(twice) as there, connection(there) as here:
         for number in range(3):
             assert (await here.perform_request("POST", "/", body=b"%d" % number))[2] == b"%d" % number
-            await asyncio.sleep(0.02)
+            await closed(here)
         assert there.connections == 3
+
+
+async def test_the_beginning_of_what_nobody_asked_for_isn_t_the_next_callers_answer() -> None:
+    rest: list[bytes] = []
+
+    async def and_more(head: bytes, body: bytes, writer: Writer) -> None:
+        if rest:
+            writer.write(rest.pop())
+            return
+        other = answer(b"somebody else's")
+        writer.write(answer(body) + other[:30])
+        rest.append(other[30:])
+
+    async with node(and_more) as there, connection(there) as here:
+        assert (await here.perform_request("POST", "/", body=b"1"))[2] == b"1"
+        await closed(here)
+        rest.clear()
+        assert (await here.perform_request("POST", "/", body=b"2"))[2] == b"2"
+        assert there.connections == 2
+
+
+async def test_a_connection_that_wasnt_used_for_long_is_closed_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with node(echo) as there, connection(there, maxsize=3) as here:
+        await asyncio.gather(*(here.perform_request("GET", "/") for _ in range(3)))
+        assert there.open == 3
+        monkeypatch.setattr("pinakes.core.engine.connection.IDLE_SECONDS", 0.05)
+        await asyncio.sleep(0.1)
+        await here.perform_request("GET", "/")
+        assert there.connections == 4
+        assert len(here._all) == 1
+
+
+async def test_callers_who_leave_while_it_connects_leave_nothing_behind() -> None:
+    async with node(echo) as there, connection(there, maxsize=64) as here:
+        for steps in range(40):
+            asking = asyncio.create_task(here.perform_request("GET", "/"))
+            for _ in range(steps % 8):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        end = time.monotonic() + 20
+        while len(here._all) != len(here._idle):
+            assert time.monotonic() < end, "left open"
+            await asyncio.sleep(0.01)
+
+
+async def test_what_belongs_to_a_callers_call_ends_with_it() -> None:
+    class Large:
+        """Something in a caller's context."""
+
+    async with node(echo) as there, connection(there) as here:
+
+        async def caller() -> weakref.ref[Large]:
+            large = Large()
+            _CALL.set(large)
+            await here.perform_request("GET", "/", timeout=1.0)
+            return weakref.ref(large)
+
+        kept = await asyncio.create_task(caller(), context=contextvars.Context())
+        await asyncio.sleep(1.1)  # until then the timer has it
+        gc.collect()
+        assert kept() is None
 
 
 async def test_no_answer_in_time_is_the_library_s_timeout() -> None:

@@ -7,9 +7,10 @@ import asyncio
 import os
 import random
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from redis.asyncio import Redis
@@ -17,7 +18,8 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import TimeoutError as LateError
 
-from pinakes.core.redis import FAILURES, connect
+from pinakes.core.redis import FAILURES, connect, failed
+from pinakes.core.resilience.breaker import Breaker
 from tests.integration._redis import RedisServer, redis_server, redis_url
 
 __all__ = ["redis_server", "redis_url"]
@@ -43,6 +45,46 @@ def paused(server: RedisServer) -> Iterator[None]:
         yield
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
+
+
+Respond = Callable[[int, list[bytes], asyncio.StreamWriter], Awaitable[None]]
+
+
+class Scripted:
+    """A Redis of the test's own: `respond(connection, command, writer)` answers what comes after the greeting."""
+
+    def __init__(self, respond: Respond) -> None:
+        self.respond, self.connections, self.url = respond, 0, ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        number = self.connections
+        try:
+            while True:
+                count = int((await reader.readuntil(b"\r\n"))[1:])
+                command = []
+                for _ in range(count):
+                    size = int((await reader.readuntil(b"\r\n"))[1:])
+                    command.append((await reader.readexactly(size + 2))[:-2])
+                if command[0] == b"CLIENT":
+                    writer.write(b"+OK\r\n")
+                else:
+                    await self.respond(number, command, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@asynccontextmanager
+async def scripted(respond: Respond) -> AsyncIterator[Scripted]:
+    """Run one."""
+    made = Scripted(respond)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    try:
+        yield made
+    finally:
+        server.close()
 
 
 async def connections(redis: Redis) -> int:
@@ -113,7 +155,7 @@ async def test_who_waits_when_redis_dies_is_told_and_the_next_command_finds_the_
 
 
 async def test_no_answer_in_time_is_an_error_and_late_answers_go_to_nobody(redis_server: RedisServer) -> None:
-    redis = connect(redis_server.url, 0.3)
+    redis = connect(redis_server.url, 1.0)
     await redis.set("key", "value")
     with paused(redis_server):
         began = time.perf_counter()
@@ -136,16 +178,119 @@ async def test_an_answer_that_came_while_this_process_was_busy_is_in_time(redis_
 
 
 async def test_time_is_counted_from_each_command_s_own_beginning(redis_server: RedisServer) -> None:
-    redis = connect(redis_server.url, 1.0)
-    for _ in range(3):
-        await redis.ping()
-        await asyncio.sleep(0.6)
+    redis = connect(redis_server.url, 4.0)
+    await redis.ping()
+    await asyncio.sleep(2.5)
     with paused(redis_server):
         early = asyncio.create_task(redis.ping())
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(2.0)
         assert not early.done()
     assert await early
     await redis.aclose()
+
+
+async def test_nor_is_it_late_when_the_process_was_busy_with_another_connection(redis_server: RedisServer) -> None:
+    redis = connect(redis_server.url, 0.2)
+    await redis.set("key", "value")
+    here, there = socket.socketpair()
+    loop = asyncio.get_running_loop()
+
+    def busy() -> None:
+        here.recv(1)
+        time.sleep(0.5)
+
+    loop.add_reader(here, busy)
+    try:
+        for _ in range(3):
+            asking = asyncio.create_task(redis.get("key"))
+            await asyncio.sleep(0)
+            there.send(b"x")
+            assert await asking == b"value"
+    finally:
+        loop.remove_reader(here)
+        here.close()
+        there.close()
+    await redis.aclose()
+
+
+async def test_a_connection_that_is_lost_as_soon_as_it_is_open_is_a_failure_like_any_other() -> None:
+    async def reset(_: int, command: list[bytes], writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async with scripted(reset) as server:
+        redis = connect(server.url, SOON)
+        began = time.perf_counter()
+        for _ in range(60):
+            with pytest.raises(FAILURES):
+                await redis.ping()
+        assert time.perf_counter() - began < SOON, "nobody waits for what can't come"
+        await redis.aclose()
+
+
+async def test_an_answer_that_takes_longer_than_its_time_costs_its_caller_that_and_nobody_the_connection() -> None:
+    async def slowly(_: int, command: list[bytes], writer: asyncio.StreamWriter) -> None:
+        if command[0] != b"GET":
+            writer.write(b"+PONG\r\n")
+            return
+        writer.write(b"$40\r\n")
+        for _ in range(10):
+            writer.write(b"1234")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        writer.write(b"\r\n")
+
+    async with scripted(slowly) as server:
+        redis = connect(server.url, 0.5)
+        assert await redis.ping()
+        with pytest.raises(LateError):
+            await redis.get("large")
+        await asyncio.sleep(1.0)
+        for _ in range(3):
+            assert await redis.ping()
+        assert server.connections == 1
+        await redis.aclose()
+
+
+@pytest.mark.parametrize("refusal", [b"-LOADING soon", b"-READONLY you can't", b"-MASTERDOWN no link"])
+async def test_a_redis_that_isn_t_the_one_to_ask_says_so_and_is_left(refusal: bytes) -> None:
+    async def moved(number: int, command: list[bytes], writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.02)
+        writer.write(b"+PONG\r\n" if number > 1 or command[0] == b"PING" else refusal + b"\r\n")
+
+    async with scripted(moved) as server:
+        redis = connect(server.url, SOON)
+        answers = await asyncio.gather(redis.ping(), redis.get("a"), redis.ping(), return_exceptions=True)
+        assert [isinstance(answer, RedisError) for answer in answers] == [False, True, False]
+        assert await redis.ping()
+        assert server.connections == 2
+        await redis.aclose()
+
+
+async def test_what_callers_lose_together_counts_once(redis_server: RedisServer) -> None:
+    redis, breaker = connect(redis_server.url, 0.3), Breaker("a shared connection", calls=3)
+    await redis.ping()
+
+    async def guarded() -> None:
+        permit = breaker.before()
+        try:
+            await redis.get("key")
+        except FAILURES as error:
+            failed(breaker, permit, error)
+
+    with paused(redis_server):
+        await asyncio.gather(*(guarded() for _ in range(50)))
+    assert breaker.state == "closed"
+    await redis.aclose()
+
+
+async def test_a_closed_client_stays_closed(redis_url: str) -> None:
+    redis = connect(redis_url, SOON)
+    opening = asyncio.create_task(redis.ping())
+    await asyncio.sleep(0)
+    await redis.aclose()
+    for asked in (opening, asyncio.ensure_future(redis.ping())):
+        with pytest.raises(LostError, match="closed"):
+            await asked
 
 
 @pytest.mark.parametrize("command", [("XREADGROUP", "GROUP"), ("WAIT", 1, 0), ("SELECT", 1), ("MULTI",)])

@@ -209,6 +209,7 @@ async def test_while_a_collection_stays_as_it_is_one_question_renews_all_its_wor
     books: Searched, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HELD", 10_000)
+    monkeypatch.setattr(module, "SETTLED_SECONDS", 0.0)
     asked: list[int] = []
     counted = TenantScope.search_many
 
@@ -227,12 +228,22 @@ async def test_while_a_collection_stays_as_it_is_one_question_renews_all_its_wor
         assert asked == [1]
     await books.write({"id": "b", "title": "Changed"})
     await asyncio.sleep(0.15)
-    for _ in range(100):
+    for _ in range(500):
         if (await weights(vocabulary, books, "gather")).idf == {"gather": idf_of(1, 4)}:
             break
         await asyncio.sleep(0.02)
     else:
         pytest.fail("a change was never noticed")
+
+
+async def test_what_is_counted_as_a_collection_changes_is_counted_once_more(books: Searched) -> None:
+    vocabulary = Vocabulary()
+    await weights(vocabulary, books, "gather")
+    (group,) = vocabulary._groups.values()
+    assert group.entries["gather"].state == module.UNSETTLED
+    group.changed -= module.SETTLED_SECONDS
+    await weights(vocabulary, books, "words")
+    assert group.entries["words"].state == group.state
 
 
 async def test_words_are_renewed_now_and_then_even_if_nothing_seems_to_have_changed(

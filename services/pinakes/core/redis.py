@@ -7,12 +7,17 @@ sent again.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, RedisError, ResponseError
 
 from pinakes.core.multiplexed import Multiplexed
+
+if TYPE_CHECKING:
+    from pinakes.core.resilience.breaker import Breaker
 
 ALONE = 64
 """Connections that a process may have, beside the shared one, for commands that need one of their own."""
@@ -47,6 +52,14 @@ def _pool(url: str, seconds: float, connections: int) -> BlockingConnectionPool:
         decode_responses=False,
         protocol=2,
     )
+
+
+def failed(breaker: Breaker, permit: int, error: BaseException) -> None:
+    """Tell a breaker of a failure. What callers lost together, on their shared connection, counts once."""
+    if getattr(error, "together", False):
+        breaker.ignored(permit)
+    else:
+        breaker.failure(permit)
 
 
 async def delete_matching(redis: Redis, pattern: str) -> int:

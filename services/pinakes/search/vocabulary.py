@@ -45,6 +45,10 @@ LOOKUPS, LOOKUPS_OF_ONE = 32, 16
 """Look-ups under way or waiting at once, of all tenants and of one; beyond, searches do without."""
 HELD = 10
 """How many times its lifetime a term is used while it is being renewed, or while nothing seems to have changed."""
+SETTLED_SECONDS = 2.0
+"""Time after a change in which counts may still be of before it, as searches see it at different moments."""
+UNSETTLED = -1
+"""Stands for the state of what was counted meanwhile: it is renewed once more."""
 GROWTH = 1.25
 """Change of a collection's size from which on all its terms are looked up anew."""
 LEAST_SECONDS, DOCUMENTS_A_SECOND = 2.0, 200
@@ -76,7 +80,7 @@ class _Group:
 
     `state` is a number that grows whenever the documents are found to have changed: how many there are, or which of them
     was written last. What was written in another order than the revisions' may escape that, which is why terms are
-    renewed now and then all the same.
+    renewed now and then all the same. `changed` is when it last grew.
     """
 
     key: tuple[object, ...]
@@ -87,6 +91,7 @@ class _Group:
     newest: int = 0
     state: int = 0
     state_until: float = 0.0
+    changed: float = 0.0
 
     @property
     def lifetime(self) -> float:
@@ -237,7 +242,10 @@ class Vocabulary:
     ) -> None:
         """Look up terms, and what may have been meant by those that no document has, and keep it."""
         bodies = [_counting(counting_clause(term, options, scope.owner)) for term in terms]
-        aged = time.monotonic() >= group.state_until
+        began, state = time.monotonic(), group.state
+        aged = began >= group.state_until
+        if not (terms or aged):
+            return  # another look-up was faster
         pages = await _pages(scope, [_NEWEST, *bodies] if aged else bodies)
         if aged:
             first = pages.pop(0)
@@ -250,9 +258,11 @@ class Vocabulary:
         }
         meant = await _meant(suspects, scope, options, group.total) if suspects else {}
         until = time.monotonic() + group.lifetime
+        if group.state != state or began < group.changed + SETTLED_SECONDS:
+            state = UNSETTLED
         for term, count in zip(terms, totals, strict=True):
             corrections = meant.get(term.key, ()) if corrected else None
-            entry = _Entry(idf_of(count, group.total), count > 0, corrections, until, group.state)
+            entry = _Entry(idf_of(count, group.total), count > 0, corrections, until, state)
             self._keep(group, term.key, entry)
         self._trim()
 
@@ -263,6 +273,7 @@ class Vocabulary:
             group.entries.clear()
         if (total, newest) != (group.total, group.newest):
             group.state += 1
+            group.changed = time.monotonic()
         group.total, group.newest = total, newest
         group.state_until = time.monotonic() + group.lifetime
 

@@ -16,7 +16,7 @@ from pinakes.core.audit.chain import Head, Seal
 from pinakes.core.engine.client import EngineRefusal, engine_fault
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.faults import Fault, unavailable
-from pinakes.core.redis import FAILURES, connect
+from pinakes.core.redis import FAILURES, connect, failed
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.tenancy.models import ACTIVE
 
@@ -143,7 +143,7 @@ class Spool:
         try:
             answer = await command
         except FAILURES as error:
-            self._breaker.failure(permit)
+            failed(self._breaker, permit, error)
             raise unavailable("the audit log's Redis") from error
         except BaseException:
             self._breaker.ignored(permit)

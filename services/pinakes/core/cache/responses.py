@@ -18,7 +18,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from pinakes.core.faults import Fault, unavailable
-from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, delete_matching
+from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, delete_matching, failed
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics
 
@@ -38,9 +38,11 @@ SEARCHABLE_SECONDS, SEARCHABLE_TOLD_SECONDS = 60, 5.0
 """For how long a tenant counts as one who writes in mode SEARCHABLE, and how often a process says so."""
 COMPRESS_FROM = 4096
 COMPRESS_LEVEL = -1
-LARGEST = 16 << 20
-STORES = 256
-"""Answers that may be on their way to Redis."""
+LARGEST = 8 << 20
+LARGEST_PACKED = 1 << 20
+"""What isn't smaller is asked for again: everybody's commands would wait for it."""
+STORES, STORING_BYTES = 256, 8 << 20
+"""Answers that may be on their way to Redis, and their bytes."""
 ASKED, ASKED_LIFETIMES = 10_000, 2.0
 """Keys and collections that a process remembers to have asked for, and for how many lifetimes of an answer."""
 
@@ -171,6 +173,7 @@ class ResponseCache:
         self._milliseconds = max(1, round(seconds * 1000))
         self._breaker = breaker or Breaker("the cache")
         self._storing: set[asyncio.Task[None]] = set()
+        self._storing_bytes = 0
         self._asked: OrderedDict[bytes, float] = OrderedDict()
         self._tokens: OrderedDict[bytes, bytes] = OrderedDict()
         self._told_searchable: dict[str, float] = {}
@@ -262,14 +265,20 @@ class ResponseCache:
         """Keep an answer that was made after the look-up `found`, without making its caller wait; not at all if there is too much."""
         if self._redis is None or found.token is None or len(value) > LARGEST:
             return
-        if len(self._storing) >= STORES:
+        if len(self._storing) >= STORES or self._storing_bytes + len(value) > STORING_BYTES:
             _NOT_STORED.inc()
             return
         storing = self._store(key, generation, value, found, found.token)
         # A context of its own: it is part of no caller's call.
         task = asyncio.get_running_loop().create_task(storing, context=contextvars.Context())
         self._storing.add(task)
-        task.add_done_callback(self._storing.discard)
+        self._storing_bytes += len(value)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._storing.discard(task)
+            self._storing_bytes -= len(value)
+
+        task.add_done_callback(done)
 
     async def settle(self) -> None:
         """Wait until all that is to be kept is, as far as it can be."""
@@ -283,6 +292,8 @@ class ResponseCache:
         if found.begins:
             await self._guarded(lambda redis: redis.set(generation, token, nx=True, ex=GENERATION_SECONDS))
         packed = pack(key + token, value)
+        if len(packed) > LARGEST_PACKED:
+            return
         stored = await self._guarded(lambda redis: redis.set(key, packed, px=left))
         (_STORED if stored else _NOT_STORED).inc()
 
@@ -325,8 +336,8 @@ class ResponseCache:
             return None
         try:
             answer = await command(self._redis)
-        except FAILURES:
-            self._breaker.failure(permit)
+        except FAILURES as error:
+            failed(self._breaker, permit, error)
             return None
         except BaseException:
             self._breaker.ignored(permit)

@@ -8,6 +8,7 @@ aiohttp, which the library brings, costs this process as much as half of what an
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import re
 import ssl
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 Answer = tuple[int, dict[str, str], bytes]
+IDLE_SECONDS = 15.0
+"""Time after which a connection isn't used again: what is between may have forgotten it."""
 # What may stand in a request line: nothing that would end it.
 _TARGET = re.compile(r"[!-~]+")
 
@@ -63,9 +66,9 @@ class EngineConnection(AIOHttpConnection):
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
                 status, told, data = await self._exchange(head, body or b"")
-        except (OSError, httptools.HttpParserError) as error:
+        except OSError as error:
             seconds = loop.time() - started
             self.log_request_fail(method, self.host + target, path, body, seconds, exception=error)
             if isinstance(error, TimeoutError):
@@ -75,8 +78,9 @@ class EngineConnection(AIOHttpConnection):
         if "warning" in told:
             self._raise_warnings((told["warning"],))
         if not 200 <= status < 300 and status not in ignore:
-            self.log_request_fail(method, self.host + target, path, body, loop.time() - started, status, data.decode())
-            self._raise_error(status, data.decode(), told.get("content-type"))
+            text = data.decode("utf-8", "replace")
+            self.log_request_fail(method, self.host + target, path, body, loop.time() - started, status, text)
+            self._raise_error(status, text, told.get("content-type"))
         return status, told, data
 
     async def _exchange(self, head: bytes, body: bytes) -> Answer:
@@ -93,15 +97,29 @@ class EngineConnection(AIOHttpConnection):
             return answer
 
     async def _wire(self) -> _Wire:
+        """Return a connection: the one that was used last, or a new one."""
+        loop = asyncio.get_running_loop()
+        old = loop.time() - IDLE_SECONDS
+        while self._idle and not (self._idle[0].open and self._idle[0].used > old):
+            self._idle.pop(0).abort()
         while self._idle:
             wire = self._idle.pop()
             if wire.open:
                 return wire
-        loop = asyncio.get_running_loop()
+        # A context of its own: what belongs to this caller's call mustn't live as long as the connection.
+        opening = loop.create_task(self._opened(), context=contextvars.Context())
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            opening.add_done_callback(_dropped)
+            raise
+
+    async def _opened(self) -> _Wire:
         name = self.hostname if self._ssl_context else None
-        _, wire = await loop.create_connection(
+        _, wire = await asyncio.get_running_loop().create_connection(
             lambda: _Wire(self._all), self.hostname, self.port, ssl=self._ssl_context, server_hostname=name
         )
+        self._all.add(wire)
         return wire
 
     async def close(self) -> None:
@@ -111,12 +129,20 @@ class EngineConnection(AIOHttpConnection):
         await super().close()
 
 
+def _dropped(opening: asyncio.Task[_Wire]) -> None:
+    """Close a connection that was opened as its caller left."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abort()
+
+
 class _Wire(asyncio.Protocol):
     """One connection: one request at a time, and the answer to it."""
 
     def __init__(self, everyone: set[_Wire]) -> None:
-        """`everyone` holds the connections that are open."""
+        """`everyone` holds the connections that are open; this one leaves it when it is closed."""
         self._everyone = everyone
+        self.used = 0.0
+        """When it was last given an answer, by the loop's clock."""
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Answer] | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -129,7 +155,7 @@ class _Wire(asyncio.Protocol):
         return self._transport is not None
 
     def send(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
-        """Send a request; the future has the answer, or raises OSError or HttpParserError."""
+        """Send a request; the future has the answer, or raises OSError."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if self._transport is None:
             answer.set_exception(ConnectionResetError("the connection was closed"))
@@ -149,20 +175,24 @@ class _Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._everyone.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Read a part of an answer."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(error)
+        except Exception as error:  # an upgrade, for instance, is one of its own
+            self._fail(ConnectionResetError(f"the engine answered with something else than HTTP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who waits that no answer will come."""
         self._lost(exc or ConnectionResetError("the engine closed the connection"))
 
     # ---- as the parser calls it
+
+    def on_message_begin(self) -> None:
+        """Close it when somebody answers who wasn't asked: the next caller would take it for theirs."""
+        if self._answer is None:
+            self.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
@@ -180,8 +210,8 @@ class _Wire(asyncio.Protocol):
         if status < 200:
             return  # another one follows
         answer, self._answer = self._answer, None
-        # What wasn't asked for, or the last one: nothing more goes this way.
-        if answer is None or not self._parser.should_keep_alive():
+        self.used = asyncio.get_running_loop().time()
+        if not self._parser.should_keep_alive():
             self.abort()
         if answer is not None and not answer.done():
             answer.set_result(found)

@@ -254,6 +254,7 @@ class TenantScope:
         except Refused as refused:
             raise self._refused(refused) from None
         self.cost += cost_of(answer.get("took", 0), 0)
+        page_of(answer, seconds, partial=False)  # a fault, if it isn't whole
         return read_similar(self.owner, answer, len(words))
 
     async def _charged(self, asked: Awaitable[T]) -> T:

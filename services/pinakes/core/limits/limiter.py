@@ -19,7 +19,7 @@ from pinakes.core.limits.figures import InForce, defaults_of
 from pinakes.core.limits.holdings import Holding, Home, Places, Share
 from pinakes.core.limits.kinds import KINDS, RATES_OF, Kind, Limit
 from pinakes.core.limits.ledger import Answer, LocalLedger, Question, RedisLedger
-from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect
+from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, failed
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
@@ -163,8 +163,8 @@ class Limiter:
             return self._local.exchange(questions, self.clock())
         try:
             answers = await self._ledger.exchange(questions)
-        except FAILURES:
-            self._breaker.failure(permit)
+        except FAILURES as error:
+            failed(self._breaker, permit, error)
             _LOCAL.inc()
             return self._local.exchange(questions, self.clock())
         except BaseException:

@@ -171,8 +171,10 @@ class Consumer:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
-        await self._reads.aclose()
+        try:
+            await self._redis.aclose()
+        finally:
+            await self._reads.aclose()
 
     def _name(self, lease: Lease) -> str:
         return f"{self.worker}.{lease.fence}"

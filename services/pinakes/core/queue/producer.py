@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.queue import entry as entries
 from pinakes.core.queue import keys, scripts
-from pinakes.core.redis import FAILURES, connect, delete_matching, is_full
+from pinakes.core.redis import FAILURES, connect, delete_matching, failed, is_full
 from pinakes.core.resilience import deadline
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics, tracing
@@ -285,7 +285,7 @@ class Producer:
             if is_full(error):
                 self._breaker.success(permit)
                 raise _full("memory", "queue") from None
-            self._breaker.failure(permit)
+            failed(self._breaker, permit, error)
             metrics.QUEUE_REFUSED.labels("down").inc()
             raise unavailable(WHAT) from error
         except BaseException:

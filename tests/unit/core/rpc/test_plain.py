@@ -110,10 +110,18 @@ def test_usual_requests_are_plain_and_others_are_checked() -> None:
     assert not plain(index_pb2.DeleteDocumentRequest(name=RIGHT)), "which nobody looks at"
 
 
-def test_the_documents_constraints_are_those_that_the_look_knows() -> None:
-    fields = resources_pb2.Document.DESCRIPTOR.fields
-    constrained = {field.name for field in fields if field.GetOptions().HasExtension(validate_pb2.field)}
-    assert constrained == {"name", "title", "tags", "language", "attributes", "readers", "source_uri", "etag"}
+def test_the_constraints_are_those_that_the_look_knows() -> None:
+    known: dict[type[Message], str] = {
+        resources_pb2.Document: "name title tags language attributes readers source_uri etag",
+        index_pb2.UpdateDocumentRequest: "document mode request_id",
+        index_pb2.CreateDocumentRequest: "parent document document_id mode request_id",
+        search_pb2.SearchRequest: "parent order_by page_size page_token matching typos languages collapse",
+    }
+    for kind, names in known.items():
+        descriptor = kind.DESCRIPTOR
+        assert not descriptor.GetOptions().HasExtension(validate_pb2.message)
+        constrained = {f.name for f in descriptor.fields if f.GetOptions().HasExtension(validate_pb2.field)}
+        assert constrained == set(names.split())
 
 
 def test_usual_writes_are_plainly_right() -> None:
