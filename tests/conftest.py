@@ -36,10 +36,10 @@ class _Lines:
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run tests on the servers' loop, and those of transports on Python's own too: theirs differ."""
-    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    """Run tests on Python's own loop, and those of transports on the servers' too: theirs differ."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
     if item.get_closest_marker("both_loops"):
-        loops["asyncio"] = asyncio.new_event_loop
+        loops["uvloop"] = uvloop.new_event_loop
     return loops
 
 
