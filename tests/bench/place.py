@@ -40,7 +40,9 @@ class Place:
 @contextmanager
 def place() -> Iterator[Place]:
     """Start the platform, make the tenant, and stop the platform afterwards."""
+    HOME.mkdir(parents=True, exist_ok=True)
     platform = Platform(home=HOME.absolute(), profile="bench")
+    platform.reset()  # or the million documents that another run has written would be searched as well
     platform.up()
     try:
         state = json.loads((HOME / "state.json").read_text(encoding="utf-8"))
