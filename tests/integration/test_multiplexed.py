@@ -266,6 +266,21 @@ async def test_a_redis_that_isn_t_the_one_to_ask_says_so_and_is_left(refusal: by
         await redis.aclose()
 
 
+@pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n", b"+PONG\r\n+ANOTHER\r\n"])
+async def test_what_is_no_answer_ends_the_connection(garbage: bytes) -> None:
+    async def confused(number: int, command: list[bytes], writer: asyncio.StreamWriter) -> None:
+        writer.write(garbage if number == 1 else b"+PONG\r\n")
+
+    async with scripted(confused) as server:
+        redis = connect(server.url, SOON)
+        await asyncio.gather(redis.ping(), return_exceptions=True)
+        await asyncio.sleep(0.05)
+        for _ in range(3):
+            assert await redis.ping()
+        assert server.connections == 2
+        await redis.aclose()
+
+
 async def test_what_callers_lose_together_counts_once(redis_server: RedisServer) -> None:
     redis, breaker = connect(redis_server.url, 0.3), Breaker("a shared connection", calls=3)
     await redis.ping()
