@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 import grpc
 import uvloop
 
+Reply = Callable[[bytes, object], Awaitable[bytes]]
 
-class _Echo(grpc.GenericRpcHandler):
+
+class _Any(grpc.GenericRpcHandler):
     """Answers whatever is asked."""
 
-    def __init__(self, answer: bytes) -> None:
-        async def reply(_request: bytes, _context: object) -> bytes:
-            await asyncio.sleep(0)
-            return answer
-
+    def __init__(self, reply: Reply) -> None:
         self._handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(reply)
 
     def service(self, _details: object) -> object:  # type: ignore[override]
@@ -25,10 +24,10 @@ class _Echo(grpc.GenericRpcHandler):
         return self._handler
 
 
-async def _serve(answer: bytes) -> None:
+async def serve(reply: Reply) -> None:
     """Serve on a free port, told on standard output, until killed."""
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((_Echo(answer),))
+    server.add_generic_rpc_handlers((_Any(reply),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"{port}\n")
@@ -36,5 +35,13 @@ async def _serve(answer: bytes) -> None:
     await server.wait_for_termination()
 
 
+async def _echo(answer: bytes) -> None:
+    async def reply(_request: bytes, _context: object) -> bytes:
+        await asyncio.sleep(0)
+        return answer
+
+    await serve(reply)
+
+
 if __name__ == "__main__":
-    uvloop.run(_serve(sys.stdin.buffer.read()))
+    uvloop.run(_echo(sys.stdin.buffer.read()))
