@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,16 @@ def issue(name: str, issuer: Pair | None = None, names: Iterable[x509.GeneralNam
         .add_extension(x509.SubjectAlternativeName(given), critical=False)
     )
     return Pair(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+def server_context(folder: Path, authority: Pair) -> ssl.SSLContext:
+    """Return the TLS of a server of this machine whose certificate is the authority's."""
+    server = issue("localhost", authority)
+    (folder / "server.pem").write_bytes(server.pem)
+    (folder / "server.key").write_bytes(server.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    return context
 
 
 def tls_settings(folder: Path, authority: Pair) -> dict[str, str]:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +59,16 @@ class RedisServer:
         self.stop()
         message = "redis-server didn't answer"
         raise RuntimeError(message)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep it from answering."""
+        assert self.process
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """Kill it, as a crash would."""

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -106,15 +104,11 @@ async def test_without_redis_there_are_only_misses_and_soon_they_cost_nothing(re
 async def test_a_redis_that_hangs_costs_its_timeout_and_then_nothing(redis_server: RedisServer) -> None:
     cache = ResponseCache.open(redis_server.url, 1.0)
     await keep(cache, KEY, b"answer")
-    assert redis_server.process
-    os.kill(redis_server.process.pid, signal.SIGSTOP)
-    try:
+    with redis_server.paused():
         began = time.perf_counter()
         for _ in range(200):
             await kept(cache, KEY)
         assert time.perf_counter() - began < 3
-    finally:
-        os.kill(redis_server.process.pid, signal.SIGCONT)
     await cache.close()
 
 

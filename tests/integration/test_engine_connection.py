@@ -21,7 +21,7 @@ from opensearchpy.exceptions import ConnectionError as EngineConnectionError
 from opensearchpy.exceptions import ConnectionTimeout as EngineTimeout
 
 from pinakes.core.engine.connection import EngineConnection
-from tests.integration._certificates import issue
+from tests.integration._certificates import issue, server_context
 
 pytestmark = pytest.mark.both_loops
 Writer = asyncio.StreamWriter
@@ -336,12 +336,9 @@ async def test_name_and_password_go_with_each_request() -> None:
 
 async def test_by_tls_it_speaks_to_nobody_whose_certificate_isn_t_the_authority_s(tmp_path: Path) -> None:
     authority, other = issue("authority"), issue("other")
-    server = issue("localhost", authority)
-    for name, data in (("ca", authority.pem), ("other", other.pem), ("cert", server.pem), ("key", server.key_pem)):
+    for name, data in (("ca", authority.pem), ("other", other.pem)):
         (tmp_path / name).write_bytes(data)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(tmp_path / "cert", tmp_path / "key")
-    async with node(echo, tls) as there:
+    async with node(echo, server_context(tmp_path, authority)) as there:
         async with connection(there, use_ssl=True, ca_certs=str(tmp_path / "ca")) as here:
             for number in range(3):
                 assert (await here.perform_request("POST", "/", body=b"%d" % number))[2] == b"%d" % number

@@ -6,11 +6,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import socket
+import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -20,6 +21,7 @@ from redis.exceptions import TimeoutError as LateError
 
 from pinakes.core.redis import FAILURES, connect, failed
 from pinakes.core.resilience.breaker import Breaker
+from tests.integration._certificates import issue, server_context
 from tests.integration._redis import RedisServer, redis_server, redis_url
 
 __all__ = ["redis_server", "redis_url"]
@@ -34,17 +36,6 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     client = connect(redis_url, SOON)
     yield client
     await client.aclose()
-
-
-@contextmanager
-def paused(server: RedisServer) -> Iterator[None]:
-    """Stop a Redis from answering."""
-    assert server.process
-    os.kill(server.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.process.pid, signal.SIGCONT)
 
 
 Respond = Callable[[int, list[bytes], asyncio.StreamWriter], Awaitable[None]]
@@ -76,11 +67,11 @@ class Scripted:
 
 
 @asynccontextmanager
-async def scripted(respond: Respond) -> AsyncIterator[Scripted]:
+async def scripted(respond: Respond, tls: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
     """Run one."""
     made = Scripted(respond)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
+    made.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     try:
         yield made
     finally:
@@ -139,7 +130,7 @@ async def test_who_waits_when_redis_dies_is_told_and_the_next_command_finds_the_
     redis_server: RedisServer, redis: Redis
 ) -> None:
     await redis.set("key", "value")
-    with paused(redis_server):
+    with redis_server.paused():
         waiting = [asyncio.create_task(redis.get("key")) for _ in range(10)]
         await asyncio.sleep(0.05)
         assert redis_server.process
@@ -157,7 +148,7 @@ async def test_who_waits_when_redis_dies_is_told_and_the_next_command_finds_the_
 async def test_no_answer_in_time_is_an_error_and_late_answers_go_to_nobody(redis_server: RedisServer) -> None:
     redis = connect(redis_server.url, 1.0)
     await redis.set("key", "value")
-    with paused(redis_server):
+    with redis_server.paused():
         began = time.perf_counter()
         answers = await asyncio.gather(*(redis.get("key") for _ in range(5)), return_exceptions=True)
         assert time.perf_counter() - began < SOON
@@ -181,7 +172,7 @@ async def test_time_is_counted_from_each_command_s_own_beginning(redis_server: R
     redis = connect(redis_server.url, 4.0)
     await redis.ping()
     await asyncio.sleep(2.5)
-    with paused(redis_server):
+    with redis_server.paused():
         early = asyncio.create_task(redis.ping())
         await asyncio.sleep(2.0)
         assert not early.done()
@@ -281,6 +272,24 @@ async def test_what_is_no_answer_ends_the_connection(garbage: bytes) -> None:
         await redis.aclose()
 
 
+async def test_by_tls_it_speaks_to_nobody_whose_certificate_isn_t_the_authority_s(tmp_path: Path) -> None:
+    async def pong(_: int, command: list[bytes], writer: asyncio.StreamWriter) -> None:
+        writer.write(b"+PONG\r\n")
+
+    authority, other = issue("authority"), issue("other")
+    async with scripted(pong, server_context(tmp_path, authority)) as server:
+        (tmp_path / "ca").write_bytes(authority.pem)
+        (tmp_path / "other").write_bytes(other.pem)
+        redis = connect(f"{server.url}?ssl_ca_certs={tmp_path / 'ca'}", SOON)
+        assert await asyncio.gather(*(redis.ping() for _ in range(50))) == [True] * 50
+        assert server.connections == 1
+        stranger = connect(f"{server.url}?ssl_ca_certs={tmp_path / 'other'}", SOON)
+        with pytest.raises(FAILURES):
+            await stranger.ping()
+        for client in (redis, stranger):
+            await client.aclose()
+
+
 async def test_what_callers_lose_together_counts_once(redis_server: RedisServer) -> None:
     redis, breaker = connect(redis_server.url, 0.3), Breaker("a shared connection", calls=3)
     await redis.ping()
@@ -292,7 +301,7 @@ async def test_what_callers_lose_together_counts_once(redis_server: RedisServer)
         except FAILURES as error:
             failed(breaker, permit, error)
 
-    with paused(redis_server):
+    with redis_server.paused():
         await asyncio.gather(*(guarded() for _ in range(50)))
     assert breaker.state == "closed"
     await redis.aclose()
@@ -341,7 +350,7 @@ async def test_who_may_not_come_in_is_told_so(redis: Redis, redis_url: str) -> N
 async def test_a_closed_client_leaves_no_connection_and_nobody_waiting(redis_server: RedisServer, redis: Redis) -> None:
     other = connect(redis_server.url, SOON)
     await other.ping()
-    with paused(redis_server):
+    with redis_server.paused():
         waiting = asyncio.create_task(other.get("key"))
         await asyncio.sleep(0.05)
         await other.aclose()

@@ -8,7 +8,6 @@ import contextvars
 import hashlib
 import math
 import secrets
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,11 +20,7 @@ from pinakes.core.faults import Fault, unavailable
 from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, delete_matching, failed
 from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.telemetry import metrics
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from pinakes.core.zstandard import zstd
 
 FORMAT = 1
 KEY_PREFIX = b"pinakes:answer:1:"

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """opensearch-py's connection to a node of the engine, with the HTTP of asyncio's transports and httptools under it.
 
-aiohttp, which the library brings, costs this process as much as half of what an uncached search costs it otherwise
-(docs/decisions/0012). Settings, TLS, errors and logging stay the library's.
+aiohttp, which the library brings, costs this process several times as much for a call (docs/decisions/0025). Settings, TLS, errors and logging stay the library's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A quick look at the most frequent requests: what plainly keeps the contract's constraints needn't be taken through them.
 
-Of what a streamed document costs the server, the constraints were a fifth, and of one that is written alone they are an
-eighth (docs/decisions/0009). This look is only ever on the safe side: whatever it isn't sure of is checked by the contract,
+Of what a streamed document costs the server, the constraints were a fifth (docs/decisions/0009). This look is only ever on the safe side: whatever it isn't sure of is checked by the contract,
 and a test holds it against that.
 """
 

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Protocol
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from pinakes.core.zstandard import zstd
 
 PIECE = 1 << 20
 WINDOW_LOG = 26
