@@ -14,7 +14,7 @@ from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import unavailable
 from pinakes.core.query.options import options_of
 from pinakes.core.query.text import parse_query
-from pinakes.core.query.weights import NOTHING, Weights
+from pinakes.core.query.weights import UNKNOWN, Weights
 from pinakes.core.settings import Limits
 from pinakes.search import vocabulary as module
 from pinakes.search.vocabulary import Vocabulary, idf_of
@@ -164,11 +164,11 @@ async def test_a_look_up_that_takes_long_or_fails_leaves_the_static_weights(
 ) -> None:
     vocabulary = Vocabulary()
     calls.fault = True
-    assert await weights(vocabulary, books, "gather") is NOTHING
+    assert await weights(vocabulary, books, "gather") is UNKNOWN
     calls.fault, calls.seconds = False, 0.3
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
     started = time.monotonic()
-    assert await weights(vocabulary, books, "gather") is NOTHING
+    assert await weights(vocabulary, books, "gather") is UNKNOWN
     assert time.monotonic() - started < 0.3
     # It goes on, so that the next search has it.
     calls.seconds = 0.0
@@ -176,6 +176,31 @@ async def test_a_look_up_that_takes_long_or_fails_leaves_the_static_weights(
     count = calls.count
     assert (await weights(vocabulary, books, "gather")).idf == {"gather": idf_of(2, 4)}
     assert calls.count == count
+
+
+async def test_a_word_that_is_looked_up_anew_too_late_is_corrected_as_before(
+    books: Searched, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEAST_SECONDS", 0.1)
+    vocabulary = Vocabulary()
+    before = await weights(vocabulary, books, "gathar", typos=1)
+    assert before.corrections
+    await asyncio.sleep(0.2)
+    calls.seconds = 0.3
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    assert await weights(vocabulary, books, "gathar", typos=1) == before
+    assert await weights(vocabulary, books, "gathar old", typos=1) is UNKNOWN, "of one of them nothing is known"
+    await vocabulary.close()
+
+
+async def test_a_search_without_what_its_words_weigh_says_that_it_is_degraded(books: Searched, calls: Calls) -> None:
+    calls.fault = True
+    answer = await books.search("gathar", typos=1)
+    assert (answer.degraded, answer.coverage.reason, ids(answer.results)) == (True, "", [])
+    calls.fault = False
+    answer = await books.search("gathar", typos=1)
+    assert not answer.degraded
+    assert sorted(ids(answer.results)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("bound", ["LOOKUPS", "LOOKUPS_OF_ONE"])
@@ -186,8 +211,8 @@ async def test_there_is_a_bound_on_look_ups(
     vocabulary = Vocabulary()
     calls.seconds = 0.1
     found = await asyncio.gather(*(weights(vocabulary, books, word) for word in ("gather", "words", "old")))
-    assert [one is NOTHING for one in found] == [False, False, True]
-    assert (await weights(vocabulary, books, "old")) is not NOTHING, "there is room again"
+    assert [one is UNKNOWN for one in found] == [False, False, True]
+    assert (await weights(vocabulary, books, "old")) is not UNKNOWN, "there is room again"
     await vocabulary.close()
 
 

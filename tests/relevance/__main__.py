@@ -31,7 +31,7 @@ def main() -> int:
     try:
         collections = _collections(chosen)
         found = _on_platform(collections)
-    except (formats.FormatError, LocalError, EngineError, ours.NotWrittenError) as error:
+    except (formats.FormatError, LocalError, EngineError, ours.NotWrittenError, ours.DegradedError) as error:
         CONSOLE.print(f"error: {error}", style="red", markup=False)
         return 2
     _print(found)

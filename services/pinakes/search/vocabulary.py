@@ -21,7 +21,7 @@ from pinakes.core.engine.dictionary import FIELD, own_prefix
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.query.options import ALL
 from pinakes.core.query.text import Query, Term, counting_clause
-from pinakes.core.query.weights import NOTHING, Weights
+from pinakes.core.query.weights import NOTHING, UNKNOWN, Weights
 from pinakes.core.telemetry.logs import logger
 from pinakes.search.typos import edits_of, misspelt_word, nearest
 
@@ -38,7 +38,7 @@ TERMS = 100_000
 GROUP_TERMS = 10_000
 """Terms kept of one collection and set of readers, so that nobody's queries displace all others'."""
 WAIT_SECONDS = 0.25
-"""Time a search waits for words it hasn't seen; without them, all words weigh the same."""
+"""Time a search waits for words; without any that it hasn't seen, all weigh the same and none is corrected."""
 LOOKUP_SECONDS = 2.0
 """Time the engine has for a look-up that searches may have ceased to wait for."""
 LOOKUPS, LOOKUPS_OF_ONE = 32, 16
@@ -98,15 +98,18 @@ class _Group:
         """Return the seconds for which what is known now stays new."""
         return min(self.seconds, LEAST_SECONDS + self.total / DOCUMENTS_A_SECOND)
 
+    def unknown(self, term: Term, *, corrected: bool) -> bool:
+        """Tell whether a term was never looked up, or never so that it could be corrected."""
+        entry = self.entries.get(term.key)
+        return entry is None or (corrected and entry.corrections is None)
+
     def lacks(self, term: Term, now: float, *, corrected: bool) -> bool:
         """Tell whether a term must be looked up before it can be used."""
-        entry = self.entries.get(term.key)
-        if entry is None:
+        if self.unknown(term, corrected=corrected):
             return True
+        entry = self.entries[term.key]
         # What wasn't there is looked up anew at once: it may have been written since.
-        if entry.until + (HELD * self.lifetime if entry.found else 0) < now:
-            return True
-        return corrected and entry.corrections is None
+        return entry.until + (HELD * self.lifetime if entry.found else 0) < now
 
     def aged(self, terms: Iterable[Term], now: float) -> list[Term]:
         """Return the terms that are known and may have changed since."""
@@ -150,7 +153,8 @@ class Vocabulary:
         """Return the weights of a query's words and the corrections of those the collection doesn't have.
 
         Corrections are looked for if the options tolerate typing errors, or if they are asked for by `corrected`.
-        Never fails: if the words can't be looked up in time, there are no weights.
+        Never fails: of words that can't be looked up in time, what was known before is used; if that isn't known of all of
+        them, the weights are `UNKNOWN`.
         """
         # Nobody is told words of titles and tags that they may not see.
         corrected = (corrected or options.typos) and not options.words_hidden
@@ -159,10 +163,9 @@ class Vocabulary:
         now = time.monotonic()
         missing = [term for term in terms if group.lacks(term, now, corrected=corrected)]
         if missing:
-            if not await self._wait_for(self._look_up(missing, scope, options, group, corrected=corrected)):
-                return NOTHING
-            if any(group.lacks(term, now, corrected=corrected) for term in missing):
-                return NOTHING
+            await self._wait_for(self._look_up(missing, scope, options, group, corrected=corrected))
+            if any(group.unknown(term, corrected=corrected) for term in missing):
+                return UNKNOWN
         if aged := group.aged(terms, now):
             # Whether anything has changed is asked first: one question for all terms.
             asked = aged if group.state_until >= now else ()
@@ -194,17 +197,15 @@ class Vocabulary:
         return group
 
     @staticmethod
-    async def _wait_for(tasks: set[asyncio.Task[None]] | None) -> bool:
+    async def _wait_for(tasks: set[asyncio.Task[None]]) -> None:
         """Wait for look-ups as long as a search may; they go on if it is given up."""
-        if tasks is None:
-            return False
-        _, late = await asyncio.wait(tasks, timeout=WAIT_SECONDS)
-        return not late
+        if tasks:
+            await asyncio.wait(tasks, timeout=WAIT_SECONDS)
 
     def _look_up(
         self, terms: Sequence[Term], scope: TenantScope, options: Options, group: _Group, *, corrected: bool
-    ) -> set[asyncio.Task[None]] | None:
-        """Start to look up what isn't being looked up already, and return all to wait for; None if there are too many.
+    ) -> set[asyncio.Task[None]]:
+        """Start to look up what isn't being looked up already, and return all to wait for; none if there are too many.
 
         Without terms, only the collection's state is looked up.
         """
@@ -216,7 +217,7 @@ class Vocabulary:
         new = [term for key in keys if (term := wanted[key]) is not None]
         tenant = scope.owner.tenant_uid
         if len(self._tasks) >= LOOKUPS or self._of[tenant] >= LOOKUPS_OF_ONE:
-            return None
+            return set()
         # A context of its own: what is shared has no caller's deadline.
         task = asyncio.get_running_loop().create_task(
             self._learn(new, scope, options, group, corrected=corrected), context=contextvars.Context()

@@ -29,3 +29,5 @@ class Weights:
 
 
 NOTHING = Weights()
+UNKNOWN = Weights()
+"""Of words that couldn't be looked up in time: no other than `NOTHING`, but what is found by it is less than it could be."""

@@ -157,7 +157,7 @@ def page_token(plan: Plan, scope: TenantScope, parts: Parts, after: list[Any]) -
         kept["f"] = plan.body.get("from", 0) + plan.size
     else:
         kept["a"] = after
-    if plan.weights is not NOTHING:
+    if plan.weights.idf:
         kept["w"] = plan.weights.to_json()
     if plan.curated.pins:
         kept["p"] = plan.curated.pins

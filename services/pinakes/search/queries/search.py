@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pinakes.core.query.weights import UNKNOWN
 from pinakes.core.telemetry import metrics
 from pinakes.search.queries.corrections import correction
 from pinakes.search.queries.facets import read_facets
@@ -51,7 +52,7 @@ def answer(plan: Plan, page: Page, scope: TenantScope, parts: Parts) -> search_p
     if plan.facets is not None:
         response.facets.extend(read_facets(plan.facets, page.aggregations))
     response.coverage.CopyFrom(coverage(page))
-    response.degraded = bool(response.coverage.reason)
+    response.degraded = bool(response.coverage.reason) or plan.weights is UNKNOWN
     return response
 
 
