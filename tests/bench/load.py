@@ -138,5 +138,7 @@ async def _run(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    os.set_blocking(sys.stdout.fileno(), True)  # what is longer than a pipe holds must arrive whole
-    sys.stdout.write(json.dumps(uvloop.run(_run(pickle.load(sys.stdin.buffer)))))  # noqa: S301 - from our own parent
+    measured = uvloop.run(_run(pickle.load(sys.stdin.buffer)))  # noqa: S301 - from our own parent
+    # What is longer than a pipe holds must arrive whole, whatever running has made of the pipe.
+    os.set_blocking(sys.stdout.fileno(), True)
+    sys.stdout.write(json.dumps(measured))
