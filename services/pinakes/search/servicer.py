@@ -159,17 +159,15 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         version = version_key(call.tenant.uid, collection.uid)
         cache = self._platform.cache
         key = _key(call, collection, method, request)
-        begun = None if cache.likely(key) else cache.known(generation)
-        if begun is not None:
-            # Beside the engine's work: what the cache is asked then is only whether the collection has changed.
-            looking = asyncio.ensure_future(cache.get(key, generation, version))
+        if not cache.likely(key):
+            # Beside the engine's work, the cache is only asked whether the collection has changed.
+            looking = asyncio.ensure_future(cache.told_version(version))
             try:
                 answer = (await self._asked(query, request, scope, collection)).SerializeToString()
-                found = await looking
+                told = await looking
             finally:
                 looking.cancel()
-            if found.version <= collection.version:
-                cache.put_soon(key, generation, answer, begun)
+            if told <= collection.version:
                 return answer, collection, False
         found = await cache.get(key, generation, version)
         if found.version > collection.version:

@@ -39,7 +39,7 @@ LARGEST_PACKED = 1 << 20
 STORES, STORING_BYTES = 256, 8 << 20
 """Answers that may be on their way to Redis, and their bytes."""
 ASKED, ASKED_LIFETIMES = 10_000, 2.0
-"""Keys and collections that a process remembers to have asked for, and for how many lifetimes of an answer."""
+"""Keys that a process remembers to have asked for, and for how many lifetimes of an answer."""
 
 # Two changes may be told in either order; the later one stays.
 _TELL = """
@@ -170,7 +170,6 @@ class ResponseCache:
         self._storing: set[asyncio.Task[None]] = set()
         self._storing_bytes = 0
         self._asked: OrderedDict[bytes, float] = OrderedDict()
-        self._tokens: OrderedDict[bytes, bytes] = OrderedDict()
         self._told_searchable: dict[str, float] = {}
 
     @classmethod
@@ -184,25 +183,21 @@ class ResponseCache:
     def likely(self, key: bytes) -> bool:
         """Tell whether an answer may be there: the key was asked for not long ago, by this process. Remembers that it is now.
 
-        Other processes may have an answer all the same. To wait for Redis to say that there is none costs a search that
-        nobody has asked for as much as all else that is beside the engine's work.
+        If not, it isn't looked for and what is found isn't kept: most queries are asked once, and to wait for Redis to say
+        that it has no answer, and to pack and send one that nobody will ask for, costs them as much as all that makes a plan.
         """
         if self._redis is None:
+            _OFF.inc()
             return False
         now = time.monotonic()
         before = self._asked.pop(key, None)
         self._asked[key] = now
         if len(self._asked) > ASKED:
             self._asked.popitem(last=False)
-        return before is not None and now - before < ASKED_LIFETIMES * self._milliseconds / 1000
-
-    def known(self, generation: bytes) -> Lookup | None:
-        """Return what an answer that is begun now may be kept under: the token that was seen last; None if none was.
-
-        If the generation has moved since then, nobody looks for the answer under this token.
-        """
-        token = self._tokens.get(generation)
-        return None if token is None else Lookup(None, token)
+        if before is not None and now - before < ASKED_LIFETIMES * self._milliseconds / 1000:
+            return True
+        _MISS.inc()
+        return False
 
     async def get(self, key: bytes, generation: bytes, version: bytes) -> Lookup:
         """Return the answer kept under `key` for the present generation, if any, and what was told of the collection.
@@ -220,12 +215,7 @@ class ResponseCache:
         if token is None:
             # Never begun, or evicted. A new one is never equal to an old one, so nothing stored before is served.
             _MISS.inc()
-            self._tokens.pop(generation, None)
             return Lookup(None, secrets.token_bytes(12), begins=True, version=_number(told))
-        self._tokens[generation] = token
-        self._tokens.move_to_end(generation)
-        if len(self._tokens) > ASKED:
-            self._tokens.popitem(last=False)
         value = unpack(key + token, stored) if stored is not None else None
         (_MISS if value is None else _HIT).inc()
         return Lookup(value, token, version=_number(told))
