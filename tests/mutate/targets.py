@@ -182,6 +182,9 @@ EQUAL: dict[str, str] = {
     'JwtVerifier: without name="jwks-refresh"': "a name for whoever looks at tasks",
     "Authenticator: without and bool(kept)": "an empty digest is of no secret",
     "Authenticator: without and bool(record.previous_public_key)": "an empty key has signed nothing",
+    '_update: without and request.HasField("document")': "without a document its name isn't one",
+    "_Wire.on_message_complete: without and answer is not None": "what fails where nobody waits closes what is closed",
+    "_Wire.on_message_complete: without and not answer.done()": "the caller who left is about to close it",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 

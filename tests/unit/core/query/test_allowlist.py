@@ -45,6 +45,7 @@ def test_other_queries_are_refused_wherever_they_stand(kind: str, wrap: str) -> 
         {"prefix": {"tags": {"value": "a", "rewrite": "top_terms_10"}}},
         {"range": {"num_00": {"gt": 1, "relation": "within"}}},
         {"geo_distance": {"distance": "1km", "geo_00": [0, 0], "ignore_unmapped": True}},
+        {"geo_distance": {"geo_00": [0, 0], "ignore_unmapped": True}},
         {"bool": {"must": [TERM], "adjust_pure_negative": False}},
         {"bool": [TERM]},
         {"match_all": {"_name": "x"}},
@@ -74,6 +75,11 @@ def test_other_queries_are_refused_wherever_they_stand(kind: str, wrap: str) -> 
 def test_options_that_are_not_on_the_list_are_refused(query: Any) -> None:
     with pytest.raises(ValueError, match="list of what may be sent"):
         allowlist.check(query)
+
+
+@pytest.mark.parametrize("query", [{"terms": {"tags": ["a", "b"]}}, {"terms": {"tags": ["a"], "boost": 2.0}}])
+def test_lists_of_values_pass_with_a_boost_or_without(query: Any) -> None:
+    allowlist.check(query)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import protovalidate
+import pytest
 from google.protobuf import field_mask_pb2
 from google.protobuf.message import Message
 from hypothesis import event, given
@@ -95,19 +98,58 @@ def test_a_plain_request_keeps_the_constraints(request: Message) -> None:
     assert not (found and violations), violations
 
 
+PARENT = "tenants/-/collections/default"
+USUAL_DOCUMENT = resources_pb2.Document(name=RIGHT, title="T" * 250, tags=["x"], language="en")
+USUAL: dict[type[Message], Message] = {
+    type(request): request
+    for request in (
+        index_pb2.UpdateDocumentRequest(
+            document=USUAL_DOCUMENT, allow_missing=True, update_mask={"paths": ["*"]}, mode="WRITE_MODE_APPLIED"
+        ),
+        index_pb2.CreateDocumentRequest(parent=PARENT, document=USUAL_DOCUMENT, document_id="a", request_id="b"),
+        search_pb2.SearchRequest(parent=PARENT, query="words", filter='tags:"a"', page_size=20),
+    )
+}
+_WRONG_WRITE: dict[str, Any] = {"mode": 77, "request_id": "a b"}
+_WRONG_DOCUMENT: dict[str, Any] = {
+    "title": "T" * 1001, "tags": [""], "language": "EN", "readers": [""], "source_uri": "x" * 2001, "etag": "x" * 129
+}  # fmt: skip
+WRONG: dict[type[Message], dict[str, Any]] = {
+    index_pb2.UpdateDocumentRequest: _WRONG_WRITE
+    | {f"document.{name}": value for name, value in _WRONG_DOCUMENT.items()}
+    | {"document.name": "nonsense"},
+    index_pb2.CreateDocumentRequest: _WRONG_WRITE
+    | {f"document.{name}": value for name, value in _WRONG_DOCUMENT.items()}
+    | {"parent": "nonsense", "document_id": "a b", "document.name": "x" * 401},
+    search_pb2.SearchRequest: {
+        "parent": "nonsense", "order_by": "x" * 501, "page_size": -1, "page_token": "x" * 65537, "matching": 77, "typos": 77,
+        "languages": ["EN"], "collapse": "x" * 201,
+    },
+}  # fmt: skip
+
+
 def test_usual_requests_are_plain_and_others_are_checked() -> None:
-    document = resources_pb2.Document(name=RIGHT, title="T" * 250, tags=["x"], language="en")
-    parent = "tenants/-/collections/default"
-    usual: list[Message] = [
-        index_pb2.UpdateDocumentRequest(document=document, allow_missing=True, update_mask={"paths": ["*"]}, mode=1),  # type: ignore[arg-type]
-        index_pb2.CreateDocumentRequest(parent=parent, document=document, document_id="a", request_id="b"),
-        search_pb2.SearchRequest(parent=parent, query="words", filter='tags:"a"', page_size=20),
-    ]
-    for request in usual:
+    for request in USUAL.values():
         assert plain(request)
         assert not plain(type(request)())
-    assert not plain(search_pb2.SearchRequest(parent=parent, languages=["en"]))
+    assert not plain(search_pb2.SearchRequest(parent=PARENT, languages=["en"]))
     assert not plain(index_pb2.DeleteDocumentRequest(name=RIGHT)), "which nobody looks at"
+
+
+@pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, wrong in WRONG.items() for path in wrong])
+def test_a_request_with_one_thing_wrong_is_not_plain(kind: type[Message], path: str) -> None:
+    """So that each part of the look is held to, whatever the claims above happen to try."""
+    request = kind()
+    request.CopyFrom(USUAL[kind])
+    *within, name = path.split(".")
+    inner: Any = getattr(request, within[0]) if within else request
+    value = WRONG[kind][path]
+    if isinstance(value, list):
+        getattr(inner, name)[:] = value
+    else:
+        setattr(inner, name, value)
+    assert protovalidate.collect_violations(request), "the contract refuses it"
+    assert not plain(request)
 
 
 def test_the_constraints_are_those_that_the_look_knows() -> None:
@@ -117,6 +159,11 @@ def test_the_constraints_are_those_that_the_look_knows() -> None:
         index_pb2.CreateDocumentRequest: "parent document document_id mode request_id",
         search_pb2.SearchRequest: "parent order_by page_size page_token matching typos languages collapse",
     }
+    for kind, wrong in WRONG.items():
+        assert set(known[kind].split()) == {path.partition(".")[0] for path in wrong}, "something wrong with each"
+    assert {path.partition(".")[2] for path in WRONG[index_pb2.UpdateDocumentRequest] if "." in path} == set(
+        known[resources_pb2.Document].split()
+    ) - {"attributes"}
     for kind, names in known.items():
         descriptor = kind.DESCRIPTOR
         assert not descriptor.GetOptions().HasExtension(validate_pb2.message)
