@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import itertools
 import json
 import os
 import subprocess
@@ -85,6 +87,36 @@ async def test_the_client_imports_and_exports(platform: Platform, tenant: Tenant
         assert refused.value.reason == "URI_NOT_ALLOWED"
         with pytest.raises(ValueError, match="zstd"):
             await client.import_documents("file:///books.jsonl.gz", compression="lzma")
+
+
+async def test_an_export_is_of_one_moment_while_documents_come_and_go(platform: Platform) -> None:
+    """For each document that goes, another has come before, which stands before it in the file: no moment has neither."""
+    tenant = await new_tenant(platform)
+    async with AsyncClient(platform.endpoint, key=tenant.key) as client:
+        async for written in client.write_many(
+            [{"id": f"m{n:04}"} for n in range(3000)] + [{"id": f"z{n:03}"} for n in range(300)], mode="applied"
+        ):
+            assert written.ok
+        numbers = itertools.count()
+
+        async def come_and_go() -> None:
+            for n in numbers:
+                await client.put_document({"id": f"a{n:03}"}, mode="applied")
+                await client.delete_document(f"z{n:03}", mode="applied", allow_missing=True)
+
+        changing = asyncio.create_task(come_and_go())
+        try:
+            started = await client.export_documents("file:///moment.jsonl")
+            await client.wait_operation(started.name, timeout=60)
+        finally:
+            changing.cancel()
+            await asyncio.gather(changing, return_exceptions=True)
+    assert changing.cancelled(), changing.exception()
+    path = platform.home / "export" / tenant.tenant_id / "moment.jsonl"
+    found = {json.loads(line)["id"] for line in path.read_bytes().splitlines()}
+    assert {f"m{n:04}" for n in range(3000)} <= found
+    assert next(numbers) > 20, "much has changed meanwhile"
+    assert [n for n in range(300) if not {f"a{n:03}", f"z{n:03}"} & found] == []
 
 
 def test_the_command_loads_and_exports(platform: Platform, tenant: Tenant, run: Run, tmp_path: Path) -> None:

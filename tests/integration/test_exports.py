@@ -9,15 +9,18 @@ import json
 import pytest
 from backports import zstd
 
+from pinakes.core.engine.bodies import Put
+from pinakes.core.engine.documents import tombstone
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import SUCCEEDED
 from pinakes.v1 import operations_pb2 as verbs_pb2
 from pinakes.v1 import resources_pb2
+from pinakes.worker.jobs import export
 from tests.integration._movement import Mover, counts, documents, mover, row
 from tests.integration._objects import objects
-from tests.integration._operations import bench, document
+from tests.integration._operations import bench, document, last
 
 __all__ = ["bench", "mover", "objects"]
 
@@ -87,3 +90,40 @@ async def test_an_export_of_nothing_is_an_empty_object(mover: Mover) -> None:
     assert (await mover.run(home, f"{uri}none.gz", "export")).state == SUCCEEDED
     assert gzip.decompress(mover.objects.path(f"{uri}none.gz").read_bytes()) == b""
     assert counts(await mover.run(home, f"{uri}none.gz")) == (0, 0, 0)
+
+
+async def test_an_export_is_of_one_moment(mover: Mover, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is created, changed and deleted while it goes on, nothing is seen; what was written just before is."""
+    home, _, _ = await mover.home()
+    await home.put(*(document(f"d{i:03}", tags=["before"]) for i in range(300)))
+    monkeypatch.setattr(export, "PAGE", 2)
+    operation_id = last(await mover.ask(home, "file:///then.jsonl", "export"))
+    async with mover.bench.worker():
+        await mover.bench.until(home, operation_id, lambda found: found.progress.done)
+        await home.put(document("a-new-one"), *(document(f"d{i:03}", tags=["after"]) for i in range(100, 200)))
+        gone, revisions = [f"d{i:03}" for i in range(200, 300)], home.platform.revisions
+        buried = [Put(one, tombstone(home.scope.owner, one, revisions.next())) for one in gone]
+        await home.scope.bulk(buried, searchable=True)
+        record = await mover.bench.done(home, operation_id)
+    assert (record.state, record.progress.done) == (SUCCEEDED, 300)
+    lines = mover.objects.path("file:///then.jsonl", home.tenant.tenant_id).read_bytes().splitlines()
+    assert [(one["id"], one["tags"]) for one in map(json.loads, lines)] == [
+        (f"d{i:03}", ["before"]) for i in range(300)
+    ]
+
+
+async def test_an_export_whose_moment_the_engine_has_lost_begins_anew(
+    mover: Mover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _, _ = await mover.home()
+    await home.put(*(document(f"d{i:04}") for i in range(1500)))
+    monkeypatch.setattr(export, "PAGE", 2)
+    operation_id = last(await mover.ask(home, "file:///then.jsonl", "export"))
+    async with mover.bench.worker():
+        await mover.bench.until(home, operation_id, lambda found: found.progress.done)
+        await home.put(document("later"))
+        await mover.bench.platform.engine.call("close_moments", "DELETE", "/_search/point_in_time/_all")
+        record = await mover.bench.done(home, operation_id)
+    assert (record.state, record.progress.done) == (SUCCEEDED, 1501)
+    lines = mover.objects.path("file:///then.jsonl", home.tenant.tenant_id).read_bytes().splitlines()
+    assert len({json.loads(line)["id"] for line in lines}) == 1501

@@ -291,7 +291,7 @@ class IndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportDocuments(self, request, context):
-        """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder.
+        """Writes a collection's documents, as they are at one moment, as JSON Lines to object storage or to the deployment's export folder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,7 +88,7 @@ class IndexServiceStub:
     ImportDocuments: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ImportDocumentsRequest, _operations_pb2_1.Operation]
     """Writes documents from JSON Lines in object storage or in the deployment's import folder."""
     ExportDocuments: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ExportDocumentsRequest, _operations_pb2_1.Operation]
-    """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder."""
+    """Writes a collection's documents, as they are at one moment, as JSON Lines to object storage or to the deployment's export folder."""
     ReindexCollection: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReindexCollectionRequest, _operations_pb2_1.Operation]
     """Indexes every document of a collection anew by its present attributes, while reads and writes go on."""
 
@@ -147,7 +147,7 @@ class IndexServiceAsyncStub(IndexServiceStub):
     ImportDocuments: _aio.UnaryUnaryMultiCallable[_operations_pb2.ImportDocumentsRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
     """Writes documents from JSON Lines in object storage or in the deployment's import folder."""
     ExportDocuments: _aio.UnaryUnaryMultiCallable[_operations_pb2.ExportDocumentsRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
-    """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder."""
+    """Writes a collection's documents, as they are at one moment, as JSON Lines to object storage or to the deployment's export folder."""
     ReindexCollection: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReindexCollectionRequest, _operations_pb2_1.Operation]  # type: ignore[assignment]
     """Indexes every document of a collection anew by its present attributes, while reads and writes go on."""
 
@@ -323,7 +323,7 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_pb2.ExportDocumentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2_1.Operation, _abc.Awaitable[_operations_pb2_1.Operation]]:
-        """Writes a collection's documents as JSON Lines to object storage or to the deployment's export folder."""
+        """Writes a collection's documents, as they are at one moment, as JSON Lines to object storage or to the deployment's export folder."""
 
     @_abc_1.abstractmethod
     def ReindexCollection(

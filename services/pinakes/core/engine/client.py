@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from opensearchpy.serializer import JSONSerializer
 from pinakes.core.engine.bulk import BUSY, CLOSED, FILTER, BulkWriter
 from pinakes.core.engine.connection import EngineConnection
 from pinakes.core.engine.refusals import told
-from pinakes.core.engine.searches import Searches
+from pinakes.core.engine.searches import Moment, Searches
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.privacy.masks import Pseudonyms
 from pinakes.core.resilience.guard import Guard, Verdict
@@ -139,6 +140,24 @@ class Engine:
         finally:
             metrics.engine_seconds(operation, outcome).observe(time.perf_counter() - started)
         return answer if isinstance(answer, dict) else {"answer": answer}
+
+    @asynccontextmanager
+    async def moment(self, index: str, routing: Mapping[str, str], seconds: float) -> AsyncIterator[Moment]:
+        """Have the engine keep what searches of an index find now, until `seconds` after the latest one at that moment.
+
+        Raises the faults of `call`.
+        """
+        moment = Moment("", f"{round(seconds * 1000)}ms")
+        path, params = f"/{index}/_search/point_in_time", {**routing, "keep_alive": moment.keep}
+        try:
+            moment.id = (await self.call("open_moment", "POST", path, params=params))["pit_id"]
+        except EngineRefusal as refusal:
+            raise engine_fault(refusal) from None
+        try:
+            yield moment
+        finally:
+            with suppress(Fault, EngineRefusal):  # it ends by itself as well
+                await self.call("close_moment", "DELETE", "/_search/point_in_time", body={"pit_id": [moment.id]})
 
     async def drop_index(self, index: str) -> None:
         """Delete an index, unless it is gone: of two processes that do it at once, one comes too late.

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,8 +24,8 @@ from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.dictionary import read_similar, similar_body
 from pinakes.core.engine.documents import Owner, read_document
 from pinakes.core.engine.journal import journal_line
-from pinakes.core.engine.searches import MANY_CLAUSES, MANY_VALUES, Refused, Search
-from pinakes.core.faults import Fault, Kind, Violation, concurrent_change, invalid, unavailable
+from pinakes.core.engine.searches import Moment, Refused, Search, fault_of
+from pinakes.core.faults import Fault, Kind, concurrent_change, unavailable
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
 from pinakes.core.limits.cost import cost_of, cost_of_failed
@@ -80,6 +82,7 @@ class TenantScope:
             else None
         )
         self.owner = Owner(tenant.uid, collection.uid, tenant.tenant_id, collection.collection_id)
+        self.moment: Moment | None = None  # the present
         self.cost = 0.0
         """What the searches of this scope have cost so far (`core/limits/cost.py`)."""
 
@@ -216,7 +219,7 @@ class TenantScope:
         try:
             answer = await self._charged(self._engine.searches.run(search, seconds))
         except Refused as refused:
-            raise self._refused(refused) from None
+            raise fault_of(refused) from None
         self.cost += cost_of(answer.get("took", 0), len(body.get("aggs", ())))
         return page_of(answer, seconds, partial=partial)
 
@@ -229,7 +232,7 @@ class TenantScope:
         for body, answer in zip(bodies, answers, strict=True):
             try:
                 if isinstance(answer, Refused):
-                    outcomes.append(self._refused(answer))
+                    outcomes.append(fault_of(answer))
                 elif isinstance(answer, Fault):
                     outcomes.append(answer)
                 elif isinstance(answer, Exception):
@@ -252,7 +255,7 @@ class TenantScope:
         try:
             answer = await self._charged(self._engine.searches.run(search, seconds))
         except Refused as refused:
-            raise self._refused(refused) from None
+            raise fault_of(refused) from None
         self.cost += cost_of(answer.get("took", 0), 0)
         page_of(answer, seconds, partial=False)  # a fault, if it isn't whole
         return read_similar(self.owner, answer, len(words))
@@ -281,21 +284,8 @@ class TenantScope:
             inner["must"] = [query]
         request["query"] = {"bool": inner}
         place = placement.active
-        return Search(self._alias(place), place.routing(self.owner.tenant_uid), orjson.dumps(request), cheap)
-
-    def _refused(self, refused: Refused) -> Fault:
-        if refused.error_type == MANY_CLAUSES:
-            text = "with the filter, comes to more clauses than the search engine takes; send fewer or shorter words"
-            return invalid("query", text, "QUERY_TOO_MANY_CLAUSES")
-        if refused.error_type == MANY_VALUES:
-            text = (
-                "a document found has several values in this field; only a field of single values can be collapsed by"
-            )
-            return Fault(Kind.PRECONDITION, "COLLAPSE_MANY_VALUES", f"collapse: {text}", (Violation("collapse", text),))
-        _log.warning("engine refused", operation="search", status=refused.status, error=refused.detail)
-        return Fault(
-            Kind.INTERNAL, "INTERNAL", f"the search engine refused a search of the platform ({refused.status})"
-        )
+        routing = place.routing(self.owner.tenant_uid)
+        return Search(self._alias(place), routing, orjson.dumps(request), cheap, self.moment)
 
     def filters(self) -> list[Json]:
         """Return the filters that every body gets."""
@@ -322,6 +312,19 @@ class TenantScope:
         placement = await self._to_read()
         for place in filter(None, (placement.active, placement.partner)):
             await self._call("refresh", "POST", f"/{self._alias(place)}/_refresh")
+
+    @asynccontextmanager
+    async def at_one_moment(self, keep_seconds: float) -> AsyncIterator[TenantScope]:
+        """Give a scope whose searches all find what has been written so far, and nothing that is changed later. For jobs.
+
+        `keep_seconds` after the latest one, or if the node that keeps it goes, they raise a fault of the reason `MOMENT_GONE`.
+        """
+        await self.refresh()
+        place = (await self._to_read()).active
+        async with self._engine.moment(self._alias(place), self._routing(place), keep_seconds) as moment:
+            scope = copy(self)
+            scope.moment = moment
+            yield scope
 
     async def count_tombstones(self, revision: int) -> int:
         """Return how many tombstones of just this revision searches can see."""

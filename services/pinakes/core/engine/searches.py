@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from pinakes.core.engine.bulk import CLOSED
 from pinakes.core.engine.refusals import told
 from pinakes.core.fair import Gate
-from pinakes.core.faults import Fault, unavailable
+from pinakes.core.faults import Fault, Kind, Violation, invalid, unavailable
 from pinakes.core.resilience import deadline
 from pinakes.core.shared import SharedCalls
 from pinakes.core.telemetry import metrics
@@ -35,19 +37,30 @@ MANY_CLAUSES = "many_clauses"
 """Type of the refusal of a search that comes to more clauses than the engine takes."""
 MANY_VALUES = "many_values"
 """Type of the refusal to collapse by a field in which a document has several values."""
+MOMENT_GONE = "MOMENT_GONE"
+"""Type and reason of the refusal to search at a moment that the engine doesn't keep any more."""
+
+
+@dataclass(slots=True)
+class Moment:
+    """A point in time that the engine keeps: its id, which an answer may renew, and for how long after each search."""
+
+    id: str
+    keep: str
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """One search body, with its scope's filters in it and without a timeout. Only a `TenantScope` makes these.
 
-    `routing` is empty where documents are routed by their ids.
+    `routing` is empty where documents are routed by their ids. What is searched at a moment is of that moment's index and routing.
     """
 
     index: str
     routing: str
     body: bytes
     cheap: bool
+    moment: Moment | None = None
 
     @property
     def tenant(self) -> str:
@@ -57,6 +70,9 @@ class Search:
     def line(self, seconds: float) -> bytes:
         """Return header and body as two lines of `_msearch`."""
         milliseconds = max(1, round(seconds * 1000))
+        if self.moment is not None:
+            pit = orjson.dumps({"id": self.moment.id, "keep_alive": self.moment.keep})
+            return b'{"request_cache":false}\n{"timeout":"%dms","pit":%b,%b\n' % (milliseconds, pit, self.body[1:])
         routing = b'"routing":"%b",' % self.routing.encode() if self.routing else b""
         return b'{"index":"%b",%b"request_cache":false}\n{"timeout":"%dms",%b\n' % (
             self.index.encode(), routing, milliseconds, self.body[1:],
@@ -125,6 +141,9 @@ class Searches:
 
     async def _asked(self, searches: Sequence[Search], seconds: float) -> list[Json | Exception]:
         answer = await self._send(b"".join([search.line(seconds) for search in searches]))
+        for search, response in zip(searches, answer["responses"], strict=True):
+            if search.moment is not None:
+                search.moment.id = response.get("pit_id", search.moment.id)
         return [_checked(response, seconds) for response in answer["responses"]]
 
 
@@ -139,6 +158,8 @@ def _checked(response: Json, seconds: float) -> Json | Exception:
             "took": round(seconds * 1000), "timed_out": True, "_shards": {"total": 1, "successful": 0, "failed": 0},
             "hits": {"hits": []},
         }  # fmt: skip
+    if "search_context_missing_exception" in str(error):
+        return Refused(404, MOMENT_GONE, "moment")
     status = int(response.get("status", 500))
     if status >= 500 and "collapse field must be single valued" in str(error):
         # The engine calls it an error of its own; it is the documents' content.
@@ -150,3 +171,17 @@ def _checked(response: Json, seconds: float) -> Json | Exception:
         _log.warning("engine failed", operation="search", status=status, error=told(error))
         return unavailable("the search engine")
     return Refused(status, str(error.get("type", "")), told(error))
+
+
+def fault_of(refused: Refused) -> Fault:
+    """Return what a caller is told of a refused search."""
+    if refused.error_type == MANY_CLAUSES:
+        text = "with the filter, comes to more clauses than the search engine takes; send fewer or shorter words"
+        return invalid("query", text, "QUERY_TOO_MANY_CLAUSES")
+    if refused.error_type == MANY_VALUES:
+        text = "a document found has several values in this field; only a field of single values can be collapsed by"
+        return Fault(Kind.PRECONDITION, "COLLAPSE_MANY_VALUES", f"collapse: {text}", (Violation("collapse", text),))
+    if refused.error_type == MOMENT_GONE:
+        return Fault(Kind.PRECONDITION, MOMENT_GONE, "what the documents were then isn't kept any more; begin anew")
+    _log.warning("engine refused", operation="search", status=refused.status, error=refused.detail)
+    return Fault(Kind.INTERNAL, "INTERNAL", f"the search engine refused a search of the platform ({refused.status})")

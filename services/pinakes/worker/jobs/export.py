@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb `export`: a collection's documents as JSON Lines in an object, in the order of their ids.
 
-The object appears when it is complete. A run that is interrupted leaves nothing at the destination, and the next one
-begins a new object: what was sent of the old one can't be gone on with. Documents that are written meanwhile may be in it
-or not; every other one is in it once.
+It has the documents as they were at one moment, when it began; what is written meanwhile isn't in it. The object appears when
+it is complete. A run that is interrupted leaves nothing at the destination, and the next one begins a new object, of a later
+moment: what was sent of the old one can't be gone on with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.documents import KEPT, source_fields
+from pinakes.core.engine.searches import MOMENT_GONE
+from pinakes.core.faults import Fault
 from pinakes.core.operations.job import Context, Job
 from pinakes.core.operations.pages import condition_of
 from pinakes.core.operations.records import BLIND, NARROWED
@@ -22,6 +24,7 @@ from pinakes.core.query.narrowing import narrowing_condition
 from pinakes.core.storage import uris
 from pinakes.core.storage.compression import Compression, Deflater
 from pinakes.core.storage.rows import write_row
+from pinakes.core.telemetry.logs import logger
 from pinakes.v1 import operations_pb2
 from pinakes.worker.jobs.ahead import ahead
 from pinakes.worker.jobs.patience import patiently
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from pinakes.core.engine.scope import TenantScope
 
 Json = dict[str, Any]
+_log = logger("pinakes.export")
 PATHS = KEPT - {"create_time"}
 PAGE = 64
 """Documents at a time: as many of the largest ones take about 100 MB."""
@@ -40,21 +44,35 @@ WRITE_BYTES = 1 << 20
 _PAGE_SECONDS = 10.0
 # A run that gives up must begin anew, so it waits for long.
 _PATIENCE = 600.0
+MOMENTS = 5
+"""How often an export begins before it fails."""
 
 
 async def run(context: Context) -> Message:
-    """Export, from the beginning."""
+    """Export, from the beginning; once more from there if the engine has lost the moment, because a node went, for instance."""
+    for left in reversed(range(MOMENTS)):
+        try:
+            async with context.scope.at_one_moment(_PATIENCE + _PAGE_SECONDS) as scope:
+                return await _exported(context, scope)
+        except Fault as fault:
+            if fault.reason != MOMENT_GONE or not left:
+                raise
+            _log.warning("an export begins anew", left=left)
+    raise AssertionError
+
+
+async def _exported(context: Context, scope: TenantScope) -> Message:
     location = uris.parse(context.parameters["destination_uri"], "destination_uri")
     body = body_of(_condition(context))
-    total = (await _page(context, context.scope, body | {"size": 0, "track_total_hits": True})).total
+    total = (await _page(context, scope, body | {"size": 0, "track_total_hits": True})).total
     await context.advance({}, total=total, done=0, done_bytes=0)
     deflater, count = Deflater(Compression[context.parameters["compression"]]), 0
     storage, tenant_id = context.platform.storage, context.tenant.tenant_id
     async with await storage.sink(location, tenant_id, context.operation.operation_id, context.fence) as sink:
         waiting: list[bytes] = []
-        async with aclosing(ahead(pages_of(context, context.scope, body))) as pages:
+        async with aclosing(ahead(pages_of(context, scope, body))) as pages:
             async for hits in pages:
-                waiting.append(deflater.feed(b"".join([row(context.scope, hit) for hit in hits])))
+                waiting.append(deflater.feed(b"".join([row(scope, hit) for hit in hits])))
                 count += len(hits)
                 if sum(map(len, waiting)) >= WRITE_BYTES:
                     await sink.write(b"".join(waiting))
