@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench [search|links|compile|identity|write|memory|attributes|isolation|tenants] [--quick]`: measures, prints, writes `.bench/report.json`."""
+"""`python -m tests.bench [search|links|compile|identity|write|million|memory|attributes|isolation|tenants] [--quick]`: measures, prints, writes `.bench/report.json`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.bench import attributes
 from tests.bench.report import CONSOLE, Value, at_most, write
 
-PARTS = ("attributes", "compile", "identity", "memory", "links", "search", "write", "isolation", "tenants")
-ON_ONE = {"memory", "links", "search", "write", "isolation"}
+PARTS = ("attributes", "compile", "identity", "memory", "links", "search", "write", "isolation", "million", "tenants")
+ON_ONE = {"memory", "links", "search", "write", "isolation", "million"}
 """Parts that are measured on one platform."""
 REPORT = Path(".bench/report.json")
 IDLE_SECONDS = 3.0
@@ -65,7 +65,7 @@ def parts_of(given: Sequence[str]) -> list[str]:
 def _on_platform(only: list[str], *, quick: bool, seed: int) -> list[Value]:
     """Run the parts that need the platform; memory first, while the servers are idle."""
     # Imported late: `ONLY=attributes` needs neither the platform nor the extras it comes with.
-    from tests.bench import isolation, links, searching, writing
+    from tests.bench import faceting, growing, isolation, links, searching, writing
     from tests.bench.place import SERVERS, place, resident_mib
 
     values: list[Value] = []
@@ -83,6 +83,11 @@ def _on_platform(only: list[str], *, quick: bool, seed: int) -> list[Value]:
             values += writing.run(here, quick=quick, seed=seed)
         if "isolation" in only:
             values += isolation.run(here, quick=quick, seed=seed)
+        if "million" in only:
+            # Last: whatever is measured after it has a million documents beside it.
+            faceting.declare(here)
+            values += growing.run(here, quick=quick)
+            values += faceting.run(here)
     return values
 
 

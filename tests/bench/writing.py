@@ -23,7 +23,7 @@ from pinakes.core.engine.scope import MGET_FILTER
 from pinakes.demo.corpus import python_documents
 from pinakes.v1 import index_pb2
 from pinakes.v1.resources_pb2 import Document
-from tests.bench import accepting, growing
+from tests.bench import accepting
 from tests.bench.load import Orjson
 from tests.bench.place import Place, processor_seconds
 from tests.bench.recorder import recorder
@@ -100,7 +100,6 @@ def run(place: Place, *, quick: bool, seed: int) -> list[Value]:
         # What ready bodies reach whose writer looks first, as every way must that tells created from updated.
         told("write.floor.vs_parallel_bulk", looked / raw, "x"),
         accepting.run(place, quick=quick),
-        *growing.run(place, quick=quick),
     ]
 
 
