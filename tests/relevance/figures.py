@@ -85,18 +85,21 @@ def falls_below_plain(found: Sequence[Asked]) -> list[Fall]:
 def falls_below_reference(found: Sequence[Asked], path: Path = REFERENCE) -> list[Fall]:
     """Return the kinds of each collection of which a figure is lower than the committed one.
 
-    Python's own documentation is compared only where the reference was made with the same Python.
+    A kind that isn't asked any more counts 0, and one that the reference doesn't have is to be perfect. Python's own
+    documentation is compared only where the reference was made with the same Python.
     """
     kept = json.loads(path.read_text(encoding="utf-8"))
+    measured, bounds = _reference(found), kept["figures"]
     falls = []
-    for of, figures in _reference(found).items():
+    for of in sorted(measured.keys() | bounds.keys()):
         if of.startswith("python/") and kept["python"] != _python():
             continue
-        bounds = kept["figures"].get(of, {})
+        values, least = measured.get(of, {}), bounds.get(of, {})
+        than = "the reference" if least else "what a kind without a reference must reach"
         falls += [
-            Fall(of, name, value, "the reference", bounds[name])
-            for name, value in figures.items()
-            if name in bounds and value < bounds[name] - TOLERANCE
+            Fall(of, name, value, than, bound)
+            for name in MEASURES
+            if (value := values.get(name, 0.0)) < (bound := least.get(name, 1.0)) - TOLERANCE
         ]
     return falls
 

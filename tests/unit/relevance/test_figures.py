@@ -56,3 +56,14 @@ def test_a_figure_below_the_reference_is_told(tmp_path: Path) -> None:
         "small/typo: ndcg@10 is 0.6484, lower than the reference (0.7138)",
         "small/typo: mrr is 0.6667, lower than the reference (0.7500)",
     ]
+
+
+def test_a_kind_that_is_not_asked_any_more_or_has_no_reference_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    figures.update_reference(FOUND, path)
+    less = [one for one in FOUND if one.query.kind != "typo"]
+    assert {(fall.of, fall.value) for fall in figures.falls_below_reference(less, path)} == {("small/typo", 0.0)}
+    figures.update_reference(less, path)
+    falls = figures.falls_below_reference(FOUND, path)
+    assert {fall.of for fall in falls} == {"small/typo"}
+    assert all(fall.than == "what a kind without a reference must reach" for fall in falls)
