@@ -14,7 +14,7 @@ import statistics
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -33,18 +33,21 @@ from pinakes.core.tenancy.directory import collection_rid
 from pinakes.core.tenancy.models import DEFAULT_COLLECTION, TenantRecord, now_ms
 from pinakes.demo.corpus import python_documents
 from pinakes.local import Platform
-from pinakes.v1 import search_pb2
+from pinakes.v1 import facets_pb2, search_pb2, suggest_pb2
 from pinakes.v1.resources_pb2 import Document
 from tests.bench.footprint import Footprint, Part, footprint
 from tests.bench.load import Plan, Target
 from tests.bench.report import CONSOLE, Value, at_most, table, told
-from tests.bench.searching import METHOD, load
+from tests.bench.searching import METHOD, SUGGEST, load
 
 HOME = Path(".bench")
 FEW, MANY = 10, 10_000
 DOCUMENTS, OF_OTHERS = 1000, 2
 PAGE = 500
 WARM_SECONDS = 40.0
+USUAL = "words"
+KINDS = {USUAL: METHOD, "beginning": METHOD, "facets": METHOD, "suggest": SUGGEST}
+"""What is asked, and the method that it is asked by."""
 REASON = "measuring many tenants"
 WORDS = ("asyncio", "error", "open file", "parse", "thread lock", "json", "path join", "time zone", "socket", "class")
 
@@ -67,26 +70,34 @@ def run(*, quick: bool, seed: int) -> list[Value]:
             "few": stack.enter_context(_world("few", documents, FEW)),
             "many": stack.enter_context(_world(f"many-{many}", documents, many)),
         }
-        targets = [
-            Target(name, world.search, METHOD, _requests(seed), world.metadata) for name, world in worlds.items()
-        ]
+
+        def targets(seed: int, first: int) -> list[Target]:
+            return [
+                Target(f"{kind} {name}", world.search, method, _requests(kind, seed, first), world.metadata)
+                for kind, method in KINDS.items()
+                for name, world in worlds.items()
+            ]
+
         # An engine that was just started compiles what it runs: that would be measured, and nothing else.
-        others = [replace(target, requests=_requests(seed + 1, 100_000)) for target in targets]
-        load(Plan(others, 2, 0.5 if quick else WARM_SECONDS / 2, 8))
-        found = load(Plan(targets, 4 if quick else 12, 0.5 if quick else 4.0, 1))
+        load(Plan(targets(seed + 1, 100_000), 2, 0.5 if quick else WARM_SECONDS / 2, 8))
+        found = load(Plan(targets(seed, 0), 2 if quick else 8, 0.5 if quick else 3.0, 1))
         feet = {
             name: asyncio.run(footprint(world.part, _each(name, many), world.metadata))
             for name, world in worlds.items()
         }
-    medians = {name: statistics.median(found[name]["latencies"]) * 1e3 for name in worlds}
+    medians = {name: statistics.median(one["latencies"]) * 1e3 for name, one in found.items()}
     _print(medians, feet, many, len(documents), seed)
-    return _values(medians["many"] / medians["few"], feet["few"], feet["many"], many - FEW)
+    ratios = {kind: medians[f"{kind} many"] / medians[f"{kind} few"] for kind in KINDS}
+    return [
+        at_most("tenants.10k_vs_10.p50", ratios.pop(USUAL), "x", 1.1),
+        *(at_most(f"tenants.10k_vs_10.p50.{kind}", ratio, "x", 1.1) for kind, ratio in ratios.items()),
+        *_values(feet["few"], feet["many"], many - FEW),
+    ]
 
 
-def _values(ratio: float, few: Footprint, many: Footprint, more: int) -> list[Value]:
+def _values(few: Footprint, many: Footprint, more: int) -> list[Value]:
     """Return the measured values; what a tenant costs is the difference of the platforms over the tenants it has more."""
     return [
-        at_most("tenants.10k_vs_10.p50", ratio, "x", 1.1),
         at_most("tenants.cluster_state_growth", many.cluster_state / few.cluster_state, "x", 1.01),
         told("tenants.cluster_state_each_dedicated", many.index_state / 1024, "KiB"),
         at_most("tenants.engine_heap_each", (many.engine_heap - few.engine_heap) / more / 1024, "KiB", 16),
@@ -99,7 +110,8 @@ def _values(ratio: float, few: Footprint, many: Footprint, more: int) -> list[Va
 def _print(medians: dict[str, float], feet: dict[str, Footprint], many: int, documents: int, seed: int) -> None:
     names = {"few": f"{FEW} tenants", "many": f"the same among {many:,}"}
     title = f"Search by how many tenants there are, {documents} documents each, seed {seed}"
-    table(title, ["pool", "p50 ms"], [[names[name], f"{value:.2f}"] for name, value in medians.items()])
+    rows = [[kind, *(f"{medians[f'{kind} {name}']:.2f}" for name in names)] for kind in KINDS]
+    table(title, ["p50 ms", *names.values()], rows)
     table(
         "What is held for them",
         ["pool", "cluster state, bytes", "engine heap, MiB", "resident", "disk", "server at first, MiB", "after all", "poll, ms"],
@@ -107,13 +119,16 @@ def _print(medians: dict[str, float], feet: dict[str, Footprint], many: int, doc
     )  # fmt: skip
 
 
-def _requests(seed: int, first: int = 0) -> list[bytes]:
-    """Make distinct requests over the ten tenants, numbered from `first`, so that no cache knows them."""
+def _requests(kind: str, seed: int, first: int) -> list[bytes]:
+    """Make distinct requests of a kind over the ten tenants, numbered from `first`, so that no cache knows them."""
     dice = random.Random(seed)
-    return [
-        _request(f"measured-{number % FEW}", f"{dice.choice(WORDS)} {dice.choice(WORDS)}", number)
-        for number in range(first, first + 8000)
-    ]
+    made = []
+    for number in range(first, first + 8000):
+        tenant, words = f"measured-{number % FEW}", f"{dice.choice(WORDS)} {dice.choice(WORDS)}"
+        if kind == "beginning":
+            words = f"{words[:-1]}*"
+        made.append(_request(tenant, words[:-2] if kind == "suggest" else words, number, kind))
+    return made
 
 
 def _each(name: str, many: int) -> list[bytes]:
@@ -122,10 +137,17 @@ def _each(name: str, many: int) -> list[bytes]:
     return [_request(tenant, WORDS[number % len(WORDS)], number) for number, tenant in enumerate(tenants)]
 
 
-def _request(tenant: str, query: str, number: int) -> bytes:
-    parent = f"tenants/{tenant}/collections/default"
+def _request(tenant: str, query: str, number: int, kind: str = USUAL) -> bytes:
     # The filter makes each request another one, and leaves nothing out.
-    return search_pb2.SearchRequest(parent=parent, query=query, filter=f'NOT id = "n{number}"').SerializeToString()
+    given = {"parent": f"tenants/{tenant}/collections/default", "query": query, "filter": f'NOT id = "n{number}"'}
+    if kind == "suggest":
+        return suggest_pb2.SuggestRequest(**given).SerializeToString()
+    request = search_pb2.SearchRequest(**given)
+    if kind == "facets":
+        for field in ("tags", "language", "attributes.kind", "attributes.module"):
+            request.facets.add(field=field)
+        request.facets.add(field="update_time", calendar=facets_pb2.Facet.CALENDAR_DAY)
+    return request.SerializeToString()
 
 
 def _name(number: int) -> str:
