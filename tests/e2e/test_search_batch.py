@@ -79,6 +79,8 @@ def test_each_search_of_a_batch_has_an_outcome_of_its_own(made: Shelf) -> None:
         "COLLAPSE_MANY_VALUES",
     ]
     assert len(told[6]) == 5, "four series, and what has none"
+    assert told[7] == ["d00"], "the first of all that have what was meant"
+    assert (outcomes[7].total_size, outcomes[7].degraded) == (COUNT + 1, False)
     assert told[8:] == ["PAGE_TOKEN_MALFORMED", "INVALID_ARGUMENT", []]
     assert [violation.field for violation in outcomes[1].violations] == ["filter"]
     assert outcomes[0].total_size == COUNT + 1

@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 
-from pinakes.client import InvalidArgument
+from pinakes.client import InvalidArgument, document
 from pinakes.v1.search_pb2 import Highlight, SearchResult
-from tests.e2e._search import Shelf, pages, shelf
+from tests.e2e._search import COLLECTION, Shelf, pages, shelf
 
 COUNT = 120
+STAYING, OTHERS = 60, 10
+SIZES = (1, 5, 16, 49, 50)
 EVIL = '<script>alert("x")</script> & <img src=x onerror=alert(1)> papyrus </mark><mark>'
 
 
@@ -25,16 +32,60 @@ def _document(number: int) -> dict[str, Any]:
     return {"title": "Papyrus leaf", "body": "The same text.", "attributes": attributes}
 
 
+def _leaves(platform: Any, label: str, count: int) -> AbstractContextManager[Shelf]:
+    documents = {f"d{number:03}": _document(number) for number in range(count)}
+    attributes = ("group:string:sortable", "rank:number:sortable", "name:string:sortable", "place:geo")
+    return shelf(platform, label, documents, attributes=attributes)
+
+
 @pytest.fixture(scope="module")
 def made(platform: Any) -> Iterator[Shelf]:
     """Make a collection of documents that are alike."""
-    documents = {f"d{number:03}": _document(number) for number in range(COUNT)}
-    attributes = ("group:string:sortable", "rank:number:sortable", "name:string:sortable", "place:geo")
-    with shelf(platform, "pages", documents, attributes=attributes) as leaves:
+    with _leaves(platform, "pages", COUNT) as leaves:
         yield leaves
 
 
-@pytest.mark.parametrize("size", [5, 16, 49, 50])
+@pytest.fixture(scope="module")
+def busy(platform: Any) -> Iterator[Shelf]:
+    """Make another, for others to come and go in."""
+    with _leaves(platform, "busy", STAYING) as leaves:
+        yield leaves
+
+
+@contextmanager
+def _others_come_and_go(busy: Shelf) -> Iterator[Callable[[], None]]:
+    """Write and delete others in a thread, which stand among the leaves in every order; give what waits for a change.
+
+    The engine is told to show each change at once instead of every second; what is promised doesn't depend on it.
+    """
+    refresh = urllib.request.Request(f"{busy.platform.opensearch_url}/pinakes-pool-*/_refresh", method="POST")
+    changed, over = threading.Event(), threading.Event()
+
+    def change() -> None:
+        for number in itertools.takewhile(lambda _: not over.is_set(), itertools.count()):
+            # Each is created, then it moves, then it goes: by threes 10 leave one, so its next turn is its next step.
+            name, step = f"d{number % OTHERS * 6:03}-other", number % 3
+            if step < 2:
+                busy.client.put_document(document(name, **_document(number + number // OTHERS)), collection=COLLECTION)
+            else:
+                busy.client.delete_document(name, collection=COLLECTION, allow_missing=True)
+            with urllib.request.urlopen(refresh, timeout=10):  # the test's own engine
+                changed.set()
+
+    def wait() -> None:
+        changed.clear()
+        assert changed.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        try:
+            yield wait
+        finally:
+            over.set()
+            changing.result()
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("query", "order"),
     [
@@ -54,6 +105,26 @@ def test_every_document_is_on_one_page_whatever_is_equal(made: Shelf, size: int,
     flat = [name for page in found for name in page]
     assert sorted(flat) == [f"d{number:03}" for number in range(COUNT)]
     assert flat == [name for page in pages(made, query, order_by=order, page_size=50) for name in page]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_stays_is_on_one_page_whatever_comes_and_goes_meanwhile(busy: Shelf, size: int) -> None:
+    asked = [("papyrus", ""), ("", ""), ("", "attributes.rank desc"), ("papyrus", "title, attributes.name")]
+    listed = [pages(busy, query, order_by=order, page_size=50) for query, order in asked]
+    before = [[name for page in listing for name in page if not name.endswith("other")] for listing in listed]
+    assert all(sorted(names) == [f"d{number:03}" for number in range(STAYING)] for names in before)
+    found: list[list[str]] = [[] for _ in asked]
+    with _others_come_and_go(busy) as wait_for_a_change:
+        for _ in range(OTHERS):
+            wait_for_a_change()
+        listings = [pages(busy, query, order_by=order, page_size=size) for query, order in asked]
+        for number, together in enumerate(itertools.zip_longest(*listings, fillvalue=())):
+            for names, page in zip(found, together, strict=True):
+                names += page
+            if number % (50 // size) == 0:
+                wait_for_a_change()
+    assert [[name for name in names if not name.endswith("other")] for names in found] == before
+    assert any(len(names) > STAYING for names in found), "others have been seen"
 
 
 def test_equal_documents_are_in_the_order_of_their_ids(made: Shelf) -> None:

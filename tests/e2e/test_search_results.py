@@ -79,6 +79,23 @@ def test_passages_can_be_put_into_html(client: Client) -> None:
     ]
 
 
+def test_a_result_has_the_fields_of_the_mask_or_all_but_the_body(client: Client) -> None:
+    def fields(*mask: str) -> set[str]:
+        answer = client.search("lamp", collection=COLLECTION, read_mask=mask)
+        assert len(answer.results) == 6
+        (names,) = {frozenset(field.name for field, _ in one.document.ListFields()) for one in answer.results}
+        return set(names)
+
+    always = {"name", "etag"}
+    assert fields("title") == always | {"title"}
+    usual = fields()
+    assert "body" not in usual
+    assert usual >= always | {"title", "tags", "attributes", "language", "create_time", "update_time"}
+    assert fields("*") == usual | {"body"}
+    (first,) = client.search("lamp", collection=COLLECTION, filter="id = d3", read_mask=["attributes.price"]).results
+    assert dict(first.document.attributes) == {"price": 30.0}
+
+
 def test_results_are_collapsed_and_ordered(client: Client) -> None:
     best = client.search("lamp", collection=COLLECTION, collapse="attributes.kind", order_by="attributes.price desc")
     assert ids(best) == ["d5", "d3"]

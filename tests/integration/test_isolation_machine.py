@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from pinakes.v1 import index_pb2, resources_pb2, search_pb2
+from pinakes.v1 import facets_pb2, index_pb2, resources_pb2, search_pb2, suggest_pb2
 from tests.wire import INDEX, SEARCH, Door, Home, Refusal, home, put
 
 SEED = int(os.environ.get("PINAKES_TEST_SEED", secrets.randbits(32)))
@@ -29,10 +29,20 @@ SECONDS, EXAMPLES, STEPS = (600.0, 10, 60) if LONG else (25.0, 2, 30)
 SPREAD_SECONDS = 5.0
 # Refresh of the pool in this test, and how long an answer may be kept.
 REFRESH_SECONDS, CACHE_SECONDS = 0.1, 1.0
+# How long a search may use what it knows of a small collection's words.
+WORDS_SECONDS = 2.2
 IDS = st.sampled_from([f"d{number}" for number in range(6)])
 WORDS = ("amber", "basalt", "cobalt", "dolomite")
 TEXTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3, unique=True).map(" ".join)
 CREDENTIALS = ("admin", "service", "user")
+# The collection whose results a neighbour must not change, its numbers, and what is counted of it.
+COUNTED, NUMBERS = "counted", ("price", "size")
+FACETS = (
+    facets_pb2.Facet(field="tags"),
+    facets_pb2.Facet(field="attributes.price", ranges=[{"to": "4"}, {"from": "4", "to": "8"}, {"from": "8"}]),
+    facets_pb2.Facet(field="attributes.size", interval=5),
+)
+MISSPELT = ("ambir", "rarely cobolt")
 Outcome = index_pb2.WriteResult
 
 
@@ -361,42 +371,74 @@ def test_a_tenants_results_are_the_same_whatever_a_hostile_neighbour_holds(platf
         home(door, platform.admin_key, "quiet") as quiet,
         home(door, platform.admin_key, "hostile") as hostile,
     ):
+        for made in (quiet, hostile):
+            collection = resources_pb2.Collection()
+            for name in NUMBERS:
+                collection.attributes.add(name=name, type=resources_pb2.AttributeDefinition.TYPE_NUMBER)
+            request = index_pb2.CreateCollectionRequest(parent=made.name, collection_id=COUNTED, collection=collection)
+            door.call(INDEX + "CreateCollection", request, made.service)
         for number in range(12):
             text = " ".join(WORDS[: number % 4 + 1] * (number % 3 + 1))
             put(
-                door, quiet.service, quiet.document(f"d{number}"), index_pb2.WRITE_MODE_APPLIED,
+                door, quiet.service, quiet.document(f"d{number}", COUNTED), index_pb2.WRITE_MODE_APPLIED,
                 title=text, body=f"{text} rarely {'x ' * number}", tags=[WORDS[number % 4]],
+                attributes=dict.fromkeys(NUMBERS, number),
             )  # fmt: skip
-        put(door, quiet.service, quiet.document("last"), title="amber last")
+        put(door, quiet.service, quiet.document("last", COUNTED), title="amber last")
         before = _everything(door, quiet)
-        assert any(ids for ids, _ in before.values())
+        assert [before[1][query].correction.query for query in MISSPELT] == ["amber", "rarely cobalt"]
+        told = before[1]["amber ba"]
+        assert all((told.titles, told.terms, told.related)), "all that is compared is there"
         _fill(door, hostile)
-        time.sleep(CACHE_SECONDS + 0.2)
+        time.sleep(WORDS_SECONDS)
         assert _everything(door, quiet) == before
 
 
 def _fill(door: Door, hostile: Home) -> None:
     """Write the quiet tenant's words and ids, rare words made common, lengths made extreme; and delete some again."""
-    request = index_pb2.BatchWriteDocumentsRequest(parent=hostile.default, mode=index_pb2.WRITE_MODE_SEARCHABLE)
+    parent = f"{hostile.name}/collections/{COUNTED}"
+    request = index_pb2.BatchWriteDocumentsRequest(parent=parent, mode=index_pb2.WRITE_MODE_SEARCHABLE)
     for number in range(600):
-        name = hostile.document(f"d{number}")
+        name = hostile.document(f"d{number}", COUNTED)
         text = WORDS[number % 2] if number % 3 else "rarely " * (number % 50)
-        request.writes.add(
-            put=resources_pb2.Document(name=name, title=text[:900], body=f"{text} last " * 20, tags=["cobalt"])
-        )
+        # Words that are nearer to those with an error than the quiet tenant's, or have the same beginning.
+        tags = ["cobalt", "ambar", "ambergris", "basaltic"]
+        document = resources_pb2.Document(name=name, title=text[:900], body=f"{text} last " * 20, tags=tags)
+        document.attributes.update(dict.fromkeys(NUMBERS, number - 1000))
+        request.writes.add(put=document)
     door.call(INDEX + "BatchWriteDocuments", request, hostile.service, timeout=30)
-    deletion = index_pb2.BatchWriteDocumentsRequest(parent=hostile.default, mode=index_pb2.WRITE_MODE_SEARCHABLE)
+    deletion = index_pb2.BatchWriteDocumentsRequest(parent=parent, mode=index_pb2.WRITE_MODE_SEARCHABLE)
     for number in range(0, 600, 4):
-        deletion.writes.add(delete=index_pb2.DocumentDeletion(name=hostile.document(f"d{number}")))
+        deletion.writes.add(delete=index_pb2.DocumentDeletion(name=hostile.document(f"d{number}", COUNTED)))
     door.call(INDEX + "BatchWriteDocuments", deletion, hostile.service, timeout=30)
 
 
-def _everything(door: Door, tenant: Home) -> dict[str, tuple[list[tuple[str, float]], int]]:
-    """Return ids in order, scores and counts of searches that rank by all there is."""
-    found = {}
-    for query in (*WORDS, "rarely", "amber basalt rarely", '"amber basalt"', "dolomite -amber", "last x", ""):
-        request = search_pb2.SearchRequest(parent=tenant.default, query=query, page_size=50)
-        answer = door.call(SEARCH + "Search", request, tenant.user)
+def _everything(door: Door, tenant: Home) -> tuple[dict[str, Any], dict[str, suggest_pb2.SuggestResponse]]:
+    """Return ids in order, scores, counts, facets and corrections of searches that rank by all there is; and suggestions."""
+    parent = f"{tenant.name}/collections/{COUNTED}"
+    found: dict[str, Any] = {}
+    several = (*WORDS, "rarely", "amber basalt rarely", '"amber basalt"', "dolomite -amber", "last x", "")
+    for query in (*several, *MISSPELT, "am*", "rarely ba*"):
+        request = search_pb2.SearchRequest(parent=parent, query=query, page_size=50, facets=FACETS)
+        answer = _settled(door, request, tenant.user)
         results = [(_id(result.document), result.score) for result in answer.results]
-        found[query] = results, answer.total_size
-    return found
+        found[query] = results, answer.total_size, list(answer.facets), answer.correction
+    suggested: dict[str, suggest_pb2.SuggestResponse] = {}
+    kinds = [number for number in suggest_pb2.SuggestRequest.Kind.values() if number]
+    # The words with an error are known by the searches above: none is too late for a correction.
+    for query in ("am", "amber ba", "amber ", *MISSPELT):
+        asked = suggest_pb2.SuggestRequest(parent=parent, query=query, kinds=kinds)
+        suggested[query] = door.call(SEARCH + "Suggest", asked, tenant.user)
+        suggested[query].ClearField("took")
+    return found, suggested
+
+
+def _settled(door: Door, request: search_pb2.SearchRequest, key: str) -> Any:
+    """Search until the query's words have been looked up: a busy machine isn't what is compared."""
+    for _ in range(10):
+        answer = door.call(SEARCH + "Search", request, key)
+        if not answer.degraded:
+            return answer
+        time.sleep(CACHE_SECONDS)
+    message = "every answer is degraded"
+    raise AssertionError(message)

@@ -8,7 +8,9 @@ from typing import Any
 import grpc
 import pytest
 
+from pinakes.core.engine.client import Engine
 from pinakes.core.faults import Fault, Kind
+from pinakes.search import vocabulary
 from pinakes.search.queries import batch
 from pinakes.search.queries.plan import make_plan
 from pinakes.v1 import facets_pb2, ranking_pb2, search_pb2
@@ -170,14 +172,52 @@ async def test_facets_are_counted_over_what_is_found_on_the_first_page_alone(ite
     assert len({*ids(first.results), *ids(second.results)}) == 3
 
 
-async def test_twenty_facets_are_one_search(items: Searched) -> None:
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """List the searches that the engine is asked for, each a call. Words are looked up once, however long that takes."""
+    sent: list[str] = []
+    send = Engine.call
+
+    async def noted(engine: Engine, operation: str, *rest: Any, **more: Any) -> Any:
+        if operation == "search":
+            sent.append(operation)
+        return await send(engine, operation, *rest, **more)
+
+    monkeypatch.setattr(Engine, "call", noted)
+    monkeypatch.setattr(vocabulary, "WAIT_SECONDS", 10.0)
+    monkeypatch.setattr(vocabulary, "LEAST_SECONDS", 60.0)
+    return sent
+
+
+async def test_twenty_facets_are_one_search(items: Searched, calls: list[str]) -> None:
     fields = ["tags", "language", "create_time", "update_time", "attributes.kind", "attributes.open", "attributes.made"]
     asked = [{"field": field} for field in (*fields, *(f"attributes.other{n}" for n in range(13)))]
     answer = await items.search("item", facets=asked, filter="tags:red AND language:en")
     assert [facet.field for facet in answer.facets] == [one["field"] for one in asked]
+    for few in (asked[:5], asked):
+        calls.clear()
+        answer = await items.search("item", facets=few, filter="tags:red AND language:en")
+        assert (len(answer.facets), calls) == (len(few), ["search"])
     with pytest.raises(Fault) as caught:
         await items.search("item", facets=[*asked, {"field": "attributes.more"}])
     assert (caught.value.kind, caught.value.reason) == (Kind.INVALID, "FACET_TOO_MANY")
+
+
+async def test_a_batch_is_one_search_however_many_it_has(items: Searched, calls: list[str]) -> None:
+    requests = [
+        items.request("item"),
+        items.request("item", facets=[{"field": "tags"}], filter="tags:red"),
+        items.request("ite*", orderBy="attributes.price desc", highlight={}),
+        items.request(collapse="attributes.kind"),
+        items.request("itme", pageSize=1),
+    ]
+    batched = search_pb2.BatchSearchRequest(parent=requests[0].parent, requests=requests)
+    await batch.run(batched, items.scope, items.collection, items.parts)
+    assert len(calls) > 1, "the words are looked up"
+    calls.clear()
+    answer = await batch.run(batched, items.scope, items.collection, items.parts)
+    assert calls == ["search"]
+    assert [len(outcome.response.results) for outcome in answer.outcomes] == [7, 3, 7, 4, 1]
 
 
 # ---- collapse

@@ -75,6 +75,20 @@ class CachedRecords(Generic[R]):
         self._entries.move_to_end(rid)
         return found
 
+    async def present(self, rid: str, *, administration: bool = False) -> R | None:
+        """Return a record as `get` does. One that is known as deleted is read again, once a second at most.
+
+        Another process may just have given its id to a new one, or brought it back.
+        """
+        found = self.known(rid, administration=administration)  # nearly always, and then nobody needs to be waited for
+        if found is None:
+            found = await self.get(rid, administration=administration)
+        if found is None or found.state not in {DELETED, ERASED}:
+            return found
+        if time.monotonic() - self._read_at.get(rid, (0.0, 0.0))[0] < _ABSENT_SECONDS:
+            return found
+        return await self.fresh(rid)
+
     async def fresh(self, rid: str) -> R | None:
         """Return a record as it was last written, past the cache. Raises a fault of kind UNAVAILABLE if it can't be known."""
         asked = time.monotonic()
@@ -234,9 +248,7 @@ class Directory:
 
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         """Return an active tenant, or None."""
-        found = self.tenants.known(tenant_id, administration=administration)
-        if found is None:
-            found = await self.known_tenant(tenant_id, administration=administration)
+        found = await self.tenants.present(tenant_id, administration=administration)
         return found if found is not None and found.active else None
 
     async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
@@ -283,11 +295,7 @@ class Directory:
 
     async def collection(self, tenant: TenantRecord, collection_id: str) -> CollectionRecord | None:
         """Return an active collection of a tenant, or None."""
-        rid = collection_rid(tenant.uid, collection_id)
-        # Nearly always known, and then nobody needs to be waited for.
-        found = self.collections.known(rid)
-        if found is None:
-            found = await self.collections.get(rid)
+        found = await self.collections.present(collection_rid(tenant.uid, collection_id))
         return found if found is not None and found.active else None
 
     async def key(self, key_id: str, *, administration: bool = False) -> KeyRecord | None:
