@@ -65,3 +65,19 @@ def test_collapsed_results_are_paged_through_up_to_the_deepest_and_no_further(ma
     assert caught.value.reason == "COLLAPSE_TOO_DEEP"
     assert [violation.field for violation in caught.value.violations] == ["page_token"]
     assert found == [f"d{number}" for number in range(DEEPEST)]
+
+
+@pytest.mark.parametrize(("size", "count"), [(50, 9960), (49, 9999)])
+def test_collapsed_results_that_end_before_the_deepest_end_without_a_refusal(
+    made: Shelf, size: int, count: int
+) -> None:
+    found: list[str] = []
+    token = ""
+    while token or not found:
+        answer = made.search(
+            filter=f"attributes.number < {count}", order_by="attributes.number", collapse="attributes.number",
+            page_size=size, page_token=token, read_mask=["name"],
+        )  # fmt: skip
+        found += ids(answer)
+        token = answer.next_page_token
+    assert found == [f"d{number}" for number in range(count)]

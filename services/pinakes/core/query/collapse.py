@@ -36,9 +36,9 @@ def collapse_slot(name: str, schema: Schema) -> str:
     return attribute.slot
 
 
-def collapse_start(start: int, size: int) -> int:
-    """Return where a page of collapsed results begins. Raises a `Fault` of reason COLLAPSE_TOO_DEEP beyond the window."""
-    if start + size > WINDOW:
+def collapsed_page(start: int, most: int) -> dict[str, int]:
+    """Return where a page of collapsed results begins and how many are asked for. Raises a `Fault` of reason COLLAPSE_TOO_DEEP."""
+    if start >= WINDOW:
         description = f"collapsed results can be paged through up to the {WINDOW:,}th; narrow the search"
         raise invalid("page_token", description, "COLLAPSE_TOO_DEEP")
-    return start
+    return {"from": start, "size": min(most, WINDOW - start)}

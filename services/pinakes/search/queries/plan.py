@@ -13,7 +13,7 @@ from pinakes.core.engine.documents import source_fields
 from pinakes.core.engine.scope import TOTAL_HITS, TenantScope
 from pinakes.core.faults import invalid
 from pinakes.core.query import curation
-from pinakes.core.query.collapse import collapse_slot, collapse_start
+from pinakes.core.query.collapse import WINDOW, collapse_slot, collapsed_page
 from pinakes.core.query.curation import Curated, curated_query
 from pinakes.core.query.facets import Facets, compile_facets
 from pinakes.core.query.filter import parse_filter
@@ -62,6 +62,10 @@ class Plan:
     facets: Facets | None = None
     highlights: Highlights | None = None
 
+    def goes_on(self, found: int) -> bool:
+        """Tell whether a page for which the engine found so many may have another behind it."""
+        return found > self.size or ("collapse" in self.body and self.body.get("from", 0) + found >= WINDOW)
+
 
 async def make_plan(
     request: search_pb2.SearchRequest, scope: TenantScope, collection: CollectionRecord, parts: Parts
@@ -101,7 +105,7 @@ async def make_plan(
     if kept is not None:
         now, weights = kept["n"], Weights.from_json(kept["w"]) if "w" in kept else NOTHING
         if "f" in kept:
-            body["from"] = collapse_start(kept["f"], size + 1)
+            body |= collapsed_page(kept["f"], size + 1)
         else:
             body["search_after"] = kept["a"]
     else:

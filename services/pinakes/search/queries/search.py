@@ -47,8 +47,8 @@ def answer(plan: Plan, page: Page, scope: TenantScope, parts: Parts) -> search_p
             result.highlights.extend(plan.highlights.read(hit.highlights))
         if plan.request.explain:
             result.reasons.extend(reasons(plan.query, hit.matched))
-    if len(page.hits) > plan.size:
-        response.next_page_token = page_token(plan, scope, parts, page.hits[plan.size - 1].sort)
+    if plan.goes_on(len(page.hits)):
+        response.next_page_token = page_token(plan, scope, parts, page.hits[: plan.size][-1].sort)
     if plan.facets is not None:
         response.facets.extend(read_facets(plan.facets, page.aggregations))
     response.coverage.CopyFrom(coverage(page))

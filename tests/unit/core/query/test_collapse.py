@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from pinakes.core.faults import Fault
-from pinakes.core.query.collapse import collapse_slot, collapse_start
+from pinakes.core.query.collapse import collapse_slot, collapsed_page
 from pinakes.core.query.schema import Attribute, AttributeType, Schema
 
 SCHEMA = Schema(attributes={kind.value: Attribute(kind.value, kind, f"slot_{kind.value}") for kind in AttributeType})
@@ -32,7 +32,9 @@ def test_other_fields_are_refused(name: str, reason: str) -> None:
 
 
 def test_pages_end_where_the_engine_counts_no_further() -> None:
-    assert collapse_start(9949, 51) == 9949
+    assert collapsed_page(9949, 51) == {"from": 9949, "size": 51}
+    assert collapsed_page(9950, 51) == {"from": 9950, "size": 50}
+    assert collapsed_page(9999, 51) == {"from": 9999, "size": 1}
     with pytest.raises(Fault, match="up to the 10,000th") as caught:
-        collapse_start(9950, 51)
+        collapsed_page(10_000, 51)
     assert caught.value.reason == "COLLAPSE_TOO_DEEP"
