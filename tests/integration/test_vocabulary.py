@@ -197,10 +197,26 @@ async def test_a_search_without_what_its_words_weigh_says_that_it_is_degraded(bo
     calls.fault = True
     answer = await books.search("gathar", typos=1)
     assert (answer.degraded, answer.coverage.reason, ids(answer.results)) == (True, "", [])
+    first = await books.search("words", page_size=1)
     calls.fault = False
+    later = await books.search("words", page_size=1, page_token=first.next_page_token)
+    assert (first.degraded, later.degraded, len(later.results)) == (True, True, 1), (
+        "its other pages are of the same ranking"
+    )
     answer = await books.search("gathar", typos=1)
     assert not answer.degraded
     assert sorted(ids(answer.results)) == ["a", "b"]
+
+
+async def test_words_that_growth_makes_unknown_while_another_is_looked_up_are_looked_up_too(
+    books: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEAST_SECONDS", 0.1)
+    vocabulary = Vocabulary()
+    await weights(vocabulary, books, "gather")
+    await books.write(*({"id": f"n{n}", "title": "fresh"} for n in range(4)))
+    await asyncio.sleep(0.2)
+    assert (await weights(vocabulary, books, "gather fresh")).idf == {"gather": idf_of(2, 8), "fresh": idf_of(4, 8)}
 
 
 @pytest.mark.parametrize("bound", ["LOOKUPS", "LOOKUPS_OF_ONE"])

@@ -159,6 +159,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         version = version_key(call.tenant.uid, collection.uid)
         cache = self._platform.cache
         key = _key(call, collection, method, request)
+        told = 0
         if not cache.likely(key):
             # Beside the engine's work, the cache is only asked whether the collection has changed.
             looking = asyncio.ensure_future(cache.told_version(version))
@@ -170,7 +171,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             if told <= collection.version:
                 return answer, collection, False
         found = await cache.get(key, generation, version)
-        if found.version > collection.version:
+        if max(told, found.version) > collection.version:
             scope, collection = await reopen_scope(self._platform, call, collection.collection_id)
             key = _key(call, collection, method, request)
             found = await cache.get(key, generation, version)

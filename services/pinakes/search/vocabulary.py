@@ -164,7 +164,11 @@ class Vocabulary:
         missing = [term for term in terms if group.lacks(term, now, corrected=corrected)]
         if missing:
             await self._wait_for(self._look_up(missing, scope, options, group, corrected=corrected))
-            if any(group.unknown(term, corrected=corrected) for term in missing):
+            # What was known of the others may just have been found to be of no use.
+            dropped = [term for term in terms if term not in missing and group.unknown(term, corrected=corrected)]
+            if dropped:
+                await self._wait_for(self._look_up(dropped, scope, options, group, corrected=corrected))
+            if any(group.unknown(term, corrected=corrected) for term in terms):
                 return UNKNOWN
         if aged := group.aged(terms, now):
             # Whether anything has changed is asked first: one question for all terms.

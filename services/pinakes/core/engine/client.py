@@ -26,6 +26,7 @@ from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.telemetry.masking import OwnWords
+from pinakes.core.tenancy.models import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,13 +148,16 @@ class Engine:
 
         Raises the faults of `call`.
         """
-        moment = Moment("", f"{round(seconds * 1000)}ms")
-        path, params = f"/{index}/_search/point_in_time", {**routing, "keep_alive": moment.keep}
+        moment = Moment("", f"{round(seconds * 1000)}ms", now_ms())
+        params = {**routing, "keep_alive": moment.keep, "allow_partial_pit_creation": "false"}
         try:
-            moment.id = (await self.call("open_moment", "POST", path, params=params))["pit_id"]
+            opened = await self.call("open_moment", "POST", f"/{index}/_search/point_in_time", params=params)
         except EngineRefusal as refusal:
             raise engine_fault(refusal) from None
+        moment.id = opened["pit_id"]
         try:
+            if opened["_shards"]["failed"]:
+                raise unavailable("the search engine")
             yield moment
         finally:
             with suppress(Fault, EngineRefusal):  # it ends by itself as well

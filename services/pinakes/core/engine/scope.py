@@ -289,16 +289,17 @@ class TenantScope:
 
     def filters(self) -> list[Json]:
         """Return the filters that every body gets."""
+        now = (now_ms() if self.moment is None else self.moment.at_ms) // 1000 * 1000
         filters: list[Json] = [
             {"term": {"tenant": self.owner.tenant_uid}},
             {"term": {"collection": self.owner.collection_uid}},
             {"term": {"deleted": False}},
             # Rounded to a second, so that the engine's filter cache can hold it.
-            {"bool": {"must_not": [{"range": {"expire_time": {"lte": now_ms() // 1000 * 1000}}}]}},
+            {"bool": {"must_not": [{"range": {"expire_time": {"lte": now}}}]}},
         ]
         if self._kept_ms:
-            # Rounded as well; it is what makes a document disappear on time, however late it is swept up.
-            filters.append({"range": {"update_time": {"gt": (now_ms() - self._kept_ms) // 1000 * 1000}}})
+            # It is what makes a document disappear on time, however late it is swept up.
+            filters.append({"range": {"update_time": {"gt": (now - self._kept_ms) // 1000 * 1000}}})
         if self._readers is not None:
             unrestricted = {"bool": {"must_not": [{"exists": {"field": "readers"}}]}}
             mine = [{"terms": {"readers": list(self._readers)}}] if self._readers else []
@@ -317,7 +318,7 @@ class TenantScope:
     async def at_one_moment(self, keep_seconds: float) -> AsyncIterator[TenantScope]:
         """Give a scope whose searches all find what has been written so far, and nothing that is changed later. For jobs.
 
-        `keep_seconds` after the latest one, or if the node that keeps it goes, they raise a fault of the reason `MOMENT_GONE`.
+        `keep_seconds` after the latest one, or if what keeps it goes, they raise a fault of the reason `MOMENT_GONE`.
         """
         await self.refresh()
         place = (await self._to_read()).active

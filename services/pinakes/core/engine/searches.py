@@ -43,10 +43,11 @@ MOMENT_GONE = "MOMENT_GONE"
 
 @dataclass(slots=True)
 class Moment:
-    """A point in time that the engine keeps: its id, which an answer may renew, and for how long after each search."""
+    """A point in time that the engine keeps: its id, which an answer may renew, for how long after each search, and when it was."""
 
     id: str
     keep: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +142,19 @@ class Searches:
 
     async def _asked(self, searches: Sequence[Search], seconds: float) -> list[Json | Exception]:
         answer = await self._send(b"".join([search.line(seconds) for search in searches]))
-        for search, response in zip(searches, answer["responses"], strict=True):
-            if search.moment is not None:
-                search.moment.id = response.get("pit_id", search.moment.id)
-        return [_checked(response, seconds) for response in answer["responses"]]
+        return [
+            _checked(response, seconds) if search.moment is None else _checked_then(response, seconds, search.moment)
+            for search, response in zip(searches, answer["responses"], strict=True)
+        ]
+
+
+def _checked_then(response: Json, seconds: float, moment: Moment) -> Json | Exception:
+    """Do the same for a search at a moment, which may be gone: with a node, in a part of its shards, or with its index."""
+    wrong = str(response.get("error") or response["_shards"].get("failures", ""))
+    if any(kind in wrong for kind in ("search_context_missing_exception", "index_not_found_exception", CLOSED)):
+        return Refused(404, MOMENT_GONE, "moment")
+    moment.id = response.get("pit_id", moment.id)
+    return _checked(response, seconds)
 
 
 def _checked(response: Json, seconds: float) -> Json | Exception:
@@ -158,8 +168,6 @@ def _checked(response: Json, seconds: float) -> Json | Exception:
             "took": round(seconds * 1000), "timed_out": True, "_shards": {"total": 1, "successful": 0, "failed": 0},
             "hits": {"hits": []},
         }  # fmt: skip
-    if "search_context_missing_exception" in str(error):
-        return Refused(404, MOMENT_GONE, "moment")
     status = int(response.get("status", 500))
     if status >= 500 and "collapse field must be single valued" in str(error):
         # The engine calls it an error of its own; it is the documents' content.

@@ -8,6 +8,7 @@ document that is there already isn't one more.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -48,6 +49,7 @@ class _Held:
     counts: Counts | None = None
     begun: float = 0.0
     good_until: float = 0.0
+    took: float = math.inf
     let_in: list[tuple[float, int, int]] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -121,7 +123,9 @@ class Quota:
         if held.counts is None or begun >= held.good_until:
             (counts,) = await self._usage.store.count([tenant])
             ended = time.monotonic()
-            held.good_until = ended + max(COUNT_SECONDS, (ended - begun) / _COUNTING_SHARE)
+            # A pause of the engine makes one count slow; it isn't what counting this tenant takes.
+            usual, held.took = min(ended - begun, held.took), ended - begun
+            held.good_until = ended + max(COUNT_SECONDS, usual / _COUNTING_SHARE)
             if counts is not None:
                 held.counts, held.begun = counts, begun
         if held.counts is None:

@@ -78,16 +78,21 @@ class CachedRecords(Generic[R]):
     async def present(self, rid: str, *, administration: bool = False) -> R | None:
         """Return a record as `get` does. One that is known as deleted is read again, once a second at most.
 
-        Another process may just have given its id to a new one, or brought it back.
+        Another process may just have given its id to a new one.
         """
         found = self.known(rid, administration=administration)  # nearly always, and then nobody needs to be waited for
         if found is None:
             found = await self.get(rid, administration=administration)
         if found is None or found.state not in {DELETED, ERASED}:
             return found
-        if time.monotonic() - self._read_at.get(rid, (0.0, 0.0))[0] < _ABSENT_SECONDS:
+        now = time.monotonic()
+        if self._absent.get(rid, 0.0) > now:
             return found
-        return await self.fresh(rid)
+        self._look_again(rid, now)  # before it is read, so that many callers at once read it once
+        found = await self.fresh(rid)
+        if found is not None and found.state in {DELETED, ERASED}:
+            self._look_again(rid, now)
+        return found
 
     async def fresh(self, rid: str) -> R | None:
         """Return a record as it was last written, past the cache. Raises a fault of kind UNAVAILABLE if it can't be known."""
@@ -205,7 +210,11 @@ class CachedRecords(Generic[R]):
     def _remember_absent(self, rid: str) -> None:
         """Keep for a second that there is no such record, so that made-up names don't reach the engine each time."""
         self._drop(rid)
-        self._absent[rid] = time.monotonic() + _ABSENT_SECONDS
+        self._look_again(rid, time.monotonic())
+
+    def _look_again(self, rid: str, now: float) -> None:
+        """Keep until when a record isn't read again that isn't there, or is known as deleted."""
+        self._absent[rid] = now + _ABSENT_SECONDS
         if len(self._absent) > _ENTRIES:
             self._absent.popitem(last=False)
 
@@ -253,7 +262,7 @@ class Directory:
 
     async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         """Return the tenant that has an id, in whatever state, or None."""
-        return await self.tenants.get(tenant_id, administration=administration)
+        return await self.tenants.present(tenant_id, administration=administration)
 
     async def tenant_of(self, key: KeyRecord, *, administration: bool = False) -> TenantRecord | None:
         """Return the tenant that a key is of, suspended ones too, or None if that is gone.

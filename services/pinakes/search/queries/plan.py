@@ -24,7 +24,7 @@ from pinakes.core.query.order import RELEVANCE, Order, compile_order
 from pinakes.core.query.pages import page_size
 from pinakes.core.query.ranking import has_functions, ranked
 from pinakes.core.query.text import Query, compile_query, parse_query
-from pinakes.core.query.weights import NOTHING, Weights
+from pinakes.core.query.weights import NOTHING, UNKNOWN, Weights
 from pinakes.core.tenancy.models import now_ms
 from pinakes.search.queries.highlights import Highlights, compile_highlights
 
@@ -103,7 +103,7 @@ async def make_plan(
     if request.collapse:
         body["collapse"] = {"field": collapse_slot(request.collapse, schema)}
     if kept is not None:
-        now, weights = kept["n"], Weights.from_json(kept["w"]) if "w" in kept else NOTHING
+        now, weights = kept["n"], UNKNOWN if "u" in kept else Weights.from_json(kept["w"]) if "w" in kept else NOTHING
         if "f" in kept:
             body |= collapsed_page(kept["f"], size + 1)
         else:
@@ -161,7 +161,9 @@ def page_token(plan: Plan, scope: TenantScope, parts: Parts, after: list[Any]) -
         kept["f"] = plan.body.get("from", 0) + plan.size
     else:
         kept["a"] = after
-    if plan.weights.idf:
+    if plan.weights is UNKNOWN:
+        kept["u"] = True
+    elif plan.weights is not NOTHING:
         kept["w"] = plan.weights.to_json()
     if plan.curated.pins:
         kept["p"] = plan.curated.pins

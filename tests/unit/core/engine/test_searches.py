@@ -10,7 +10,17 @@ import orjson
 import pytest
 
 from pinakes.core.engine.bodies import page_of
-from pinakes.core.engine.searches import ALONE_AT_ONCE, AT_ONCE, MEMBERS, SHARED_SECONDS, Search, Searches
+from pinakes.core.engine.searches import (
+    ALONE_AT_ONCE,
+    AT_ONCE,
+    MEMBERS,
+    MOMENT_GONE,
+    SHARED_SECONDS,
+    Moment,
+    Refused,
+    Search,
+    Searches,
+)
 from pinakes.core.faults import Fault
 
 
@@ -70,3 +80,42 @@ async def test_a_search_whose_time_is_over_before_it_begins_has_run_out_of_time_
     assert asked == (["250ms"] if seconds < SHARED_SECONDS else ["250ms", "5000ms"]), "it is tried with its whole time"
     with pytest.raises(Fault, match="took longer"):
         page_of(page, seconds, partial=True)
+
+
+WHOLE = {"total": 2, "successful": 2, "failed": 0}
+LOST = {"type": "search_context_missing_exception", "reason": "No search context found for id [1]"}
+
+
+async def at(moment: Moment, response: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Search at a moment; return what the engine answers, and the lines that it was sent."""
+    lines: list[Any] = []
+
+    async def send(payload: bytes) -> dict[str, Any]:
+        lines.extend(map(orjson.loads, payload.splitlines()))
+        return {"responses": [response]}
+
+    return await Searches(send).run(Search("docs", "a", b'{"size":1}', cheap=False, moment=moment), 5.0), lines
+
+
+async def test_a_search_at_a_moment_names_no_index_and_keeps_the_id_that_it_is_told() -> None:
+    moment = Moment("before", "9000ms", 1)
+    answer, (head, body) = await at(moment, {"pit_id": "after", "timed_out": False, "_shards": WHOLE})
+    assert not answer["timed_out"]
+    assert head.keys() == {"request_cache"}
+    assert body == {"timeout": "5000ms", "pit": {"id": "before", "keep_alive": "9000ms"}, "size": 1}
+    assert moment.id == "after"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"error": {"type": "search_phase_execution_exception", "root_cause": [LOST]}, "status": 404},
+        {"error": {"type": "index_not_found_exception", "reason": "no such index"}, "status": 404},
+        {"error": {"type": "index_closed_exception", "reason": "closed"}, "status": 400},
+        {"timed_out": False, "_shards": WHOLE | {"successful": 1, "failed": 1, "failures": [{"reason": LOST}]}},
+    ],
+)
+async def test_a_moment_that_is_gone_wholly_or_in_part_is_said_to_be(response: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as caught:
+        await at(Moment("p", "9000ms", 1), response)
+    assert caught.value.error_type == MOMENT_GONE
