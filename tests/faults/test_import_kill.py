@@ -22,7 +22,7 @@ from tests.faults._chaos import operate
 from tests.faults.conftest import LONG
 from tests.integration._servers import Tenant, new_tenant
 
-DOCUMENTS = 200_000 if LONG else 20_000
+DOCUMENTS = 200_000 if LONG else 50_000
 KILLS = 2
 _WRITES = re.compile(r'^pinakes_writes_total\{outcome="\w+"\} (\S+)$', re.MULTILINE)
 
@@ -50,10 +50,10 @@ def writes(platform: Platform) -> float:
 
 
 async def kill_on_the_way(platform: Platform, running: subprocess.Popen[str]) -> int:
-    """Kill the index server whenever it has answered a quarter of the rows; return how often that was."""
+    """Kill the index server whenever it has answered a tenth of the rows; return how often that was."""
     for kill in range(KILLS):
         base = await asyncio.to_thread(writes, platform) if kill == 0 else 0.0
-        while await asyncio.to_thread(writes, platform) - base < DOCUMENTS / 4:
+        while await asyncio.to_thread(writes, platform) - base < DOCUMENTS / 10:
             if running.poll() is not None:
                 return kill
             await asyncio.sleep(0.01)
