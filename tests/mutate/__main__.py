@@ -22,7 +22,7 @@ from tests.mutate.running import ROOT, Fork, Result, changed, copy_tree, load_li
 from tests.mutate.targets import SLOW, Target, mutants
 
 SERVERS = ("search", "index", "tenant", "worker")
-QUICK_SECONDS, SLOW_SECONDS = 180, 1800
+QUICK_SECONDS, SLOW_SECONDS = 45, 1800
 Found = tuple[Target, Mutant]
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -81,14 +80,13 @@ class Fork:
 
     @classmethod
     def start(cls, tree: Path, tests: Sequence[str], seconds: int) -> Fork:
-        """Start tests in a tree; they have so many seconds."""
+        """Start tests in a tree; each has so many seconds: pytest-timeout uses the process's one alarm, so it is told."""
         descriptor, name = tempfile.mkstemp(prefix="said-", dir=tree.parent)
         pid = os.fork()
         if not pid:
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
-            signal.alarm(seconds)  # ends the process
-            os._exit(_run_here(tree, tests))
+            os._exit(_run_here(tree, tests, seconds))
         os.close(descriptor)
         return cls(pid, Path(name))
 
@@ -101,7 +99,7 @@ class Fork:
         return _result(os.WEXITSTATUS(status), said)
 
 
-def _run_here(tree: Path, tests: Sequence[str]) -> int:
+def _run_here(tree: Path, tests: Sequence[str], seconds: int) -> int:
     """Run tests in this process, with the tree's modules and none of the tree that we came from."""
     os.chdir(tree)
     ours = {ROOT, *(ROOT / part for part in PARTS)}
@@ -110,7 +108,9 @@ def _run_here(tree: Path, tests: Sequence[str]) -> int:
         del sys.modules[name]
     sys.dont_write_bytecode = True
     try:
-        return int(pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *_LOADED, *tests]))
+        return int(
+            pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--timeout={seconds}", *_LOADED, *tests])
+        )
     except BaseException as error:  # whatever it is, the parent must get it
         print(f"ERROR {error!r}")
         return int(pytest.ExitCode.INTERNAL_ERROR)
