@@ -7,13 +7,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from google.protobuf import json_format
 
-from pinakes.client import verify_receipt
+from pinakes.client import verify_receipt, write_receipt
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.lifecycle.receipts import ReceiptKey, ReceiptStore
@@ -25,7 +26,7 @@ from pinakes.core.tenancy.models import ERASED, TenantRecord
 from pinakes.local import Platform as Local
 from pinakes.tenant.commands import lifecycle, tenants
 from pinakes.v1 import lifecycle_pb2, tenant_pb2
-from pinakes.worker.replay import replay
+from pinakes.worker.replay import read_receipts, replay
 from tests.integration._erasure import LONGEST, Deployment, chained, deployment
 
 DOCUMENTS = 6_000
@@ -186,6 +187,31 @@ async def test_a_receipt_that_was_changed_is_refused(world: World) -> None:
         verify_receipt(forged, key.public_key)
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{}", "signed with the key .none."),
+        ("[", "isn't a receipt"),
+        (None, "No such file"),
+        ("forged", "or was changed"),
+    ],
+)
+def test_what_is_no_receipt_of_this_deployment_erases_nothing(
+    world: World, tmp_path: Path, text: str | None, wrong: str
+) -> None:
+    settings, file = world.made.platform.settings, tmp_path / "receipt.json"
+    if text == "forged":
+        forged = lifecycle_pb2.ErasureReceipt()
+        forged.CopyFrom(world.receipt)
+        forged.statement = forged.statement.replace(world.erased.uid, world.other.uid)
+        text = write_receipt(forged)
+    if text is not None:
+        file.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=wrong) as caught:
+        read_receipts([file], settings)
+    assert str(caught.value).startswith(f"{file}: ")
+
+
 def _secret() -> Any:
     from pydantic import SecretStr
 
@@ -219,7 +245,9 @@ async def test_there_is_no_way_back_and_a_tenant_of_the_id_is_another(world: Wor
     assert caught.value.kind is Kind.NOT_FOUND
 
 
-async def test_the_restore_of_an_old_snapshot_brings_nothing_of_an_erased_tenant_back(world: World) -> None:
+async def test_the_restore_of_an_old_snapshot_brings_nothing_of_an_erased_tenant_back(
+    world: World, tmp_path: Path
+) -> None:
     made, lost = world.made, _lost(world.made)
     await made.call("DELETE", "/" + ",".join(lost))
     await made.call("POST", f"{world.snapshot}/_restore", {"indices": ",".join(lost), "include_global_state": False})
@@ -229,7 +257,15 @@ async def test_the_restore_of_an_old_snapshot_brings_nothing_of_an_erased_tenant
             await asyncio.sleep(0.1)
     assert await made.count(world.erased.uid) == DOCUMENTS + 50, "the snapshot holds them"
     assert world.erased.uid in {uid for _, uid in await DeletionJournal(made.platform.engine).erasures()}
+    kept = tmp_path / "receipt.json"
+    kept.write_text(write_receipt(world.receipt), "utf-8")
+    # As if the journal and the receipts were lost as well, and those of the snapshot knew of one erasure only.
+    for kind, rid in (("deletions", f"{ERASED}/{world.erased.uid}"), ("receipts", world.erased.uid)):
+        query = {"query": {"term": {"rid": rid}}}
+        await made.call("POST", f"/{prefix}-sys-{kind}-v1/_delete_by_query", query, refresh="true")
     await replay(made.platform.settings)
+    assert await made.count(world.erased.uid) == DOCUMENTS + 50, "nothing says that it is erased, but its receipt"
+    await replay(made.platform.settings, read_receipts([kept], made.platform.settings))
     for tenant in (world.erased, world.purged):
         left = {index.partition("-v1")[0] for index in await made.everywhere(tenant.uid)}
         assert left == {"sys-tenants", "sys-deletions", "sys-receipts"}

@@ -7,6 +7,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf import json_format
@@ -46,6 +47,24 @@ class ReceiptKey:
             statement, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=2
         )
         return lifecycle_pb2.ErasureReceipt(statement=text, key_id=self.key_id, signature=self._key.sign(text.encode()))
+
+    def read(self, text: str) -> tuple[lifecycle_pb2.ErasureReceipt, lifecycle_pb2.ErasureStatement]:
+        """Read a receipt that this key has signed out of a file's text, and return it with what it says.
+
+        Raises ValueError if it isn't one: what another key signed may have been made by anybody.
+        """
+        try:
+            receipt = json_format.Parse(text, lifecycle_pb2.ErasureReceipt())
+            self._key.public_key().verify(receipt.signature, receipt.statement.encode())
+            return receipt, json_format.Parse(
+                receipt.statement, lifecycle_pb2.ErasureStatement(), ignore_unknown_fields=True
+            )
+        except json_format.ParseError as error:
+            message = f"it isn't a receipt: {error}"
+        except InvalidSignature:
+            signed = f"it is signed with the key {receipt.key_id[:16] or '(none)'}, or was changed"
+            message = f"{signed}; the key of PINAKES_RECEIPT_KEY or PINAKES_SECRET_KEY is {self.key_id}"
+        raise ValueError(message)
 
 
 class ReceiptStore:

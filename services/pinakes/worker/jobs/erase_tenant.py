@@ -38,7 +38,7 @@ QUEUED, CACHED, QUEUE_KEYS = "queued_writes", "cache_entries", "queue_entries"
 SNAPSHOTS = "snapshots"
 KEPT = {
     SNAPSHOTS: "snapshots taken before may hold what was removed; after a restore the journal of deletions removes it again, "
-    "for which it is kept longer than any snapshot",
+    "for which it is kept longer than any snapshot; if the journal is lost as well, this receipt does",
     "tenant_record": "id, uid and times, so that the uid is never used again, with this operation and this receipt",
     "audit_events": "what administrators and keys did, without contents; the audit log keeps it for its own time",
     "objects": "files and objects that imports and exports read and wrote; they aren't the platform's",
