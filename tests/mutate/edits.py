@@ -144,6 +144,23 @@ def statements(source: Source, within: ast.AST) -> Iterator[Mutant]:
             yield source.changed(node, "pass", f"without {_short(source.segment(node))}")
 
 
+def refusals(source: Source, within: ast.AST) -> Iterator[Mutant]:
+    """Take each call of a check out that refuses by raising: `check_…`, `may_…`."""
+    for node in ast.walk(within):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            name = source.segment(node.value.func).rpartition(".")[2].lstrip("_")
+            if name.startswith(("check", "may_")):
+                yield source.changed(node, "pass", f"without {_short(source.segment(node))}")
+
+
+def choices(source: Source, within: ast.AST) -> Iterator[Mutant]:
+    """Let each choice between two values be the one, and the other."""
+    for node in ast.walk(within):
+        if isinstance(node, ast.IfExp):
+            for kept in (node.body, node.orelse):
+                yield source.changed(node, f"({source.segment(kept)})", f"always {_short(source.segment(kept))}")
+
+
 def keywords(source: Source, within: ast.AST) -> Iterator[Mutant]:
     """Take each keyword argument out of each call."""
     for node in ast.walk(within):

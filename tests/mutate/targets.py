@@ -11,17 +11,19 @@ from tests.mutate.edits import (
     Edit,
     Mutant,
     Source,
+    choices,
     elements,
     guards,
     keywords,
     operands,
+    refusals,
     rows,
     statements,
     verdicts,
     widened,
 )
 
-CORE = "services/pinakes/core/"
+CORE, SEARCH = "services/pinakes/core/", "services/pinakes/search/"
 CHECKS: tuple[Edit, ...] = (guards, operands, verdicts)
 # On a running platform, whose servers have the mutant's code.
 SLOW = (
@@ -37,19 +39,23 @@ SLOW = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A function, class or table (`name` is its qualified name), how it is changed, and its quick tests."""
+    """A function, class or table (`name` is its qualified name), how it is changed, and its quick tests.
+
+    `about` are parts of what is taken out, where not all that a function does keeps anybody apart.
+    """
 
     file: str
     name: str
     quick: tuple[str, ...]
     edits: tuple[Edit, ...] = CHECKS
+    about: tuple[str, ...] = ("",)
 
     def mutants(self, root: Path) -> Iterator[Mutant]:
         """Yield its mutants."""
         source = Source(self.file, (root / self.file).read_text("utf-8"))
         within = source.table(self.name) if self.name.strip("_").isupper() else source.function(self.name)
         for edit in self.edits:
-            yield from edit(source, within)
+            yield from (one for one in edit(source, within) if any(part in one.what for part in self.about))
 
 
 _TABLE = ("tests/contract/test_permissions.py", "tests/unit/core/rpc/test_permissions_table.py")
@@ -71,6 +77,10 @@ _PAGES = ("tests/unit/core/rpc/test_paging.py",)
 _SHARED = ("tests/integration/test_multiplexed.py",)
 _WIRES = ("tests/integration/test_engine_connection.py",)
 _PLAIN = ("tests/unit/core/rpc/test_plain.py",)
+_HIDDEN = ("tests/unit/search/test_hidden_words.py",)
+_INSIGHT = ("tests/unit/search/test_insight_privacy.py", "tests/unit/search/test_insight.py")
+_CLASSES = ("tests/unit/core/tenancy/test_personal.py",)
+_AUDIT = ("tests/unit/core/rpc/test_audited.py",)
 _PERMISSIONS = CORE + "identity/permissions.py"
 
 TARGETS: tuple[Target, ...] = (
@@ -120,12 +130,32 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "privacy/classes.py", "class_of", _PERSONAL),
     Target(CORE + "query/readable.py", "check_readable", _PERSONAL),
     Target(CORE + "query/schema.py", "Schema.hides", _PERSONAL),
+    Target(CORE + "query/narrowing.py", "narrowing_condition", _PERSONAL, (choices,)),
+    Target(CORE + "query/filter_compiler.py", "_Compiler._resolve", _PERSONAL, (refusals,)),
+    Target(CORE + "query/filter_compiler.py", "_Compiler._check_readable", _PERSONAL, (refusals,)),
+    Target(CORE + "query/order.py", "_distance", _PERSONAL, (refusals,)),
+    Target(CORE + "query/order.py", "_plain", _PERSONAL, (refusals,)),
+    Target(CORE + "query/order.py", "_slot", _PERSONAL, (refusals,)),
+    Target(CORE + "query/collapse.py", "collapse_slot", _PERSONAL, (refusals,)),
+    Target(CORE + "query/facet_fields.py", "facet_field", _PERSONAL, (refusals,)),
+    Target(CORE + "query/ranking.py", "_attribute", _PERSONAL, (refusals,)),
+    Target(CORE + "query/ranking.py", "_passing_hidden", _PERSONAL, (operands,), about=("not own",)),
+    Target(CORE + "query/options.py", "_options", _PERSONAL, (operands, refusals), about=("hidden", "readable")),
+    Target(SEARCH + "queries/highlights.py", "compile_highlights", _PERSONAL, (refusals,)),
+    Target(SEARCH + "queries/suggest.py", "run", _HIDDEN, (operands,), about=("hidden",)),
+    Target(SEARCH + "queries/corrections.py", "correction", _HIDDEN, (operands,), about=("hidden",)),
+    Target(SEARCH + "vocabulary.py", "Vocabulary.weights", _HIDDEN, (operands,), about=("hidden",)),
+    Target(SEARCH + "servicer.py", "SearchServicer._noted", _INSIGHT, (operands,), about=("personal",)),
+    Target(SEARCH + "insight.py", "names_personal_data", _INSIGHT),
+    Target(CORE + "tenancy/personal.py", "may_change", _CLASSES),
+    Target(CORE + "tenancy/personal.py", "_removed", _CLASSES, (operands,)),
+    Target("services/pinakes/index/commands/collections.py", "update", _CLASSES, (refusals,), about=("may_change",)),
     # What belongs to a request.
     Target(CORE + "cache/responses.py", "cache_key", _CACHE, (elements, statements)),
     Target(CORE + "cache/responses.py", "unpack", _CACHE),
-    Target("services/pinakes/search/servicer.py", "_key", _CACHE, (operands, keywords)),
+    Target(SEARCH + "servicer.py", "_key", _CACHE, (operands, keywords)),
     Target(CORE + "rpc/paging.py", "PageTokens.read", _PAGES),
-    Target("services/pinakes/search/search_ids.py", "SearchIds.read", ("tests/unit/search/test_search_ids.py",)),
+    Target(SEARCH + "search_ids.py", "SearchIds.read", ("tests/unit/search/test_search_ids.py",)),
     # Whose answer it is, on connections that several use.
     Target(CORE + "multiplexed.py", "_Line.data_received", _SHARED, (*CHECKS, statements)),
     Target(CORE + "engine/connection.py", "EngineConnection._exchange", _WIRES, (*CHECKS, statements)),
@@ -156,6 +186,12 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/jwt.py", "_signed", _JWT),
     Target(CORE + "identity/jwt.py", "_der_integer", _JWT),
     Target(CORE + "identity/authenticator.py", "Authenticator", _KEYS),
+    # What is taken down.
+    Target(CORE + "rpc/audited.py", "Audited.opening", _AUDIT),
+    Target(CORE + "rpc/audited.py", "Audited.around", _AUDIT, (*CHECKS, statements)),
+    Target(CORE + "rpc/audited.py", "Audited._ended", _AUDIT, (*CHECKS, statements)),
+    Target(CORE + "rpc/audited.py", "Audited._refused", _AUDIT, (*CHECKS, statements)),
+    Target(CORE + "rpc/audited.py", "Audited._tenant_of_key", _AUDIT, (operands,)),
     # How much.
     Target(CORE + "limits/budget.py", "Budget.take", _LIMITS),
     Target(CORE + "limits/budget.py", "Budget._enough", _LIMITS),
@@ -185,6 +221,9 @@ EQUAL: dict[str, str] = {
     '_update: without and request.HasField("document")': "without a document its name isn't one",
     "_Wire.on_message_complete: without and answer is not None": "what fails where nobody waits closes what is closed",
     "_Wire.on_message_complete: without and not answer.done()": "the caller who left is about to close it",
+    'names_personal_data: without the check: not classes or ":" not in query': "nothing is classed or named then",
+    "names_personal_data: without or not classes": "nothing is classed then",
+    'names_personal_data: without or ":" not in query': "nothing is named then",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 

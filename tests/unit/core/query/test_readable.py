@@ -17,6 +17,7 @@ from pinakes.core.query.collapse import collapse_slot
 from pinakes.core.query.facets import compile_facets
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
+from pinakes.core.query.narrowing import narrowing_condition
 from pinakes.core.query.options import encoded, options_of
 from pinakes.core.query.order import compile_order
 from pinakes.core.query.ranking import ranked
@@ -24,7 +25,8 @@ from pinakes.core.query.text import compile_query, parse_query
 from pinakes.core.query.weights import Weights
 from pinakes.core.settings import Limits
 from pinakes.core.tenancy.models import CollectionRecord, SlotRecord
-from pinakes.v1 import facets_pb2, ranking_pb2
+from pinakes.search.queries.highlights import compile_highlights
+from pinakes.v1 import facets_pb2, ranking_pb2, search_pb2
 
 LIMITS = Limits()
 KINDS = {"kw": "string", "num": "number", "time": "time", "text": "text", "geo": "geo"}
@@ -99,6 +101,9 @@ NAMED: dict[str, Callable[[CollectionRecord], Any]] = {
     "order title": ordered("title"),
     "order distance": ordered("distance(attributes.geo_x, 1, 2)"),
     "collapse": lambda one: collapse_slot("attributes.string_x", one.schema()),
+    "highlight": lambda one: compile_highlights(
+        search_pb2.Highlight(fields=["body"]), options_of(one), one.schema(), None, filtered=False
+    ),
     "facet attribute": counted("attributes.string_x"),
     "facet tags": counted("tags"),
     "facet undeclared": counted("attributes.free"),
@@ -133,6 +138,16 @@ def test_who_sees_personal_data_may_name_it(what: str) -> None:
 @pytest.mark.parametrize("what", NAMED)
 def test_what_is_only_kept_out_of_logs_may_be_named_by_everybody(what: str) -> None:
     NAMED[what](record("omit_from_logs"))
+
+
+def test_a_tokens_filter_looks_at_no_more_than_its_maker_may_see() -> None:
+    # Whoever uses the token may see everything; its maker may not, and would learn of it by what is let through.
+    seen = replace(record(), masked=False)
+    for text in ("number_x > 5", "title:x"):
+        assert narrowing_condition(text, seen, LIMITS) == filtered(text)(seen)
+        with pytest.raises(Fault) as caught:
+            narrowing_condition(text, seen, LIMITS, masked=True)
+        assert (caught.value.kind, caught.value.reason) == (Kind.DENIED, "SCOPED_TOKEN_FILTER")
 
 
 def test_words_are_not_looked_for_where_they_may_not_be_seen() -> None:

@@ -81,6 +81,11 @@ def test_a_classed_attribute_is_removed_only_when_a_rule_takes_its_place() -> No
     check_personal(MAIL, with_rules(bare, [("attributes.mail", Pii.MASK)]))
 
 
+def test_an_attribute_without_a_class_is_removed_as_it_is() -> None:
+    plain = with_classes(MAIL, {"mail": None})
+    check_personal(plain, with_attributes(plain, []))
+
+
 def test_only_who_sees_personal_data_changes_who_sees_it() -> None:
     for other in (
         with_classes(MAIL, {"mail": None}),
