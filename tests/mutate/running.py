@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import os
 import shutil
@@ -19,6 +20,7 @@ import pytest
 from tests.mutate.edits import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
+ALL_SECONDS = 300
 PARTS = ("gen", "services", "clients")
 # Loaded once, before forks: all but what may be a mutant's.
 _LIBRARIES = (
@@ -80,7 +82,7 @@ class Fork:
 
     @classmethod
     def start(cls, tree: Path, tests: Sequence[str], seconds: int) -> Fork:
-        """Start tests in a tree; each has so many seconds: pytest-timeout uses the process's one alarm, so it is told."""
+        """Start tests in a tree; each has so many seconds, all together `ALL_SECONDS`."""
         descriptor, name = tempfile.mkstemp(prefix="said-", dir=tree.parent)
         pid = os.fork()
         if not pid:
@@ -95,7 +97,7 @@ class Fork:
         said = self.said.read_text("utf-8", "replace")
         self.said.unlink()
         if os.WIFSIGNALED(status):
-            return Result(noticed=True, by=f"it was ended by signal {os.WTERMSIG(status)}, after all its time")
+            return Result(noticed=True, by=f"it was ended by signal {os.WTERMSIG(status)}")
         return _result(os.WEXITSTATUS(status), said)
 
 
@@ -107,6 +109,8 @@ def _run_here(tree: Path, tests: Sequence[str], seconds: int) -> int:
     for name in [name for name in sys.modules if name.partition(".")[0] in {"tests", "tools", "pinakes"}]:
         del sys.modules[name]
     sys.dont_write_bytecode = True
+    # A test that is over its time may hang once more while what it left is cleared away; this thread doesn't ask anybody.
+    faulthandler.dump_traceback_later(ALL_SECONDS, exit=True)
     try:
         return int(
             pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--timeout={seconds}", *_LOADED, *tests])
@@ -141,4 +145,6 @@ def _result(code: int, said: str) -> Result:
         message = "\n".join(lines[-30:])
         raise RuntimeError(message)
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    if not failed and not lines[-1].strip(".FEsx"):
+        return Result(noticed=True, by=f"it hung: {len(lines[-1])} tests were over after {ALL_SECONDS} s")
     return Result(noticed=True, by=failed[0].partition(" ")[2].partition(" - ")[0] if failed else lines[-1])
