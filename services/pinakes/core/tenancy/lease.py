@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pinakes.core.faults import Fault
+from pinakes.core.tenancy.directory import POLL_SECONDS
 
 if TYPE_CHECKING:
     from pinakes.core.settings import Settings
@@ -27,8 +28,11 @@ _MOST_GONE = 10_000
 
 
 def poll_seconds(lease_seconds: float) -> float:
-    """Return how often records are asked for, so that a lease seldom has to be renewed by a request of its own."""
-    return lease_seconds * 0.4
+    """Return how often records are asked for: so that a lease seldom has to be renewed by a request of its own.
+
+    However long the lease, revocations and limits aren't to wait for it.
+    """
+    return min(POLL_SECONDS, lease_seconds * 0.4)
 
 
 def fence_seconds(settings: Settings) -> float:
