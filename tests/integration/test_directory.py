@@ -4,20 +4,63 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from pinakes.core.engine.client import Engine
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.tenancy.directory import Directory, collection_rid
 from pinakes.core.tenancy.marks import Mark
-from pinakes.core.tenancy.models import DELETED, CollectionRecord, TenantRecord, now_ms
-from tests.integration._workers import parts
+from pinakes.core.tenancy.models import DELETED, CollectionRecord, KeyRecord, TenantRecord, now_ms
+from pinakes.local import Platform
+from tests.integration._workers import parts, settings_of
 
 __all__ = ["parts"]
+WITHIN = 5.0
+
+
+@asynccontextmanager
+async def following(platform: Platform, **changes: object) -> AsyncIterator[tuple[Engine, Directory]]:
+    """Give the directory of a process of its own, which polls, and the engine it stands on."""
+    engine = Engine(settings_of(platform, **changes))
+    directory = Directory(engine, 3600.0)
+    directory.start()
+    try:
+        yield engine, directory
+    finally:
+        await directory.close()
+        await engine.close()
+
+
+async def new_key(directory: Directory) -> KeyRecord:
+    """Store a key and return it."""
+    key_id = secrets.token_hex(8)
+    key = KeyRecord(key_id=key_id, tenant_id="t", tenant_uid="u", role="service", digest="d", public_key="p")
+    await directory.keys.store.create(key_id, "u", key.state, key.to_json())
+    return key
+
+
+def as_revoked(key: KeyRecord | None) -> KeyRecord:
+    """Return a key as revoking it makes it."""
+    assert key is not None
+    return key.changed(state=DELETED) if key.active else key
+
+
+async def until_revoked(directory: Directory, key: KeyRecord, seconds: float = WITHIN) -> None:
+    """Wait until a directory takes a key for revoked; fail if it doesn't within so many seconds."""
+    end = time.monotonic() + seconds
+    while (found := await directory.key(key.key_id)) is not None and found.active:
+        assert time.monotonic() < end, f"still good after {seconds} s"
+        await asyncio.sleep(0.1)
 
 
 async def test_thousands_of_changes_at_once_are_told_one_by_one(parts: Parts) -> None:
@@ -78,3 +121,43 @@ async def test_what_was_deleted_and_made_anew_elsewhere_is_there_at_once(parts: 
     found = await here.collection(second, "c")
     assert found is not None
     assert found.uid == "u2"
+
+
+async def test_a_revocation_reaches_a_process_whose_other_calls_of_the_engine_fail(
+    platform: Platform, parts: Parts
+) -> None:
+    """The engine answers 503 for documents: that process asks it nothing more about these for half a minute."""
+    index = f"nowhere-{uuid.uuid4().hex}"
+    away = {"settings": {"index.routing.allocation.require._name": "nobody"}}
+    async with following(platform) as (engine, here):
+        await engine.call("make", "PUT", f"/{index}", body=away, params={"wait_for_active_shards": "0"})
+        try:
+            key = await new_key(parts.directory)
+            assert await here.key(key.key_id) == key
+            for _ in range(10):
+                with pytest.raises(Fault):
+                    await engine.call("search", "POST", f"/{index}/_search", retry=False)
+            with pytest.raises(Fault):
+                await engine.call("clock", "GET", "/_nodes/stats/os")
+            await parts.directory.keys.change(key.key_id, "u", "key", as_revoked)
+            await until_revoked(here, key)
+        finally:
+            await parts.engine.drop_index(index)
+
+
+async def test_a_revocation_reaches_a_process_all_whose_connections_wait_for_the_engine(
+    platform: Platform, parts: Parts
+) -> None:
+    async with following(platform, engine_connections=2) as (engine, here):
+        key = await new_key(parts.directory)
+        assert await here.key(key.key_id) == key
+        slow = {"wait_for_nodes": "99", "timeout": "30s"}
+        waiting = [asyncio.create_task(engine.call("slow", "GET", "/_cluster/health", params=slow)) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        await parts.directory.keys.change(key.key_id, "u", "key", as_revoked)
+        await until_revoked(here, key)
+        assert not any(one.done() for one in waiting), "they held their connections all the time"
+        for one in waiting:
+            one.cancel()
+            with suppress(asyncio.CancelledError):
+                await one

@@ -22,6 +22,7 @@ from pinakes.core.engine.refusals import told
 from pinakes.core.engine.searches import Moment, Searches
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.privacy.masks import Pseudonyms
+from pinakes.core.resilience.breaker import Breaker
 from pinakes.core.resilience.guard import Guard, Verdict
 from pinakes.core.telemetry import metrics, tracing
 from pinakes.core.telemetry.logs import logger
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Written = Callable[[str, int, int, int], None]
 Told = Callable[[str], Awaitable[None]]
+# Beside those of the setting. One is enough for what is asked regularly; the others are for keys that are seen first.
+_APART_CONNECTIONS = 8
+# For so long nothing is asked after much has failed: short, as what was missed meanwhile may be a revocation.
+_APART_OPEN_SECONDS = 1.0
 _log = logger("pinakes.engine")
 
 
@@ -79,24 +84,18 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         """Make the pool; connections are opened when they are needed."""
-        auth = (settings.opensearch_username, settings.opensearch_password.get_secret_value())
         self.prefix = settings.index_prefix
         self.pseudonyms = Pseudonyms(settings.secret_key.get_secret_value().encode())
         # By which scopes know where documents are; without it, as the tenant's record says that they are given.
         self.placements: PlacementLease | None = None
         self.limits = settings.limits
-        self._client = AsyncOpenSearch(
-            hosts=settings.opensearch_urls,
-            http_auth=auth if auth[0] else None,
-            ca_certs=str(settings.opensearch_ca_file) if settings.opensearch_ca_file else None,
-            connection_class=EngineConnection,
-            serializer=OrjsonSerializer(),
-            pool_maxsize=settings.engine_connections,
-            maxsize=settings.engine_connections,
-            max_retries=0,
-            http_compress=False,
-        )
-        self._guard = Guard("the search engine", classify, settings.engine_timeout_seconds)
+        seconds = settings.engine_timeout_seconds
+        self._client = _client(settings, settings.engine_connections)
+        self._guard = Guard("the search engine", classify, seconds)
+        # Connections and a breaker of its own: nothing else that fails or takes long stops what is asked there.
+        self._apart_client = _client(settings, _APART_CONNECTIONS)
+        breaker = Breaker("the directory", open_seconds=_APART_OPEN_SECONDS)
+        self._apart_guard = Guard("the directory", classify, seconds, breaker=breaker)
         self.written: Written = _uncounted
         """Told of the documents that were written for a tenant: uid, how many, by how many documents and bytes it has grown."""
         self.searchable: Told = _untold
@@ -114,24 +113,27 @@ class Engine:
         body: Any = None,
         retry: bool = True,
         until: float = math.inf,
+        apart: bool = False,
     ) -> Json:
         """Send one request and return its answer. It isn't begun, nor tried again, later than `until` (monotonic).
 
+        `apart` is for the records by which processes know who may do what: no other traffic stops these requests.
         Raises `EngineRefusal` for a 4xx and a fault of kind UNAVAILABLE or DEADLINE for anything else that fails.
         """
         started = time.perf_counter()
+        guard, client = (self._apart_guard, self._apart_client) if apart else (self._guard, self._client)
 
         async def attempt(seconds: float) -> Any:
             if time.monotonic() > until:
                 raise unavailable("the search engine", 0.1)
-            return await self._client.transport.perform_request(
+            return await client.transport.perform_request(
                 method, path, params=dict(params) if params else None, body=body, timeout=seconds
             )
 
         outcome = "ok"
         try:
             with tracing.span(f"engine {operation}"):
-                answer = await self._guard.run(attempt, retry=retry)
+                answer = await guard.run(attempt, retry=retry)
         except TransportError as error:
             outcome = "refused"
             raise _refusal(error, operation) from None
@@ -194,6 +196,23 @@ class Engine:
         await self.bulk.close()
         await self.searches.close()
         await self._client.close()
+        await self._apart_client.close()
+
+
+def _client(settings: Settings, connections: int) -> AsyncOpenSearch:
+    """Return connections to the engine, so many at most to each node."""
+    auth = (settings.opensearch_username, settings.opensearch_password.get_secret_value())
+    return AsyncOpenSearch(
+        hosts=settings.opensearch_urls,
+        http_auth=auth if auth[0] else None,
+        ca_certs=str(settings.opensearch_ca_file) if settings.opensearch_ca_file else None,
+        connection_class=EngineConnection,
+        serializer=OrjsonSerializer(),
+        pool_maxsize=connections,
+        maxsize=connections,
+        max_retries=0,
+        http_compress=False,
+    )
 
 
 def _uncounted(tenant_uid: str, writes: int, documents: int, size: int) -> None:

@@ -39,9 +39,12 @@ class Conflict(Exception):
 class RecordStore:
     """The records of one kind. `parent` groups them (the tenant's uid), `state` is `active` or `deleted`."""
 
-    def __init__(self, engine: Engine, kind: str, *, listed: bool = True) -> None:
-        """Use the system index of `kind`. Records that are only read by id needn't be `listed`, and cost no refresh."""
-        self._engine = engine
+    def __init__(self, engine: Engine, kind: str, *, listed: bool = True, apart: bool = False) -> None:
+        """Use the system index of `kind`. Records that are only read by id needn't be `listed`, and cost no refresh.
+
+        `apart`: on the engine's way that no other traffic stops.
+        """
+        self._engine, self._apart = engine, apart
         # At once, where records are listed: they change rarely, and lists and other processes should see it soon.
         self._refresh = "true" if listed else "false"
         self._index = record_index(engine.prefix, kind)
@@ -50,7 +53,7 @@ class RecordStore:
     async def get(self, rid: str) -> Stored | None:
         """Read a record as it was last written."""
         try:
-            answer = await self._engine.call(f"{self.kind}_get", "GET", f"/{self._index}/_doc/{_path(rid)}")
+            answer = await self._call("get", "GET", f"/_doc/{_path(rid)}")
         except EngineRefusal as refusal:
             if refusal.status == 404:
                 return None
@@ -60,7 +63,7 @@ class RecordStore:
     async def get_many(self, rids: list[str]) -> list[Json | None]:
         """Read records as they were last written, in the order of the ids; None for those that aren't there."""
         body = {"ids": rids}
-        answer = await self._engine.call(f"{self.kind}_mget", "POST", f"/{self._index}/_mget", body=body)
+        answer = await self._call("mget", "POST", "/_mget", body=body)
         return [doc["_source"]["record"] if doc.get("found") else None for doc in answer["docs"]]
 
     async def create(self, rid: str, parent: str, state: str, record: Json) -> Stored:
@@ -75,9 +78,8 @@ class RecordStore:
     async def delete(self, old: Stored) -> None:
         """Delete a record that must still be `old`. Raises `Conflict` if it isn't."""
         params = {"if_seq_no": old.seq_no, "if_primary_term": old.primary_term, "refresh": self._refresh}
-        path = f"/{self._index}/_doc/{_path(old.rid)}"
         try:
-            await self._engine.call(f"{self.kind}_delete", "DELETE", path, params=params, retry=False)
+            await self._call("delete", "DELETE", f"/_doc/{_path(old.rid)}", params=params, retry=False)
         except EngineRefusal as refusal:
             if refusal.status in {404, 409}:
                 raise Conflict from None
@@ -105,8 +107,7 @@ class RecordStore:
         filters: list[Json] = [{"range": {"changed": {"lt": changed_before}}}]
         if states:
             filters.append({"terms": {"state": list(states)}})
-        answer = await self._engine.call(
-            f"{self.kind}_expire", "POST", f"/{self._index}/_delete_by_query",
+        answer = await self._call("expire", "POST", "/_delete_by_query",
             params={"conflicts": "proceed", "refresh": self._refresh}, body={"query": {"bool": {"filter": filters}}},
         )  # fmt: skip
         return int(answer["deleted"])
@@ -114,8 +115,7 @@ class RecordStore:
     async def _bulk(self, lines: list[bytes]) -> None:
         if not lines:
             return
-        answer = await self._engine.call(
-            f"{self.kind}_bulk", "POST", f"/{self._index}/_bulk", body=b"\n".join(lines) + b"\n",
+        answer = await self._call("bulk", "POST", "/_bulk", body=b"\n".join(lines) + b"\n",
             params={"filter_path": "items.*.status", "refresh": self._refresh},
         )  # fmt: skip
         if any(status >= 300 and status != 404 for item in answer["items"] for status in (_status(item),)):
@@ -124,8 +124,7 @@ class RecordStore:
     async def _write(self, rid: str, parent: str, state: str, record: Json, params: Json) -> Stored:
         try:
             # A retried create could meet its own first attempt, so these aren't retried.
-            answer = await self._engine.call(
-                f"{self.kind}_write", "PUT", f"/{self._index}/_doc/{_path(rid)}",
+            answer = await self._call("write", "PUT", f"/_doc/{_path(rid)}",
                 params=params | {"refresh": self._refresh}, body=_body(rid, parent, state, record), retry=False,
             )  # fmt: skip
         except EngineRefusal as refusal:
@@ -142,7 +141,7 @@ class RecordStore:
         body: Json = {"size": size, "query": {"bool": {"filter": filters}}, "sort": [{"rid": "asc"}]}
         if after is not None:
             body["search_after"] = [after]
-        answer = await self._engine.call(f"{self.kind}_list", "POST", f"/{self._index}/_search", body=body)
+        answer = await self._call("list", "POST", "/_search", body=body)
         return [hit["_source"]["record"] for hit in answer["hits"]["hits"]]
 
     async def page_with_ids(self, after: str | None, size: int) -> list[tuple[str, Json]]:
@@ -150,13 +149,13 @@ class RecordStore:
         body: Json = {"size": size, "query": {"match_all": {}}, "sort": [{"rid": "asc"}]}
         if after is not None:
             body["search_after"] = [after]
-        answer = await self._engine.call(f"{self.kind}_list", "POST", f"/{self._index}/_search", body=body)
+        answer = await self._call("list", "POST", "/_search", body=body)
         return [(hit["_source"]["rid"], hit["_source"]["record"]) for hit in answer["hits"]["hits"]]
 
     async def count(self, parent: str, *states: str) -> int:
         """Count the records of a parent in any of these states."""
         query = {"bool": {"filter": [{"term": {"parent": parent}}, {"terms": {"state": list(states)}}]}}
-        answer = await self._engine.call(f"{self.kind}_count", "POST", f"/{self._index}/_count", body={"query": query})
+        answer = await self._call("count", "POST", "/_count", body={"query": query})
         return int(answer["count"])
 
     async def changed_since(self, when: int) -> dict[str, Json] | None:
@@ -165,15 +164,18 @@ class RecordStore:
         body: Json = {"size": _CHANGES, "query": {"range": {"changed": {"gte": when}}}, "sort": sort}
         found: dict[str, Json] = {}
         while len(found) < _MOST_CHANGES:
-            answer = await self._engine.call(
-                f"{self.kind}_poll", "POST", f"/{self._index}/_search", body=body, retry=False
-            )
+            answer = await self._call("poll", "POST", "/_search", body=body, retry=False)
             hits = answer["hits"]["hits"]
             found |= {hit["_source"]["rid"]: hit["_source"]["record"] for hit in hits}
             if len(hits) < _CHANGES:
                 return found
             body["search_after"] = hits[-1]["sort"]
         return None
+
+    async def _call(self, operation: str, method: str, path: str, **more: Any) -> Json:
+        """Send a request about records of this kind; `path` is below their index."""
+        name = f"{self.kind}_{operation}"
+        return await self._engine.call(name, method, f"/{self._index}{path}", apart=self._apart, **more)
 
 
 def _body(rid: str, parent: str, state: str, record: Json) -> Json:

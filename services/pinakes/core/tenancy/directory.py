@@ -2,7 +2,8 @@
 """Where every process looks up tenants, collections and keys: cached, and never older than a few seconds (design §7).
 
 Each process asks the engine every 2 s what changed, so a revocation or deletion reaches it within 5 s without Redis.
-When the engine can't be asked no change can commit either, so known records go on serving for a while.
+That has a way of its own to the engine, which other calls that fail or hang don't stop. When the engine can't be asked, no change
+commits either, unless this process alone is cut off; so known records go on serving for a while.
 """
 
 from __future__ import annotations
@@ -239,9 +240,11 @@ class Directory:
     def __init__(self, engine: Engine, hold_seconds: float, poll_seconds: float = POLL_SECONDS) -> None:
         """Prepare; `start` begins to poll."""
         self._poll_seconds = poll_seconds
-        self.tenants = CachedRecords(RecordStore(engine, "tenants"), TenantRecord.from_json, hold_seconds)
-        self.keys = CachedRecords(RecordStore(engine, "keys"), KeyRecord.from_json, hold_seconds)
-        self.collections = CachedRecords(RecordStore(engine, "collections"), CollectionRecord.from_json, hold_seconds)
+        self.tenants = CachedRecords(RecordStore(engine, "tenants", apart=True), TenantRecord.from_json, hold_seconds)
+        self.keys = CachedRecords(RecordStore(engine, "keys", apart=True), KeyRecord.from_json, hold_seconds)
+        self.collections = CachedRecords(
+            RecordStore(engine, "collections", apart=True), CollectionRecord.from_json, hold_seconds
+        )
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
