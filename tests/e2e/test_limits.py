@@ -14,10 +14,10 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2
 
-from pinakes.client import AsyncClient
+from pinakes.client import AsyncClient, scoped_token
 from pinakes.local import Platform
-from pinakes.v1 import index_pb2, limits_pb2, resources_pb2, search_pb2, tenant_pb2
-from pinakes.v1.operations_pb2 import ImportDocumentsResponse
+from pinakes.v1 import index_pb2, insights_pb2, limits_pb2, resources_pb2, search_pb2, tenant_pb2
+from pinakes.v1.operations_pb2 import ImportDocumentsResponse, PurgeDocumentsRequest
 from tests.e2e.test_json import DOCUMENTS, Curl
 from tests.wire import INDEX, SEARCH, TENANT, Door, Home, Refusal, home, put, read_status
 
@@ -269,7 +269,41 @@ def test_searches_are_charged_and_have_to_be_paid_for(door: Door, limited: Limit
                 door.call(SEARCH + "Search", request, own.service)
         refusal = door.refusal(SEARCH + "Search", request, own.service)
         assert (refusal.reason, told(refusal)["ErrorInfo"].metadata["value"]) == ("SEARCH_COST_EXCEEDED", "0.2")
-        door.call(INDEX + "ListDocuments", read(own), own.service)
+
+
+def test_there_is_no_way_to_search_that_is_not_charged(door: Door, limited: LimitedHome) -> None:
+    with limited(search_cost_per_second=0.2) as own:
+        written, name = put(door, own.service, own.document("a"), tags=["red"]), own.document("a")
+        terms = " OR ".join(f'title:"papyrus{number}"' for number in range(64))
+        many = search_pb2.BatchSearchRequest(parent=own.default)
+        for number in range(20):
+            many.requests.add(query=f"-w{number}")
+        door.call(SEARCH + "BatchSearch", many, own.service)  # 18 are owed: a minute and a half
+        narrowed = scoped_token(own.service, expire=300, filter='tags = "red"')
+        by_name = index_pb2.GetDocumentRequest(name=name)
+        searching: list[tuple[str, Any, str]] = [
+            (SEARCH + "Search", search_pb2.SearchRequest(parent=own.default), own.service),
+            (SEARCH + "GetSearchInsights", insights_pb2.GetSearchInsightsRequest(parent=own.default), own.admin),
+            (INDEX + "ListDocuments", index_pb2.ListDocumentsRequest(parent=own.default, filter=terms), own.service),
+            (INDEX + "PurgeDocuments", PurgeDocumentsRequest(parent=own.default, filter=terms), own.service),
+            (INDEX + "GetDocument", by_name, narrowed),
+            (
+                INDEX + "BatchGetDocuments",
+                index_pb2.BatchGetDocumentsRequest(parent=own.default, names=[name]),
+                narrowed,
+            ),
+        ]
+        end = time.monotonic() + 5.0
+        while door.tried(*searching[2]) is None:  # a debt is told to other processes within a moment
+            assert time.monotonic() < end
+        for method, request, key in searching:
+            assert door.refusal(method, request, key).reason == "SEARCH_COST_EXCEEDED", method
+        assert door.call(INDEX + "GetDocument", by_name, own.service) == written, "a name alone costs no search"
+
+
+def test_listing_alone_uses_the_search_budget_up(door: Door, limited: LimitedHome) -> None:
+    with limited(search_cost_per_second=0.2) as own:
+        assert until_refused(door, own, own.service, 10).reason == "SEARCH_COST_EXCEEDED"
 
 
 def test_streams_under_way_count_and_places_come_back(door: Door, limited: LimitedHome) -> None:

@@ -5,22 +5,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
+from google.protobuf.message import Message
 from pydantic import SecretStr
 
 from pinakes.core.engine.searches import Search
 from pinakes.core.fair import Way
+from pinakes.core.faults import Fault
+from pinakes.core.identity.principal import Principal
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.platform import Platform as Core
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc.call import Call
 from pinakes.core.settings import Settings
 from pinakes.core.tenancy.models import TenantRecord
+from pinakes.index.servicer import IndexServicer
 from pinakes.local import Platform
 from pinakes.search.servicer import SearchServicer
-from pinakes.v1 import search_pb2
+from pinakes.v1 import index_pb2, insights_pb2, operations_pb2, search_pb2
 from tests.integration._engine import Direct, direct
 from tests.integration._servers import Tenant, new_tenant
 from tests.unit.core.limits._world import SEARCH, caller
@@ -55,17 +60,36 @@ class Searcher:
     """A tenant's service, and what it may use."""
 
     def __init__(self, servicer: SearchServicer, core: Core, tenant: Tenant, record: TenantRecord) -> None:
-        self.servicer, self.tenant, self.record = servicer, tenant, record
+        self.servicer, self.core, self.tenant, self.record = servicer, core, tenant, record
+        self.index = IndexServicer(core)
         self.who = caller()._replace(tenants=(record.tenant_id,), tenant_uid=record.uid)
         self.budget = core.limiter.budget(self.who, record, SEARCH)
 
+    def enter(self, method: str, who: Principal, message_type: type[Message]) -> None:
+        """Begin a call of a method."""
+        call = Call(method, cast("Any", _Context()), message_type)
+        call.caller, call.target = who, self.record
+        call.budget = self.core.limiter.budget(who, self.record, method)
+        calls.enter(call)
+
     async def search(self, query: str = "") -> search_pb2.SearchResponse:
         """Search as a call does."""
-        call = Call(SEARCH, cast("Any", _Context()), search_pb2.SearchRequest)
-        call.caller, call.target, call.budget = self.who, self.record, self.budget
-        calls.enter(call)
+        self.enter(SEARCH, self.who, search_pb2.SearchRequest)
         request = search_pb2.SearchRequest(parent=self.tenant.collection, query=query)
         return search_pb2.SearchResponse.FromString(await self.servicer.Search(request, cast("Any", None)))
+
+    async def ask(self, rpc: str, request: Message, narrowing: str = "") -> None:
+        """Call another method, by a credential that is narrowed by a filter; that there is no such document is an answer."""
+        servicer: Any = self.servicer if rpc == "GetSearchInsights" else self.index
+        service = "SearchService" if rpc == "GetSearchInsights" else "IndexService"
+        self.enter(f"/pinakes.v1.{service}/{rpc}", self.who._replace(filter=narrowing), type(request))
+        with suppress(Fault):
+            await getattr(servicer, rpc)(request, None)
+
+    def use(self) -> tuple[float, int]:
+        """Return the cost and the searches that were counted as the tenant's use."""
+        (row,) = [row for (uid, _), row in self.core.usage._rows.items() if uid == self.record.uid]
+        return row.cost, row.searches
 
 
 async def test_a_search_costs_what_the_engine_did_and_a_cached_one_a_tenth(
@@ -93,6 +117,36 @@ async def test_a_search_costs_what_the_engine_did_and_a_cached_one_a_tenth(
     assert cached
     assert again == pytest.approx(0.1)
     assert (await spent("papyrus -x"))[0] >= 1
+
+
+async def test_whatever_searches_is_charged_and_counted_as_use(platform: Platform, direct: Direct, core: Core) -> None:
+    tenant = await new_tenant(platform)
+    record, _ = await direct.records(tenant)
+    searcher = Searcher(SearchServicer(core), core, tenant, record)
+    (share,) = [one for one in searcher.budget._charged if one.limit is Limit.SEARCH_COST]
+    await searcher.budget.take()
+    await searcher.search()
+    parent, name = tenant.collection, f"{tenant.collection}/documents/absent"
+    by_name = index_pb2.GetDocumentRequest(name=name)
+    names = index_pb2.BatchGetDocumentsRequest(parent=parent, names=[name])
+    red = 'tags = "red"'
+    asked: list[tuple[str, Message, str, float, int]] = [
+        # What it is, by which filter it is narrowed, what it costs at least, as how many searches it counts.
+        ("ListDocuments", index_pb2.ListDocumentsRequest(parent=parent, filter='title:"a" OR title:"b"'), "", 1, 1),
+        ("GetDocument", by_name, "", 0, 0),
+        ("BatchGetDocuments", names, "", 0, 0),
+        ("BatchGetDocuments", names, red, 1, 1),
+        ("GetDocument", by_name, red, 1, 0),  # not found: charged, and not answered
+        ("PurgeDocuments", operations_pb2.PurgeDocumentsRequest(parent=parent, filter=red), "", 2, 0),
+        ("GetSearchInsights", insights_pb2.GetSearchInsightsRequest(parent=parent), "", 1.6, 0),
+    ]
+    for rpc, request, narrowing, least, searches in asked:
+        tokens, (cost, counted) = share.tokens, searcher.use()
+        await searcher.ask(rpc, request, narrowing)
+        more, (now_cost, now_counted) = tokens - share.tokens, searcher.use()
+        assert (more >= least, now_counted - counted) == (True, searches), rpc
+        assert more == pytest.approx(now_cost - cost), rpc
+        assert bool(more) == bool(least), rpc
 
 
 async def test_who_sends_more_than_it_may_is_let_through_when_others_searches_are_not_under_way(
@@ -123,7 +177,7 @@ async def test_who_sends_more_than_it_may_is_let_through_when_others_searches_ar
     released = asyncio.Event()
     held = released.wait
     way = Way(SOON)  # for however long this test needs
-    monkeypatch.setattr(servicer, "_way", way)
+    monkeypatch.setattr(servicer._searching, "_way", way)
     noisy.budget._refused_at = core.limiter.clock() + SOON
     seen.clear()
     async with asyncio.timeout(SOON), asyncio.TaskGroup() as searches:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
@@ -14,6 +14,7 @@ from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.once import once
 from pinakes.core.rpc.scopes import open_scope
+from pinakes.core.rpc.searching import Searching, not_a_search
 from pinakes.core.tenancy import messages
 from pinakes.index.commands import batch, bulk_movement, collections, failures, purge, reindex, stream, write
 from pinakes.index.queries import collections as collection_queries
@@ -24,10 +25,13 @@ from pinakes.v1 import operations_pb2 as verbs_pb2
 if TYPE_CHECKING:
     import grpc
 
+    from pinakes.core.engine.scope import TenantScope
     from pinakes.core.platform import Platform
     from pinakes.core.tenancy.marks import Mark
 
     Context = grpc.aio.ServicerContext[Any, Any]
+
+Answer = TypeVar("Answer")
 
 
 class IndexServicer(index_pb2_grpc.IndexServiceServicer):
@@ -36,6 +40,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     def __init__(self, platform: Platform) -> None:
         """Serve from these parts."""
         self._platform = platform
+        self._searching = Searching(platform.usage)
 
     async def CreateCollection(
         self, request: index_pb2.CreateCollectionRequest, context: Context
@@ -103,7 +108,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     async def GetDocument(self, request: index_pb2.GetDocumentRequest, context: Context) -> resources_pb2.Document:
         """Read a document."""
         scope, _ = await open_scope(self._platform, calls.current(), names.parse(request.name).collection)
-        return await read.get(request, scope, self._platform)
+        return await self._by_name(scope, lambda: read.get(request, scope, self._platform))
 
     async def UpdateDocument(
         self, request: index_pb2.UpdateDocumentRequest, context: Context
@@ -131,14 +136,14 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     ) -> index_pb2.ListDocumentsResponse:
         """List documents."""
         scope, record = await open_scope(self._platform, calls.current(), names.parse(request.parent).collection)
-        return await read.list_documents(request, scope, record, self._platform)
+        return await self._searching.ask(scope, lambda: read.list_documents(request, scope, record, self._platform))
 
     async def BatchGetDocuments(
         self, request: index_pb2.BatchGetDocumentsRequest, context: Context
     ) -> index_pb2.BatchGetDocumentsResponse:
         """Read documents."""
         scope, _ = await open_scope(self._platform, calls.current(), names.parse(request.parent).collection)
-        return await read.batch_get(request, scope, self._platform)
+        return await self._by_name(scope, lambda: read.batch_get(request, scope, self._platform))
 
     async def BatchWriteDocuments(
         self, request: index_pb2.BatchWriteDocumentsRequest, context: Context
@@ -189,7 +194,9 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         """Count or delete what matches a filter."""
         call = calls.current()
         scope, record = await open_scope(self._platform, call, names.parse(request.parent).collection)
-        return await purge.purge(request, call, scope, record, self._platform)
+        return await self._searching.ask(
+            scope, lambda: purge.purge(request, call, scope, record, self._platform), not_a_search
+        )
 
     async def ReindexCollection(
         self, request: verbs_pb2.ReindexCollectionRequest, context: Context
@@ -210,6 +217,10 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     ) -> operations_pb2.Operation:
         """Start an export."""
         return await bulk_movement.export_documents(request, calls.current(), self._platform)
+
+    async def _by_name(self, scope: TenantScope, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Read documents by their names; under a filter of the caller's credential that is a search."""
+        return await (self._searching.ask(scope, work) if scope.narrowing[0] else work())
 
     async def _writer(self, name: str) -> write.Writer:
         """Return what a write to the collection of a name works with, revisions among it."""

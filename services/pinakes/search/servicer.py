@@ -6,19 +6,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf import duration_pb2
 
 from pinakes.core.cache.responses import cache_key, generation_key, version_key
-from pinakes.core.fair import Way
 from pinakes.core.limits.cost import CACHED
-from pinakes.core.limits.kinds import Limit
 from pinakes.core.privacy.sight import narrowed_blindly
 from pinakes.core.rpc import call as calls
 from pinakes.core.rpc import names
 from pinakes.core.rpc.scopes import open_scope, reopen_scope
+from pinakes.core.rpc.searching import Searching, not_a_search
 from pinakes.search.insight import finds, names_personal_data
 from pinakes.search.parts import Parts
 from pinakes.search.queries import batch, count, explain, insights, search, suggest
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-GIVE_WAY_SECONDS = 0.05
-"""Time for which a search waits at most while others' are under way, if its caller sends more than it may."""
 Request = TypeVar("Request", bound="Message")
 Answer = TypeVar("Answer", bound="Message")
 Query = Callable[[Request, "TenantScope", "CollectionRecord", Parts], Awaitable[Answer]]
@@ -49,7 +45,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Serve from these parts."""
         self._platform = platform
         self._parts = Parts.of(platform)
-        self._way = Way(GIVE_WAY_SECONDS)
+        self._searching = Searching(platform.usage)
 
     async def Search(  # type: ignore[override]  # serialised: a cached answer never becomes a message
         self, request: search_pb2.SearchRequest, context: Context
@@ -69,13 +65,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         del context
         started = time.perf_counter()
         scope, collection = await self._scope(request.parent)
-        answered = 0
-        try:
-            async with self._passing():
-                answer = await batch.run(request, scope, collection, self._parts)
-            answered = sum(outcome.HasField("response") for outcome in answer.outcomes)
-        finally:
-            self._charge(scope.cost, answered)
+        answer = await self._searching.ask(
+            scope, lambda: batch.run(request, scope, collection, self._parts), _responses
+        )
         seconds = time.perf_counter() - started
         answer.took.FromNanoseconds(round(seconds * 1e9))
         for one, outcome in zip(request.requests, answer.outcomes, strict=True):
@@ -123,22 +115,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> insights_pb2.GetSearchInsightsResponse:
         """Tell what is looked for."""
         del context
-        return await insights.read(request, *await self._scope(request.parent), self._parts)
-
-    def _passing(self) -> AbstractAsyncContextManager[None]:
-        """Return the context in which the running call's tenant has the engine asked.
-
-        Who sends more than it may is let through now and then: not while others' searches are under way, for a moment at most.
-        """
-        call = calls.current()
-        return self._way.passing(call.tenant.uid, gives_way=call.budget is not None and call.budget.beyond)
-
-    def _charge(self, cost: float, searches: int) -> None:
-        """Count searches that were answered, and what they and those that weren't cost, as their tenant's use."""
-        call = calls.current()
-        self._platform.usage.add(call.tenant.uid, searches=searches, cost=cost)
-        if call.budget is not None:
-            call.budget.charge(Limit.SEARCH_COST, cost)
+        scope, collection = await self._scope(request.parent)
+        return await self._searching.ask(
+            scope, lambda: insights.read(request, scope, collection, self._parts), not_a_search
+        )
 
     def _noted(
         self, request: search_pb2.SearchRequest, collection: CollectionRecord, seconds: float, found: bool
@@ -176,7 +156,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             key = _key(call, collection, method, request)
             found = await cache.get(key, generation, version)
         if found.value is not None:
-            self._charge(CACHED, 1)
+            self._searching.charge(CACHED, 1)
             return found.value, collection, True
         answer = (await self._asked(query, request, scope, collection)).SerializeToString()
         cache.put_soon(key, generation, answer, found)
@@ -195,14 +175,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self, query: Query[Request, Answer], request: Request, scope: TenantScope, collection: CollectionRecord
     ) -> Answer:
         """Answer a query by doing it, and charge it."""
-        answered = 0
-        try:
-            async with self._passing():
-                answer = await query(request, scope, collection, self._parts)
-            answered = 1
-        finally:
-            self._charge(scope.cost, answered)
-        return answer
+        return await self._searching.ask(scope, lambda: query(request, scope, collection, self._parts))
+
+
+def _responses(answer: search_pb2.BatchSearchResponse) -> int:
+    """Count the searches of a batch that were answered."""
+    return sum(outcome.HasField("response") for outcome in answer.outcomes)
 
 
 def _key(call: calls.Call, collection: CollectionRecord, method: str, request: Message) -> bytes:

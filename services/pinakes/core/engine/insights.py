@@ -30,6 +30,9 @@ _SHARD_SIZE = 1000
 _DAY_MS = 86_400_000
 _DAY = "%Y.%m.%d"
 _SUMS = ("searches", "without_results", "clicks", "conversions", "placed", "position")
+_LISTS = {"top": "searches", "without_results_list": "without_results", "slow": "took[95.0]"}
+LISTS = len(_LISTS)
+"""Lists of queries that a summary has; the engine counts each as it does a facet."""
 _log = logger("pinakes.insights")
 
 
@@ -70,12 +73,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is kept of a collection's searches: all together, and the lists of queries, longest first."""
+    """What is kept of a collection's searches: all together, and the lists of queries, longest first.
+
+    `worked_ms` is the time that the engine took to sum it up.
+    """
 
     total: Told
     top: list[Told]
     without_results: list[Told]
     slow: list[Told]
+    worked_ms: int
 
 
 class InsightStore:
@@ -111,19 +118,19 @@ class InsightStore:
             {"term": {"collection": collection_uid}},
             {"range": {"at": {"gte": start_ms, "lt": end_ms}}},
         ]
-        lists = {"top": "searches", "without_results_list": "without_results", "slow": "took[95.0]"}
-        aggregations = _sums() | {name: _list(order, limit) for name, order in lists.items()}
+        aggregations = _sums() | {name: _list(order, limit) for name, order in _LISTS.items()}
         body = {"size": 0, "query": {"bool": {"filter": filters}}, "aggs": aggregations}
         answer = await self._call("read", "POST", f"/{self._base}-*/_search", body)
         found = answer.get("aggregations")
         if found is None:  # not a day is kept
-            return Summary(Told("", 0, 0, 0, 0), [], [], [])
-        top, without, slow = ([_told(bucket) for bucket in found[name]["buckets"]] for name in lists)
+            return Summary(Told("", 0, 0, 0, 0), [], [], [], answer["took"])
+        top, without, slow = ([_told(bucket) for bucket in found[name]["buckets"]] for name in _LISTS)
         return Summary(
             _told(found),
             [told for told in top if told.query and told.searches],
             [told for told in without if told.query and told.without_results],
             [told for told in slow if told.query and told.searches],
+            answer["took"],
         )
 
     async def expire(self, days: float) -> int:

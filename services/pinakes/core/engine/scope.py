@@ -126,8 +126,7 @@ class TenantScope:
 
         A document that the principal may not read is None.
         """
-        found = await self.mget([document_id], fields)
-        return found[0]
+        return (await self.mget([document_id], fields))[0]
 
     async def mget(self, document_ids: Sequence[str], fields: Sequence[str] | None = None) -> list[Found | None]:
         """Read documents and tombstones as they were last written, in the order of the ids.
@@ -217,7 +216,7 @@ class TenantScope:
         """
         search = self._search(body, await self._to_read(), cheap=cheap)
         try:
-            answer = await self._charged(self._engine.searches.run(search, seconds))
+            answer = await self.charged(self._engine.searches.run(search, seconds))
         except Refused as refused:
             raise fault_of(refused) from None
         self.cost += cost_of(answer.get("took", 0), len(body.get("aggs", ())))
@@ -228,7 +227,7 @@ class TenantScope:
         outcomes: list[Page | Fault] = []
         placement = await self._to_read()
         searches = [self._search(body, placement, cheap=False) for body in bodies]
-        answers = await self._charged(self._engine.searches.run_all(searches, seconds))
+        answers = await self.charged(self._engine.searches.run_all(searches, seconds))
         for body, answer in zip(bodies, answers, strict=True):
             try:
                 if isinstance(answer, Refused):
@@ -253,14 +252,14 @@ class TenantScope:
         routing = place.routing(self.owner.tenant_uid)
         search = Search(self._alias(place), routing, orjson.dumps(body), cheap=False)
         try:
-            answer = await self._charged(self._engine.searches.run(search, seconds))
+            answer = await self.charged(self._engine.searches.run(search, seconds))
         except Refused as refused:
             raise fault_of(refused) from None
         self.cost += cost_of(answer.get("took", 0), 0)
         page_of(answer, seconds, partial=False)  # a fault, if it isn't whole
         return read_similar(self.owner, answer, len(words))
 
-    async def _charged(self, asked: Awaitable[T]) -> T:
+    async def charged(self, asked: Awaitable[T]) -> T:
         """Wait for searches; those that fail, or whose caller has gone, cost the time that they took."""
         began = time.monotonic()
         try:

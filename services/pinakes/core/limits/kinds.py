@@ -52,9 +52,16 @@ class Kind(Enum):
 
 
 _SEARCH, _INDEX = "/pinakes.v1.SearchService/", "/pinakes.v1.IndexService/"
-# Calls that aren't here cost a request and nothing else; so do deletions, which always work.
+# Calls that aren't here cost a request and nothing else; so do deletions by name, which always work.
 KINDS = {
-    **{_SEARCH + rpc: Kind.SEARCH for rpc in ("Search", "BatchSearch", "Suggest", "CountDocuments", "ExplainDocument")},
+    **{
+        _SEARCH + rpc: Kind.SEARCH
+        for rpc in (
+            "Search", "BatchSearch", "Suggest", "CountDocuments", "ExplainDocument", "GetSearchInsights",
+        )
+    },
+    # They have the engine search by any filter; a purge looks for what it deletes.
+    **{_INDEX + rpc: Kind.SEARCH for rpc in ("ListDocuments", "PurgeDocuments")},
     **{
         _INDEX + rpc: Kind.WRITE
         for rpc in (
@@ -62,6 +69,16 @@ KINDS = {
         )
     },
 }  # fmt: skip
+_BY_NAME = frozenset(_INDEX + rpc for rpc in ("GetDocument", "BatchGetDocuments"))
+
+
+def kind_of(method: str, *, filtered: bool) -> Kind:
+    """Return what a call does; with `filtered` its caller's credential has a filter, by which reading by name is a search."""
+    if filtered and method in _BY_NAME:
+        return Kind.SEARCH
+    return KINDS.get(method, Kind.OTHER)
+
+
 RATES_OF = {
     Kind.OTHER: (),
     Kind.SEARCH: (Limit.SEARCH_COST,),

@@ -17,7 +17,7 @@ from pinakes.core.faults import Fault
 from pinakes.core.limits.budget import Budget
 from pinakes.core.limits.figures import InForce, defaults_of
 from pinakes.core.limits.holdings import Holding, Home, Places, Share
-from pinakes.core.limits.kinds import KINDS, RATES_OF, Kind, Limit
+from pinakes.core.limits.kinds import RATES_OF, Kind, Limit, kind_of
 from pinakes.core.limits.ledger import Answer, LocalLedger, Question, RedisLedger
 from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, failed
 from pinakes.core.resilience.breaker import Breaker
@@ -73,7 +73,7 @@ class Limiter:
 
     def budget(self, principal: Principal, tenant: TenantRecord | None, method: str) -> Budget:
         """Return what a caller of a method may use; `tenant` is its own, None if it has none or several."""
-        kind = KINDS.get(method, Kind.OTHER)
+        kind = kind_of(method, filtered=bool(principal.filter))
         home = self._home(tenant.uid if tenant is not None else principal.subject)
         # Most credentials have no limits of their own: all such of a tenant share its budget.
         own = principal.credential if principal.limits is not None else ""

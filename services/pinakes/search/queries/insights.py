@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import timestamp_pb2
 
-from pinakes.core.engine.insights import InsightStore, Told
+from pinakes.core.engine.insights import LISTS, InsightStore, Told
 from pinakes.core.faults import invalid
+from pinakes.core.limits.cost import cost_of
 from pinakes.core.tenancy.models import now_ms
 from pinakes.v1 import insights_pb2
 
@@ -45,7 +46,8 @@ async def read(
     owner = scope.owner
     store = InsightStore(parts.platform.engine)
     limit = request.limit or DEFAULT_LIMIT
-    summary = await store.read(owner.tenant_uid, owner.collection_uid, start, end, limit)
+    summary = await scope.charged(store.read(owner.tenant_uid, owner.collection_uid, start, end, limit))
+    scope.cost += cost_of(summary.worked_ms, LISTS)
     total = summary.total
     answer = insights_pb2.GetSearchInsightsResponse(
         searches=total.searches, without_results=total.without_results, clicks=total.clicks,

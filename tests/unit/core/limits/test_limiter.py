@@ -263,6 +263,29 @@ def test_kinds_are_of_rpcs_that_there_are() -> None:
     assert set(KINDS) <= set(RULES)
 
 
+async def test_what_searches_is_under_the_search_budget_and_what_reads_by_name_only_if_that_is_a_search() -> None:
+    limiter, home = alone(Clock()), tenant(search_cost_per_second=1.0)
+    spender = limiter.budget(caller(), home, SEARCH)
+    await spender.take()
+    spender.charge(Limit.SEARCH_COST, 1000.0)
+    narrowed = caller()._replace(filter='tags = "red"')
+    index = "/pinakes.v1.IndexService/"
+    for method, who in (
+        (index + "ListDocuments", caller()), (index + "PurgeDocuments", caller()),
+        ("/pinakes.v1.SearchService/GetSearchInsights", caller()),
+        (index + "GetDocument", narrowed), (index + "BatchGetDocuments", narrowed),
+    ):  # fmt: skip
+        with pytest.raises(Fault) as caught:
+            await limiter.budget(who, home, method).take()
+        assert caught.value.reason == "SEARCH_COST_EXCEEDED", method
+    for method, who in (
+        (index + "GetDocument", caller()), (index + "BatchGetDocuments", caller()),
+        (index + "DeleteDocument", caller()), (index + "GetCollection", narrowed),
+    ):  # fmt: skip
+        await limiter.budget(who, home, method).take()
+    await limiter.close()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     rate=st.sampled_from([1.0, 7.0, 40.0, 400.0]),
