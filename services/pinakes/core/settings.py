@@ -299,7 +299,9 @@ class Settings(BaseSettings):
         1000, ge=1, description="API keys of a tenant that has no limit of its own; revoked ones don't count."
     )
     limits_dry_run: bool = Field(
-        False, description="Whether tenants beyond a limit are only counted and logged, unless theirs says otherwise."
+        False,
+        description="Whether tenants beyond their limits are only counted and logged, unless theirs say otherwise. Limits of "
+        "keys and scoped tokens refuse all the same.",
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")

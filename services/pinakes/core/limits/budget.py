@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pinakes.core.limits.holdings import OF_TENANT
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.limits.refusals import exceeded, would_refuse
 
@@ -63,20 +64,22 @@ class Budget:
         now = self._limiter.clock()
         if self._enough(rooms, now):
             return self._use(rooms)
-        if (lacking := self._refused(rooms, now)) is None:
+        lacking = self._lacking(rooms, now)
+        if _worth_asking(lacking, now):
             self.home.waiting += 1
             try:
                 async with self.home.lock:
                     now = self._limiter.clock()
-                    if not self._enough(rooms, now) and self._refused(rooms, now) is None:
+                    lacking = self._lacking(rooms, now)
+                    if _worth_asking(lacking, now):
                         await self._limiter.refill(self.home, self._short(rooms, now))
-                    now = self._limiter.clock()
-                    lacking = next((one for one in self._all(rooms) if not one.enough(now)), None)
-                    if lacking is None:
-                        return self._use(rooms)
+                        now = self._limiter.clock()
+                        lacking = self._lacking(rooms, now)
             finally:
                 self.home.waiting -= 1
-        if not self._dry_run:
+        if lacking is None:
+            return self._use(rooms)
+        if not self._spared(lacking):
             if lacking.limit is not Limit.CONCURRENT:  # to be slow isn't to send too much
                 self._refused_at = now
             raise exceeded(lacking, max(lacking.refused_until - now, 0.001))
@@ -105,7 +108,7 @@ class Budget:
         now = self._limiter.clock() if self._dry_run else 0.0
         for share in self._charged:
             # What a dry run would have refused wouldn't have cost anything.
-            if share.limit is limit and not now < share.refused_until:
+            if share.limit is limit and not (self._spared(share) and now < share.refused_until):
                 share.tokens -= amount
                 if share.tokens < 0:
                     self._limiter.tend(self.home)
@@ -144,11 +147,21 @@ class Budget:
     def _all(self, rooms: tuple[Places, ...]) -> tuple[Holding, ...]:
         return (*rooms, *self._counted, *self._charged)
 
-    def _refused(self, rooms: tuple[Places, ...], now: float) -> Holding | None:
-        """Return what was asked for just now in vain."""
-        return next((one for one in self._all(rooms) if now < one.refused_until and not one.enough(now)), None)
+    def _spared(self, one: Holding) -> bool:
+        """Tell whether a dry run lets pass what goes beyond this: what is the tenant's; keys and tokens narrow for good."""
+        return self._dry_run and one.of == OF_TENANT
+
+    def _lacking(self, rooms: tuple[Places, ...], now: float) -> Holding | None:
+        """Return what there isn't enough of: rather what refuses than what is spared, and what was asked for in vain."""
+        lacking = [one for one in self._all(rooms) if not one.enough(now)]
+        return min(lacking, key=lambda one: (self._spared(one), now >= one.refused_until), default=None)
 
     def _short(self, rooms: tuple[Places, ...], now: float) -> list[Share | Places]:
         """Return what to ask for: what isn't enough, and what soon won't be."""
         shares = [one for one in (*self._counted, *self._charged) if not one.enough(now) or one.tokens < one.chunk / 2]
         return [*shares, *(room for room in rooms if not room.enough(now))]
+
+
+def _worth_asking(lacking: Holding | None, now: float) -> bool:
+    """Tell whether there may be more of what is lacking: it wasn't asked for in vain just now."""
+    return lacking is not None and now >= lacking.refused_until

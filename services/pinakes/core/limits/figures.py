@@ -59,7 +59,7 @@ class TenantLimits(Rates):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce(KeyLimits):
-    """What holds for a tenant; 0 means that there is no limit. With `dry_run` nothing is refused."""
+    """What holds for a tenant; 0 means that there is no limit. With `dry_run` nothing is refused by these."""
 
     documents: int = 0
     bytes: int = 0

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pinakes.core.limits.figures import InForce
     from pinakes.core.tenancy.models import TenantRecord
 
+OF_TENANT, OF_KEY, OF_TOKEN = "tenant", "key", "token"
+"""Whose a limit is, as refusals say. The defaults that callers of no one tenant have count as a tenant's."""
 CHUNKS_A_SECOND = 20
 HOLD_SECONDS = 1.0
 """Time for which tokens are held; older ones would add to the burst that the bucket allows."""

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from pinakes.core.faults import Fault
 from pinakes.core.limits.budget import Budget
 from pinakes.core.limits.figures import InForce, defaults_of
-from pinakes.core.limits.holdings import Holding, Home, Places, Share
+from pinakes.core.limits.holdings import OF_KEY, OF_TENANT, OF_TOKEN, Holding, Home, Places, Share
 from pinakes.core.limits.kinds import RATES_OF, Kind, Limit, kind_of
 from pinakes.core.limits.ledger import Answer, LocalLedger, Question, RedisLedger
 from pinakes.core.redis import CACHE_SECONDS, FAILURES, connect, failed
@@ -105,22 +105,22 @@ class Limiter:
     def _made(self, home: Home, tenant: TenantRecord | None, principal: Principal | None, kind: Kind) -> Budget:
         held = home.in_force(tenant, self.defaults)
         own = principal.limits if principal is not None else None
-        charged = [home.share("tenant", one, "tenant", rate) for one in RATES_OF[kind] if (rate := getattr(held, one))]
+        charged = [home.share("tenant", one, OF_TENANT, rate) for one in RATES_OF[kind] if (rate := getattr(held, one))]
         counted: list[Share] = []
         rooms: list[Places] = []
         if principal is not None:
-            counted.append(home.share("tenant", Limit.REQUESTS, "tenant", held.requests_per_second, held.burst))
+            counted.append(home.share("tenant", Limit.REQUESTS, OF_TENANT, held.requests_per_second, held.burst))
             if held.concurrent_requests:
-                rooms.append(home.room("tenant", "tenant", held.concurrent_requests))
+                rooms.append(home.room("tenant", OF_TENANT, held.concurrent_requests))
             if principal.rate:
-                counted.append(home.share(f"token:{principal.token}", Limit.REQUESTS, "token", principal.rate))
+                counted.append(home.share(f"token:{principal.token}", Limit.REQUESTS, OF_TOKEN, principal.rate))
         if principal is not None and own is not None:
             mine = principal.credential
             if own.requests_per_second:
-                counted.append(home.share(mine, Limit.REQUESTS, "key", own.requests_per_second, own.burst))
+                counted.append(home.share(mine, Limit.REQUESTS, OF_KEY, own.requests_per_second, own.burst))
             if own.concurrent_requests:
-                rooms.append(home.room(mine, "key", own.concurrent_requests))
-            charged += [home.share(mine, one, "key", rate) for one in RATES_OF[kind] if (rate := getattr(own, one))]
+                rooms.append(home.room(mine, OF_KEY, own.concurrent_requests))
+            charged += [home.share(mine, one, OF_KEY, rate) for one in RATES_OF[kind] if (rate := getattr(own, one))]
         return Budget(
             self, home, tuple(counted), tuple(charged), tuple(rooms), in_force=held, tenant=tenant, limits=own
         )

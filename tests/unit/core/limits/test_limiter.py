@@ -170,6 +170,36 @@ async def test_a_dry_run_counts_and_refuses_nothing(limit: Limit, limits: dict[s
     await limiter.close()
 
 
+async def test_a_dry_run_spares_what_is_the_tenants_and_neither_its_keys_limits_nor_a_tokens_rate() -> None:
+    limiter, home = alone(Clock()), tenant(rate=2.0, search_cost_per_second=1.0, enforcement=DRY_RUN)
+    before = counted(Limit.REQUESTS, "dry_run")
+    assert await allowed(limiter.budget(caller(), home, OTHER), 20) == 20
+    assert counted(Limit.REQUESTS, "dry_run") == before + 18
+    # The tenant's own is used up, and what isn't known of the others is asked for all the same.
+    token = limiter.budget(caller(rate=1.0), home, OTHER)
+    assert await allowed(token, 20) == 1
+    with pytest.raises(Fault) as caught:
+        await token.take()
+    assert (caught.value.reason, caught.value.metadata["of"]) == ("RATE_LIMIT_EXCEEDED", "token")
+    assert caught.value.retry_after == pytest.approx(1.0)
+    assert token.beyond
+    limited = KeyLimits(requests_per_second=4.0, concurrent_requests=2, search_cost_per_second=5.0)
+    assert await allowed(limiter.budget(caller("k", limited), home, OTHER), 20) == 4
+    narrow = limiter.budget(caller("busy", KeyLimits(concurrent_requests=2)), home, OTHER)
+    for _ in range(2):
+        await narrow.take()
+    with pytest.raises(Fault) as caught:
+        await narrow.take()
+    assert (caught.value.reason, caught.value.metadata["of"]) == ("CONCURRENCY_LIMIT_EXCEEDED", "key")
+    searcher = limiter.budget(caller("dear", KeyLimits(search_cost_per_second=5.0)), home, SEARCH)
+    await searcher.take(enter=False)
+    searcher.charge(Limit.SEARCH_COST, 60.0)
+    with pytest.raises(Fault) as caught:
+        await searcher.take(enter=False)
+    assert (caught.value.reason, caught.value.metadata["of"]) == ("SEARCH_COST_EXCEEDED", "key")
+    await limiter.close()
+
+
 async def test_what_a_dry_run_would_have_refused_is_not_owed_afterwards() -> None:
     clock = Clock()
     limiter = alone(clock)
