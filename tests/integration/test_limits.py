@@ -49,6 +49,18 @@ async def test_the_burst_is_one_second_of_the_rate(redis_url: str) -> None:
     await subject.close()
 
 
+async def test_however_small_a_rate_is_a_refusal_is_for_a_day_at_most_and_is_remembered(redis_url: str) -> None:
+    subject = limiter(redis_url)
+    budget = subject.budget(caller(), tenant(rate=5e-324), OTHER)
+    assert await allowed(budget, 1) == 1
+    with at_most_trips(1):
+        for _ in range(10):
+            with pytest.raises(Fault) as caught:
+                await budget.take()
+            assert caught.value.retry_after == pytest.approx(86400.0, abs=60.0)
+    await subject.close()
+
+
 async def test_most_requests_cost_no_round_trip_and_none_more_than_one(redis_url: str) -> None:
     subject = limiter(redis_url)
     with at_most_trips(20):

@@ -16,6 +16,7 @@ from pinakes.client._documents import Time, timestamp
 _KEY = re.compile(r"pk_([a-z0-9]{16})_([A-Za-z0-9_-]{43})")
 _COLLECTION = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _SIGNED = b"pinakes scoped token 1\n"
+_LEAST_RATE = 0.001
 _ROLES = {"user": "tenant-user", "service": "service"}
 
 
@@ -44,7 +45,7 @@ def scoped_token(
         readers: whom it reads documents as, such as `user:ann`; of a key that has readers, some of them. None: as the
             key's, and of a key that sees everything, documents without readers only.
         role: `user` reads; `service` writes too, and sees documents whoever their readers are. No token keeps keys.
-        rate: requests a second at most, besides the limits of the key and of the tenant.
+        rate: requests a second at most, 0.001 or more, besides the limits of the key and of the tenant.
 
     Raises:
         ValueError: for a key or a narrowing that can't be meant.
@@ -69,8 +70,8 @@ def scoped_token(
             raise ValueError(message)
         claims["readers"] = list(readers)
     if rate is not None:
-        if not rate > 0:
-            message = "rate must be above 0"
+        if not rate >= _LEAST_RATE:
+            message = f"rate must be {_LEAST_RATE:g} or more"
             raise ValueError(message)
         claims["rate"] = rate
     payload = json.dumps(claims, ensure_ascii=False, separators=(",", ":")).encode()

@@ -27,6 +27,7 @@ FORMAT = 1
 LARGEST = 8192
 MOST_COLLECTIONS = MOST_READERS = 100
 LONGEST_FILTER = 2000
+LEAST_RATE, LARGEST_RATE = 0.001, 1e9
 _CLAIMS = frozenset({"v", "exp", "iat", "role", "collections", "filter", "readers", "rate"})
 _KEY_ID = re.compile(r"[a-z0-9]{16}")
 _READER = re.compile(r".{1,128}", re.DOTALL)
@@ -140,8 +141,8 @@ def _checked(claims: object) -> dict[str, Any]:
     ):
         raise malformed(f"has a filter that isn't text of 1 to {LONGEST_FILTER} characters")
     rate = claims.get("rate", 1)
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1e9:
-        raise malformed("has a rate that isn't a number of requests a second above 0")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not LEAST_RATE <= rate <= LARGEST_RATE:
+        raise malformed(f"has a rate that isn't a number of {LEAST_RATE:g} to {LARGEST_RATE:g} requests a second")
     return claims
 
 

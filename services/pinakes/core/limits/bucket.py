@@ -5,6 +5,8 @@ from __future__ import annotations
 
 FULL = 1e-9
 """What rounding may take from a whole token."""
+LONGEST_SECONDS = 86_400.0
+"""Longest time that callers are told to wait: a rate may be so small that the true one is no number any more."""
 
 
 class Bucket:
@@ -31,4 +33,4 @@ class Bucket:
         if granted > 0 or wanted <= 0:
             self.tokens -= granted
             return granted, 0.0
-        return 0.0, ((1.0 if whole else 0.0) - self.tokens) / self.rate
+        return 0.0, min(((1.0 if whole else 0.0) - self.tokens) / self.rate, LONGEST_SECONDS)

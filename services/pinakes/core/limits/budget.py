@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pinakes.core.limits.bucket import LONGEST_SECONDS
 from pinakes.core.limits.holdings import OF_TENANT
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.limits.refusals import exceeded, would_refuse
@@ -120,7 +121,7 @@ class Budget:
         for other in self._counted[1:]:
             if (less := other.remaining(now)) < remaining:
                 share, remaining = other, less
-        reset = math.ceil((share.burst - remaining) / share.rate) if remaining < share.burst else 0
+        reset = math.ceil(min((share.burst - remaining) / share.rate, LONGEST_SECONDS))
         return (
             ("ratelimit-limit", share.told), ("ratelimit-remaining", str(int(remaining))),
             ("ratelimit-reset", str(reset)),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pinakes.core.limits.bucket import Bucket
+from pinakes.core.limits.bucket import LONGEST_SECONDS, Bucket
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -19,16 +19,16 @@ LEASE_SECONDS = 3.0
 LARGEST = 20_000
 """Buckets that a process keeps by itself."""
 
-# KEYS: a bucket or room each. ARGV: the holder, the lease in µs, then six for each key:
+# KEYS: a bucket or room each. ARGV: the holder, the lease in µs, the longest wait in µs, then six for each key:
 # 'b', tokens a second, tokens at most, debt, tokens wanted, 1 for whole tokens; or 'r', places in all, in use, wanted, 0, 0.
 # Answers three for each: granted, µs until something is there, what is left; tokens in thousandths.
 _EXCHANGE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local holder, lease = ARGV[1], tonumber(ARGV[2])
+local holder, lease, longest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local answers = {}
 for i, key in ipairs(KEYS) do
-  local at = 3 + (i - 1) * 6
+  local at = 4 + (i - 1) * 6
   local a, b, c, d = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   local granted, wait, left = 0, 0, 0
   if ARGV[at] == 'b' then
@@ -38,7 +38,7 @@ for i, key in ipairs(KEYS) do
     tokens = math.min(b, tokens + math.max(0, now - seen) * a / 1000000) - c
     granted = math.max(0, math.min(d, tokens))
     if whole then granted = math.floor(granted + 1e-9) end
-    if granted == 0 and d > 0 then wait = ((whole and 1 or 0) - tokens) / a * 1000000 end
+    if granted == 0 and d > 0 then wait = math.min(longest, ((whole and 1 or 0) - tokens) / a * 1000000) end
     tokens = tokens - granted
     left = tokens * 1000
     redis.call('HSET', key, 'tokens', string.format('%.9f', tokens), 'at', string.format('%.0f', now))
@@ -114,7 +114,7 @@ class RedisLedger:
 
     async def exchange(self, questions: Sequence[Question]) -> list[Answer]:
         """Ask all at once. Raises what Redis does."""
-        arguments: list[str | float] = [self._holder, round(LEASE_SECONDS * 1_000_000)]
+        arguments: list[str | float] = [self._holder, round(LEASE_SECONDS * 1e6), round(LONGEST_SECONDS * 1e6)]
         for one in questions:
             if isinstance(one, Draw):
                 arguments += ["b", one.rate, one.burst, one.debt, one.wanted, int(one.whole)]

@@ -106,7 +106,7 @@ def test_a_changed_token_and_another_key_s_are_not_signed() -> None:
         {"v": 2}, {"v": None}, {"exp": None}, {"exp": 0}, {"exp": -1}, {"exp": 1.5}, {"exp": "9"}, {"exp": True}, {"exp": 1 << 60},
         {"iat": "x"}, {"collections": []}, {"collections": "news"}, {"collections": ["../x"]}, {"collections": [1]},
         {"collections": ["a"] * 101}, {"filter": ""}, {"filter": " "}, {"filter": 1}, {"filter": "x" * 2001}, {"readers": "ann"},
-        {"readers": [""]}, {"readers": ["a" * 129]}, {"readers": ["a"] * 101}, {"rate": 0}, {"rate": -1}, {"rate": "1"},
+        {"readers": [""]}, {"readers": ["a" * 129]}, {"readers": ["a"] * 101}, {"rate": 0}, {"rate": -1}, {"rate": 5e-324}, {"rate": 1e-300}, {"rate": "1"},
         {"rate": True}, {"later": 1}, {"role": "service", "readers": ["ann"]},
     ],
 )  # fmt: skip
@@ -161,7 +161,7 @@ def test_expiry_is_taken_as_seconds_a_duration_or_a_time() -> None:
     "arguments",
     [
         {"expire": -1}, {"expire": "2001-01-01T00:00:00Z"}, {"expire": 60, "collections": []}, {"expire": 60, "collections": "news"},
-        {"expire": 60, "role": "admin"}, {"expire": 60, "rate": 0}, {"expire": 60, "role": "service", "readers": ["ann"]},
+        {"expire": 60, "role": "admin"}, {"expire": 60, "rate": 0}, {"expire": 60, "rate": 1e-4}, {"expire": 60, "role": "service", "readers": ["ann"]},
     ],
 )  # fmt: skip
 def test_the_sdk_refuses_what_cannot_be_meant(arguments: dict[str, Any]) -> None:

@@ -51,6 +51,22 @@ async def test_a_rate_below_one_still_lets_one_pass() -> None:
     assert caught.value.retry_after == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("rate", [5e-324, 1e-300, 1e-9])
+async def test_however_small_a_rate_is_what_callers_are_told_is_a_day_at_most(rate: float) -> None:
+    limiter, home = alone(Clock()), tenant(rate=rate, burst=2.0, search_cost_per_second=max(rate, 1e-300))
+    budget = limiter.budget(caller(), home, SEARCH)
+    await budget.take()
+    assert dict(budget.told())["ratelimit-reset"] == "86400"
+    budget.charge(Limit.SEARCH_COST, 1.0)
+    for one in (budget, limiter.budget(caller(rate=rate), tenant("other"), OTHER)):
+        assert await allowed(one, 1) == (one is not budget)
+        with pytest.raises(Fault) as caught:
+            await one.take()
+        assert caught.value.retry_after == 86400.0
+        assert int(dict(one.told())["ratelimit-reset"]) == 86400
+    await limiter.close()
+
+
 async def test_no_rate_means_the_default_and_tenants_do_not_share() -> None:
     limiter = alone(Clock())
     assert await allowed(limiter.budget(caller(), tenant("a"), OTHER), 150) == 100
