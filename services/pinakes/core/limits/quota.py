@@ -110,11 +110,14 @@ class Quota:
             return [None] * len(incoming)
 
     def _of(self, tenant_uid: str) -> _Held:
+        """Return what is known of a tenant, and forget the one that has written nothing for longest when there are too many."""
         held = self._held.get(tenant_uid)
         if held is None:
             held = self._held[tenant_uid] = _Held()
             if len(self._held) > _TENANTS:
                 self._held.popitem(last=False)
+        else:
+            self._held.move_to_end(tenant_uid)
         return held
 
     async def _counted(self, tenant: TenantRecord, held: _Held) -> Counts:

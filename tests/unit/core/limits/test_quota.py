@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this process has let in counts until the engine counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from pinakes.core.engine.usage import Counts
+from pinakes.core.limits import quota
+from pinakes.core.limits.figures import in_force
+from pinakes.core.limits.quota import Incoming, Quota
+from pinakes.core.tenancy.models import TenantRecord
+from pinakes.core.usage.ledger import Usage
+from tests.unit.core.limits._world import DEFAULTS, tenant
+
+
+class Behind:
+    """Counts nothing of what was accepted: it waits in the queue still."""
+
+    async def count(self, tenants: Sequence[TenantRecord]) -> list[Counts | None]:
+        return [Counts(0, 0) for _ in tenants]
+
+
+class Empty:
+    """The scope of a tenant whose documents aren't written yet."""
+
+    async def mget(self, ids: Sequence[str], _fields: Sequence[str]) -> list[None]:
+        return [None for _ in ids]
+
+
+def made() -> Quota:
+    """Return a quota over an engine that is behind."""
+    usage = Usage(cast("Any", type("Engine", (), {"prefix": "p"})()), 60.0)
+    usage.store = cast("Any", Behind())
+    return Quota(usage, lambda record: in_force(record, DEFAULTS))
+
+
+async def let_in(subject: Quota, record: TenantRecord, count: int) -> int:
+    """Send so many new documents, and return how many may be written."""
+    incoming = [Incoming(f"d{number}", 10) for number in range(count)]
+    return (await subject.admit(cast("Any", Empty()), record, incoming)).count(None)
+
+
+async def test_of_too_many_tenants_the_one_that_wrote_last_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "_TENANTS", 3)
+    subject, active = made(), tenant("active", documents=20)
+    for number in range(6):
+        assert await let_in(subject, active, 2) == 2
+        assert await let_in(subject, tenant(f"other-{number}", documents=20), 1) == 1
+    assert await let_in(subject, active, 20) == 20 - 12
+    assert len(subject._held) == 3
