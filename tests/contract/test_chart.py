@@ -206,6 +206,21 @@ def test_an_autoscaler_owns_the_number_of_replicas(tmp_path: Path) -> None:
     assert of_kind(objects, "Deployment")["index"]["spec"]["replicas"] == 2
 
 
+def test_every_program_knows_among_how_many_a_tenants_calls_are_spread(tmp_path: Path) -> None:
+    def told(values: Object) -> set[str]:
+        deployments = of_kind(rendered(values, tmp_path), "Deployment")
+        env = [entry for name in PROGRAMS for entry in container(deployments[name])["env"]]
+        return {entry["value"] for entry in env if entry["name"] == "PINAKES_LIMITS_PROCESSES"}
+
+    assert told({}) == {str(3 + 2 + 2)}
+    # An autoscaler's largest number, each pod with as many processes as it has; two servers of each other kind.
+    assert told(VALUE_SETS["everything"]) == {str(12 * 2 + 2 + 2)}
+    assert told({"settings": {"processes": 2}}) == {str(2 * (3 + 2 + 2))}
+    many = {"worker": {"keda": {"enabled": True, "maxReplicas": 20, "prometheusUrl": "http://prometheus"}}}
+    assert told({"workers": many}) == {str(2 + 20)}, "what is written is held to one limit by IndexService and workers"
+    assert told({"settings": {"limits_processes": 3}}) == {"3"}
+
+
 def test_every_program_knows_the_queue_and_may_reach_it(tmp_path: Path) -> None:
     objects = rendered({}, tmp_path)
     for name in PROGRAMS:

@@ -218,6 +218,20 @@ async def test_without_redis_each_process_holds_half_of_everything(redis_server:
     await subject.close()
 
 
+async def test_without_redis_processes_together_let_no_more_through_than_with_it(redis_server: RedisServer) -> None:
+    redis_server.stop()
+    processes, rate = 7, 140.0
+    subjects = [Limiter(connect(redis_server.url, 1.0), DEFAULTS, processes=processes) for _ in range(processes)]
+    began = time.monotonic()
+    passed = 0
+    while time.monotonic() - began < 1.0:
+        for subject in subjects:
+            passed += await allowed(subject.budget(caller(), tenant(rate=rate), OTHER), 50)
+    assert rate <= passed <= rate + rate * (time.monotonic() - began) + processes
+    for subject in subjects:
+        await subject.close()
+
+
 async def test_the_rate_is_shared_again_when_redis_is_back(redis_server: RedisServer) -> None:
     breaker = Breaker("the limiter that comes back", open_seconds=0.1)
     subject = Limiter(connect(redis_server.url, 1.0), DEFAULTS, breaker=breaker)

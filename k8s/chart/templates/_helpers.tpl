@@ -102,6 +102,29 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* How many processes some components have at most. Arguments: root, components. */}}
+{{- define "pinakes.processes" -}}
+{{- $sum := 0 -}}
+{{- range $component := .components -}}
+{{- $replicas := $component.replicas -}}
+{{- range $scaling := list $component.autoscaling $component.keda -}}
+{{- if (default dict $scaling).enabled -}}
+{{- $replicas = $scaling.maxReplicas -}}
+{{- end -}}
+{{- end -}}
+{{- $settings := merge (deepCopy (default dict $component.settings)) $.root.Values.settings -}}
+{{- $sum = add $sum (mul (int $replicas) (int (default 1 $settings.processes))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
+{{/* Processes that hold callers to one limit: the servers have requests and searches, IndexService and the workers what is written. */}}
+{{- define "pinakes.limitsProcesses" -}}
+{{- $servers := include "pinakes.processes" (dict "root" . "components" (values .Values.servers)) -}}
+{{- $writing := prepend (values .Values.workers) .Values.servers.index -}}
+{{- max (int $servers) (int (include "pinakes.processes" (dict "root" . "components" $writing))) -}}
+{{- end -}}
+
 {{/* A value as the settings read it: whole numbers without an exponent. */}}
 {{- define "pinakes.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}

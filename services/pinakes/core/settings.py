@@ -303,6 +303,12 @@ class Settings(BaseSettings):
         description="Whether tenants beyond their limits are only counted and logged, unless theirs say otherwise. Limits of "
         "keys and scoped tokens refuse all the same.",
     )
+    limits_processes: int = Field(
+        0,
+        ge=0,
+        description="Processes among which a tenant's calls are spread, for limits while the cache's Redis is away or there is "
+        "none: each allows one part in so many. 0 for unknown: each allows half while Redis is away, and all without one.",
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     tracing_endpoint: str = Field(

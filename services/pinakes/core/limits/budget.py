@@ -59,7 +59,7 @@ class Budget:
         """Count one request, and with `enter` take a place for as long as it lasts: until `leave`.
 
         Raises a fault of kind EXHAUSTED with `retry_after` when there is nothing left. Asks Redis once at most, and not
-        while enough is held here; when Redis doesn't answer, this process alone allows half of everything.
+        while enough is held here; when Redis doesn't answer, this process allows its part of everything by itself.
         """
         rooms = self.rooms if enter else ()
         now = self._limiter.clock()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HOMES = 10_000
 DOWN_SHARE = 0.5
+"""What a process allows while Redis is away, if it doesn't know of how many processes it is one."""
 TEND_SECONDS = 0.1
 """Time after which places are given back, and debts told."""
 _TENDED_AT_ONCE = 8
@@ -47,15 +48,20 @@ class Limiter:
         redis: Redis | None,
         defaults: InForce,
         *,
+        processes: int = 0,
         breaker: Breaker | None = None,
         homes: int = HOMES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Share limits through `redis`; without it this process alone holds them. `homes` tenants are remembered at most."""
+        """Share limits through `redis`; without it this process holds its part of them, as one of `processes` (0: unknown).
+
+        `homes` tenants are remembered at most.
+        """
         self.defaults = defaults
         self.clock = clock
         self._ledger = RedisLedger(redis, secrets.token_hex(8)) if redis is not None else None
-        self._local = LocalLedger(1.0 if redis is None else DOWN_SHARE)
+        unknown = 1.0 if redis is None else DOWN_SHARE
+        self._local = LocalLedger(1 / processes if processes else unknown)
         self._breaker = breaker or Breaker("the rate limiter")
         self._most = homes
         self._homes: OrderedDict[str, Home] = OrderedDict()
@@ -65,7 +71,8 @@ class Limiter:
     @classmethod
     def open(cls, settings: Settings, timeout: float = CACHE_SECONDS) -> Limiter:
         """Make a limiter of the cache's Redis, or of this process alone where there is none."""
-        return cls(connect(settings.cache_url, timeout) if settings.cache_url else None, defaults_of(settings))
+        redis = connect(settings.cache_url, timeout) if settings.cache_url else None
+        return cls(redis, defaults_of(settings), processes=settings.limits_processes)
 
     def in_force(self, tenant: TenantRecord) -> InForce:
         """Return what holds for a tenant."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -32,6 +33,33 @@ async def test_without_redis_the_process_holds_the_whole_rate() -> None:
     assert await allowed(budget, 200) == 50
     clock.now += 0.5
     assert await allowed(budget, 200) == 25
+
+
+@pytest.mark.parametrize("processes", [1, 3, 7])
+async def test_without_redis_processes_that_know_how_many_they_are_let_no_more_through_than_one(processes: int) -> None:
+    clock, seconds = Clock(), 10
+    limiters = [alone(clock, processes=processes) for _ in range(processes)]
+    passed, spent = 0, 0.0
+    for _ in range(seconds * 10):
+        for one in limiters:
+            passed += await allowed(one.budget(caller(), tenant(rate=50.0), OTHER), 60)
+            searcher = one.budget(caller(), tenant("dear", rate=1e4, search_cost_per_second=21.0), SEARCH)
+            if await allowed(searcher, 1):
+                searcher.charge(Limit.SEARCH_COST, 2.5)
+                spent += 2.5
+        clock.now += 0.1
+    assert 50.0 * seconds <= passed <= 50.0 + 50.0 * seconds + processes
+    # Ten seconds of a cost are saved up, and of each process the last search may be owed.
+    assert 21.0 * seconds <= spent <= 21.0 * (10 + seconds) + processes * 2.5
+    entered = 0
+    for one in limiters:
+        with suppress(Fault):
+            while True:
+                await one.budget(caller(), tenant("busy", concurrent_requests=21), OTHER).take()
+                entered += 1
+    assert entered == 21
+    for one in limiters:
+        await one.close()
 
 
 async def test_a_burst_of_its_own_is_saved_up() -> None:
