@@ -44,4 +44,4 @@ def read(given: Sequence[str], known: Sequence[str]) -> dict[str, float | str]:
 def shown(force: LimitsInForce) -> str:
     """Return the limits in force, a line each; those that there aren't are left out."""
     lines = [f"{field.name} {value:.15g}" for field, value in force.ListFields() if field.name != "dry_run"]
-    return "\n".join([*lines, *(["nothing is refused: dry run"] if force.dry_run else [])])
+    return "\n".join([*lines, *(["dry run: these refuse nothing"] if force.dry_run else [])])
