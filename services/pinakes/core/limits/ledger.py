@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,7 +143,8 @@ class LocalLedger:
         return [self._draw(one, now) if isinstance(one, Draw) else self._room(one) for one in questions]
 
     def _draw(self, one: Draw, now: float) -> Answer:
-        rate, burst = one.rate * self._share, one.burst * self._share
+        # A part of the smallest number would be none at all, and nothing is divided by that.
+        rate, burst = max(one.rate * self._share, sys.float_info.min), one.burst * self._share
         if one.whole:
             burst = max(1.0, burst)
         bucket = self._buckets.get(one.key)

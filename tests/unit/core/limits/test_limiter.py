@@ -79,9 +79,13 @@ async def test_a_rate_below_one_still_lets_one_pass() -> None:
     assert caught.value.retry_after == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("processes", [1, 7])
 @pytest.mark.parametrize("rate", [5e-324, 1e-300, 1e-9])
-async def test_however_small_a_rate_is_what_callers_are_told_is_a_day_at_most(rate: float) -> None:
-    limiter, home = alone(Clock()), tenant(rate=rate, burst=2.0, search_cost_per_second=max(rate, 1e-300))
+async def test_however_small_a_rate_is_what_callers_are_told_is_a_day_at_most(rate: float, processes: int) -> None:
+    limiter, home = (
+        alone(Clock(), processes=processes),
+        tenant(rate=rate, burst=2.0, search_cost_per_second=max(rate, 1e-300)),
+    )
     budget = limiter.budget(caller(), home, SEARCH)
     await budget.take()
     assert dict(budget.told())["ratelimit-reset"] == "86400"
