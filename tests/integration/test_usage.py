@@ -126,8 +126,29 @@ async def test_the_census_counts_every_tenant_and_days_without_one_have_the_last
         told = [(day.documents, day.bytes, day.searches, day.writes, day.cost) for day in found.days]
         assert told == [(0, 0, 0, 0, 0), (7, 70, 9, 3, 1.75), (7, 70, 0, 0, 0), (4, 40, 0, told[3][3], 0)]
         assert [day.counts for day in await store.read(record.uid, today, today)] == [Counts(4, 40)]
+        later = await client.get_usage(start_day=today - timedelta(days=1), end_day=today - timedelta(days=1))
+        assert [(day.documents, day.bytes, day.searches) for day in later.days] == [(7, 70, 0)], (
+            "counted before the window"
+        )
         assert await store.erase(record.uid) >= 4
         assert not await store.read(record.uid, before, before)
+
+
+async def test_a_suspended_tenant_is_counted_as_others_are(platform: Platform, parts: Parts, direct: Direct) -> None:
+    tenant = await new_tenant(platform)
+    async with AsyncClient(platform.endpoint, key=tenant.key) as client:
+        await client.batch_write([document(f"d{n}", title=text(n)) for n in range(4)], mode="searchable")
+    record, _ = await direct.records(tenant)
+    async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
+        await admin.suspend_tenant(tenant.tenant_id, "unpaid")
+    end, today = time.monotonic() + SECONDS, datetime.now(UTC).date()
+    while True:  # the list of tenants shows the change within a moment
+        await count_all(parts)
+        found = [day.counts for day in await parts.usage.store.read(record.uid, today, today)]
+        if found == [Counts(4, 40)]:
+            break
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.5)
 
 
 async def test_months_go_when_their_last_day_is_old_enough(parts: Parts) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pinakes.core.engine.client import EngineRefusal
 from pinakes.core.faults import Fault
 from pinakes.core.telemetry.logs import logger
-from pinakes.core.tenancy.models import ACTIVE, TenantRecord
+from pinakes.core.tenancy.models import WHOLE, TenantRecord
 from pinakes.worker.sweeper import Turn
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
 
 
 async def count_all(platform: Platform) -> int:
-    """Count what every tenant has, and return how many tenants were counted."""
-    store, counted, after = platform.usage.store, 0, None
+    """Count what every tenant has, suspended ones too, and return how many tenants were counted."""
+    store, states, counted, after = platform.usage.store, tuple(sorted(WHOLE)), 0, None
     while True:
-        page = await platform.directory.tenants.store.page(None, (ACTIVE,), after, PAGE)
+        page = await platform.directory.tenants.store.page(None, states, after, PAGE)
         tenants = [TenantRecord.from_json(record) for record in page]
         day = datetime.now(UTC).date()
         found = await store.count(tenants)

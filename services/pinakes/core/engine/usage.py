@@ -95,6 +95,18 @@ class UsageStore:
         answer = await self._call("read", "POST", f"/{self._base}-*/_search", body)
         return [_day(bucket) for bucket in answer.get("aggregations", {}).get("days", {}).get("buckets", [])]
 
+    async def counted_before(self, tenant_uid: str, day: date) -> Counts | None:
+        """Return what a tenant had when it was last counted before a day, None if it never was or that isn't kept any more."""
+        filters: list[Json] = [
+            {"term": {"tenant": tenant_uid}},
+            {"range": {"day": {"lt": day.isoformat()}}},
+            {"exists": {"field": "documents"}},
+        ]
+        body: Json = {"size": 1, "query": {"bool": {"filter": filters}}, "sort": [{"day": "desc"}]}
+        answer = await self._call("before", "POST", f"/{self._base}-*/_search", body)
+        found = [hit["_source"] for hit in answer["hits"]["hits"]]
+        return Counts(found[0]["documents"], found[0]["bytes"]) if found else None
+
     async def work(self, first: date) -> dict[str, tuple[int, int]]:
         """Return searches and writes of every tenant from a day on, by uid, as far as processes have written them."""
         sums: Json = {name: {"sum": {"field": name}} for name in ("searches", "writes")}

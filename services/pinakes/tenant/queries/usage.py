@@ -32,7 +32,7 @@ async def read(
     answer = usage_pb2.GetUsageResponse(documents=counts.documents, bytes=counts.bytes)
     answer.count_time.GetCurrentTime()
     known = {day.day: day for day in await store.read(tenant.uid, first, last)}
-    before = Counts(0, 0)
+    before = await store.counted_before(tenant.uid, first) or Counts(0, 0)
     for number in range((last - first).days + 1):
         when = first + timedelta(days=number)
         found = known.get(when, Day(when, 0, 0, 0.0, None))
