@@ -7,7 +7,7 @@ import asyncio
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,6 +218,68 @@ async def test_two_workers_that_both_think_it_is_their_turn_make_one_chain(deplo
         pass
     actions = await deployed.actions()
     assert sorted(actions[5:]) == sorted(f"r{number}-{n}" for number in range(4) for n in range(20))
+    assert await deployed.wrong() == []
+
+
+async def test_a_worker_that_missed_what_another_wrote_writes_nothing_beside_it(deployed: Deployment) -> None:
+    """Its batch is longer than what was written meanwhile, so the engine would have room for the rest of it."""
+    late = deployed.writer()
+    await deployed.record("six")
+    await late.move()
+    await deployed.chained("seven", "eight")
+    await deployed.record("nine", "ten", "eleven", "twelve")
+    with pytest.raises(Fault):
+        await late.move()
+    assert (await deployed.actions())[5:] == ["six", "seven", "eight"]
+    assert await late.move() == 4
+    assert (await deployed.actions())[8:] == ["nine", "ten", "eleven", "twelve"]
+    assert await deployed.wrong() == []
+
+
+async def test_a_worker_that_hangs_before_its_entries_leave_finds_them_written_by_another(
+    deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, go = asyncio.Event(), asyncio.Event()
+    append = AuditStore.append
+
+    async def late_append(self: AuditStore, month: str, entries: Sequence[Any]) -> None:
+        hanging.set()
+        await go.wait()
+        await append(self, month, entries)
+
+    late = deployed.writer()
+    await deployed.record("six", "seven", "eight")
+    with monkeypatch.context() as patch:
+        patch.setattr(AuditStore, "append", late_append)
+        moving = asyncio.create_task(late.move())
+        await hanging.wait()
+    await deployed.record("nine")
+    assert await deployed.writer().move() == 4
+    go.set()
+    assert await moving == 3
+    assert (await deployed.actions())[5:] == ["six", "seven", "eight", "nine"]
+    assert await deployed.wrong() == []
+
+
+async def test_what_is_missing_of_a_batch_is_written_before_the_chain_goes_on(
+    deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies when its bulk was taken in part."""
+    append = AuditStore.append
+
+    async def half_append(self: AuditStore, month: str, entries: Sequence[Any]) -> None:
+        await append(self, month, entries[::2])
+        raise unavailable("the search engine")
+
+    await deployed.record("six", "seven", "eight")
+    with monkeypatch.context() as patch:
+        patch.setattr(AuditStore, "append", half_append)
+        with pytest.raises(Fault):
+            await deployed.writer().move()
+    assert await deployed.wrong() == ["missing"]
+    await deployed.record("nine")
+    assert await deployed.writer().move() == 4
+    assert (await deployed.actions())[5:] == ["six", "seven", "eight", "nine"]
     assert await deployed.wrong() == []
 
 

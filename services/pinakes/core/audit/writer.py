@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one writer of the chain: takes events out of the spool, links them, and drops them when they are in the engine.
 
-It may die at any moment: what it wrote and didn't drop is known by its ids, and the engine refuses a second entry of a number.
+It may die at any moment, and another may write meanwhile without its knowing. So what is written next is agreed on first: a
+record that is replaced by compare-and-set holds the whole batch. Only agreed batches are ever written, each behind all of the
+one before, so entries that come late or are written by two are the same ones. What a batch lacks is written by whoever goes
+on; what was written and not dropped is known by its ids.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import time
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from pinakes.core.audit.chain import FIRST, Head, Seal, head_of
 from pinakes.core.audit.event import Event, Kind
@@ -18,6 +23,9 @@ from pinakes.core.engine.audit import AuditStore, Overtaken
 from pinakes.core.faults import unavailable
 from pinakes.core.telemetry import metrics
 from pinakes.core.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from pinakes.core.engine.records import Stored
 
 Json = dict[str, Any]
 PAGE = 500
@@ -33,11 +41,12 @@ class ChainWriter:
         """Begin without knowing where the chain ends."""
         self._store, self._spool, self._seal = store, spool, seal
         self._head: Head | None = None
+        self._batch: Stored | None = None
         self._told = 0.0
 
     def forget(self) -> None:
         """Forget where the chain ends: another may have written."""
-        self._head = None
+        self._head = self._batch = None
 
     async def move(self) -> int:
         """Put events that wait into the chain, and return how many were taken. Raises faults of the stores."""
@@ -97,8 +106,11 @@ class ChainWriter:
         for event in events:
             entries.append(self._seal.link(head, event))
             head = head_of(entries[-1])
+        month = f"{datetime.now(UTC):%Y.%m}"
         try:
-            await self._store.append(entries)
+            data = self._seal.pack({"name": "batch", "month": month, "entries": entries})
+            self._batch = await self._store.agree(self._batch, data)
+            await self._store.append(month, entries)
         except Overtaken:
             self.forget()
             raise unavailable("the audit log's chain") from None
@@ -114,18 +126,30 @@ class ChainWriter:
 
     async def _end(self) -> tuple[Head, list[Json]]:
         """Return where the chain goes on, and an event if its end was cut off: what was there is known by its place."""
+        self._batch = await self._store.batch()
+        heads, anchors = await self._spool.places("head"), await self._spool.places("anchor")
+        furthest = max([*heads, *anchors], key=lambda head: head.sequence, default=Head())
+        await self._complete(furthest)
         await self._store.refresh()
         last = await self._store.last()
         written = head_of(last) if last is not None else Head()
-        kept = [*await self._spool.places("head"), *await self._spool.places("anchor")]
-        furthest = max(kept, key=lambda head: head.sequence, default=Head())
         if furthest.sequence <= written.sequence:
             return written, []
-        anchors = {head.sequence for head in await self._spool.places("anchor")}
-        if written.hash == FIRST and furthest.sequence in anchors:
+        if written.hash == FIRST and furthest in anchors:
             return furthest, []
         _log.error("the end of the audit log is missing", kept=furthest.sequence, found=written.sequence)
         return furthest, [_own("audit.cut", after=str(written.sequence), until=str(furthest.sequence))]
+
+    async def _complete(self, known: Head) -> None:
+        """Write what the last batch may lack, because its writer died. One that is known to have been written is left."""
+        body = self._seal.unpack(base64.b64decode(self._batch.record["data"])) if self._batch is not None else None
+        if body is None or body["name"] != "batch" or head_of(body["entries"][-1]).sequence <= known.sequence:
+            return
+        try:
+            await self._store.append(body["month"], body["entries"])
+        except Overtaken:
+            # By who doesn't agree first, as earlier versions did. A verification tells what came of it.
+            _log.error("the audit log was written by another", sequence=body["entries"][0]["sequence"])
 
 
 def _own(action: str, **details: str) -> Json:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
+from pinakes.core.engine.records import Conflict, RecordStore, Stored
 from pinakes.core.faults import unavailable
+from pinakes.core.tenancy.models import ACTIVE
 
 if TYPE_CHECKING:
     from pinakes.core.settings import Settings
@@ -19,11 +22,12 @@ Json = dict[str, Any]
 FORMAT = 1
 KIND = "audit"
 PAGE = 1000
+_BATCH = "audit-batch"
 _NEWEST_FIRST = [{"time": "desc"}, {"sequence": "desc"}]
 
 
 class Overtaken(Exception):
-    """Another writer has put an entry where this one wanted to put its own."""
+    """Another writer has put an entry, or a batch of them, where this one wanted to put its own."""
 
 
 class AuditStore:
@@ -33,17 +37,32 @@ class AuditStore:
         """Use this engine."""
         self._engine = engine
         self._base = f"{engine.prefix}-sys-{KIND}"
+        self._leases = RecordStore(engine, "leases", listed=False)
         self._made = ""
 
     # ---- writing
 
-    async def append(self, entries: Sequence[Json]) -> None:
-        """Create entries, all in one shard of one index, in their order. Those that are there already are left.
+    async def batch(self) -> Stored | None:
+        """Return the batch that was agreed on last, as `agree` keeps it, or None if there was none yet."""
+        return await self._leases.get(_BATCH)
+
+    async def agree(self, before: Stored | None, data: bytes) -> Stored:
+        """Keep a batch that is to be written next, behind all of `before`, and return it. Raises `Overtaken` if it isn't next."""
+        record = {"data": base64.b64encode(data).decode()}
+        try:
+            if before is None:
+                return await self._leases.create(_BATCH, "", ACTIVE, record)
+            return await self._leases.replace(before, "", ACTIVE, record)
+        except Conflict:
+            raise Overtaken from None
+
+    async def append(self, month: str, entries: Sequence[Json]) -> None:
+        """Create the entries of a batch, all in one shard of a month's index. Those that are there already are left.
 
         Raises `Overtaken` if another entry stands in one's place, and a fault of kind UNAVAILABLE if one isn't taken;
         then all of it is to be done again.
         """
-        index = f"{self._base}-{datetime.now(UTC):%Y.%m}"
+        index = f"{self._base}-{month}"
         if index != self._made:
             await self._make(index)
         lines: list[bytes] = []
