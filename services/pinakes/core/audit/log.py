@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes events down: at once in memory, within moments on disk, without ever making a call wait that didn't ask to.
 
-Alike events are counted together for ten seconds after the first, so that a flood can't fill the log. What can't be held any
-more is counted, told in a metric, a log line and, as soon as the log takes events again, in an event of its own.
+Alike events are counted together for ten seconds after the first, so that a flood can't fill the log; each group of callers has
+its own room for them, so that none can take away what is told of another. What can't be held any more is counted, told in a
+metric, a log line and, as soon as the log takes events again, in an event of its own.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import asyncio
 import contextvars
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.audit.chain import Seal
@@ -32,7 +33,7 @@ HELD = 10_000
 
 ALIKE_SECONDS = 10.0
 ALIKE = 500
-"""Kinds of alike events that are told apart at a time; what is beyond is counted as one."""
+"""Kinds of alike events that are told apart at a time, of each group of callers; what is beyond is counted as one."""
 
 STUCK_SECONDS = 5.0
 _BATCH = 200
@@ -40,6 +41,23 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _CLOSING_SECONDS = 3.0
 _TOLD_SECONDS = 10.0
 _log = logger("pinakes.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Callers whose events share one room: of each tenant those that are known, and apart from them those that aren't.
+
+    `tenant` is where their credential belongs; empty for administrators of the platform, and for who shows no credential
+    that is anybody's.
+    """
+
+    known: bool
+    tenant: str = ""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is the administrators of the platform, of whom each event is told in full."""
+        return self.known and not self.tenant
 
 
 class AuditLog:
@@ -55,7 +73,8 @@ class AuditLog:
         self._events: deque[Event] = deque()
         self._taken = self._written = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._alike: dict[Hashable, Event] = {}
+        self._alike: dict[tuple[Group, Hashable], Event] = {}
+        self._apart: Counter[Group] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._failing_since = 0.0
@@ -101,15 +120,23 @@ class AuditLog:
             self._flushing = loop.create_task(self._flush(), name="audit", context=contextvars.Context())
         return self._taken
 
-    def take_alike(self, key: Hashable, event: Event) -> None:
-        """Take an event down that may come often: the first at once, further ones of the same key together as one."""
-        if key not in self._alike and len(self._alike) >= ALIKE:
-            key = (event.kind, event.reason)
-            event = replace(event, credential="", subject="", resource="", tenant="", tenant_uid="", details={})
-        seen = self._alike.get(key)
+    def take_alike(self, key: Hashable, event: Event, group: Group) -> None:
+        """Take an event down that may come often: the first at once, further ones of the same key together as one.
+
+        Where a group has more kinds of them than are told apart, who and what it was isn't told any more, and the tenant is.
+        """
+        place: tuple[Group, Hashable] = (group, key)
+        if place not in self._alike and self._apart[group] >= ALIKE:
+            if group.trusted:
+                self.take(event)
+                return
+            place = (group, (event.kind, event.reason, event.tenant_uid))
+            event = replace(event, credential="", subject="", resource="", details={})
+        seen = self._alike.get(place)
         if seen is None:
             self.take(event)
-            self._alike[key] = replace(event, count=0)
+            self._alike[place] = replace(event, count=0)
+            self._apart[group] += 1
             if self._timer is None:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later(self._alike_seconds, self._tell_alike, context=contextvars.Context())
@@ -149,7 +176,7 @@ class AuditLog:
 
     def _tell_alike(self) -> None:
         self._timer = None
-        alike, self._alike = self._alike, {}
+        alike, self._alike, self._apart = self._alike, {}, Counter()
         for event in alike.values():
             if event.count:
                 self.take(event)

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from pinakes.core.audit.event import Event, Kind
+from pinakes.core.audit.log import AuditLog, Group
 from pinakes.core.faults import Fault
 from pinakes.core.faults import Kind as FaultKind
 from pinakes.core.identity.permissions import RULES, Audit, Role, Rule
@@ -18,7 +19,7 @@ from pinakes.core.identity.permissions import RULES, Audit, Role, Rule
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pinakes.core.audit.log import AuditLog
+    from pinakes.core.identity.principal import Principal
     from pinakes.core.rpc.call import Call
     from pinakes.core.tenancy.directory import Directory
     from pinakes.core.tenancy.models import TenantRecord
@@ -79,7 +80,7 @@ class Audited:
                 event.credential, event.subject, event.action, event.tenant_uid, event.resource, event.code,
                 event.justification,
             )  # fmt: skip
-            self._log.take_alike(key, event)
+            self._log.take_alike(key, event, _group(caller))
         return 0
 
     async def _refused(self, call: Call) -> None:
@@ -97,10 +98,13 @@ class Audited:
         event.tenant, event.tenant_uid = _of(tenant)
         network = event.details.get("network", "")
         if call.caller is None:
+            # Keys may be made up, so these have a room of their own, apart also from that of their tenant.
             key: tuple[str, ...] = (event.reason, event.credential, network)
+            group = Group(known=False, tenant=event.tenant_uid)
         else:
             key = (event.reason, event.credential, event.subject, event.action)
-        self._log.take_alike(key, event)
+            group = _group(call.caller)
+        self._log.take_alike(key, event, group)
 
     async def _tenant_of_key(self, event: Event) -> TenantRecord | None:
         try:
@@ -115,6 +119,11 @@ class Audited:
             return await self._directory.tenant(tenant_id)
         except Fault:
             return None
+
+
+def _group(caller: Principal) -> Group:
+    """Return the group of a caller: administrators of the platform, or those of its tenants."""
+    return Group(known=True, tenant="" if caller.tenants is None else caller.tenant_uid or ",".join(caller.tenants))
 
 
 def _event(kind: Kind, call: Call, rule: Rule) -> Event:

@@ -13,11 +13,12 @@ import pytest
 from pinakes.core.audit import log
 from pinakes.core.audit.chain import Seal
 from pinakes.core.audit.event import Event, Kind
-from pinakes.core.audit.log import AuditLog
+from pinakes.core.audit.log import AuditLog, Group
 from pinakes.core.audit.spool import Packed
 from pinakes.core.faults import unavailable
 
 Json = dict[str, Any]
+STRANGERS, ADMINISTRATORS, TENANT = Group(known=False), Group(known=True), Group(known=True, tenant="u1")
 
 
 class Disk:
@@ -99,12 +100,12 @@ async def test_alike_events_are_told_at_once_and_then_together() -> None:
     disk = Disk()
     audit = made(disk, alike_seconds=0.1)
     for _ in range(1000):
-        audit.take_alike("key", event(time=5, last=0))
+        audit.take_alike("key", event(time=5, last=0), TENANT)
     await asyncio.sleep(0.03)
     assert [body["count"] for body in disk.bodies] == [1]
     await asyncio.sleep(0.15)
     assert [body["count"] for body in disk.bodies] == [1, 999]
-    audit.take_alike("key", event())
+    audit.take_alike("key", event(), TENANT)
     await audit.close()
     assert [body["count"] for body in disk.bodies] == [1, 999, 1]
 
@@ -113,11 +114,37 @@ async def test_a_flood_of_different_ones_is_bounded_and_counted() -> None:
     disk = Disk()
     audit = made(disk, alike_seconds=5.0)
     for number in range(20_000):
-        audit.take_alike(number, event(credential=f"key:{number}", reason="API_KEY_UNKNOWN"))
+        audit.take_alike(number, event(credential=f"key:{number}", reason="API_KEY_UNKNOWN"), STRANGERS)
     await audit.close()
     assert len(disk.events) <= log.ALIKE + 2
     assert sum(body["count"] for body in disk.bodies) == 20_000
     assert disk.bodies[-1]["credential"] == "", "those that aren't told apart name nobody"
+
+
+async def test_a_flood_takes_nothing_away_of_what_is_told_of_others() -> None:
+    disk = Disk()
+    audit = made(disk, alike_seconds=5.0)
+    for number in range(log.ALIKE + 1):
+        audit.take_alike(number, event(reason="API_KEY_UNKNOWN"), STRANGERS)
+        audit.take_alike(number, event(subject=f"s{number}", tenant_uid="u1"), TENANT)
+    told = {"subject": "ann", "tenant_uid": "u2", "resource": "tenants/b/collections/c", "credential": "key:a"}
+    audit.take_alike("ann", event(kind=Kind.ACCESS, **told), ADMINISTRATORS)
+    audit.take_alike("bob", event(subject="bob"), Group(known=True, tenant="u2"))
+    await audit.close()
+    ann, bob = disk.bodies[-2:]
+    assert {name: ann[name] for name in told} == told
+    assert bob["subject"] == "bob"
+    folded = [body for body in disk.bodies if body["tenant_uid"] == "u1" and not body["subject"]]
+    assert len(folded) == 1, "who belongs there is told in the tenant itself"
+
+
+async def test_of_administrators_every_event_is_told_in_full() -> None:
+    disk = Disk()
+    audit = made(disk, alike_seconds=5.0)
+    for number in range(log.ALIKE + 20):
+        audit.take_alike(number, event(kind=Kind.ACCESS, subject="ann", resource=f"r{number}"), ADMINISTRATORS)
+    await audit.close()
+    assert [body["resource"] for body in disk.bodies] == [f"r{number}" for number in range(log.ALIKE + 20)]
 
 
 async def test_what_is_left_is_written_at_the_end_or_told_to_be_lost(

@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
+import grpc
 import pytest
 from google.protobuf.message import Message
 
+from pinakes.core.audit.chain import Seal
 from pinakes.core.audit.event import Event, Kind
+from pinakes.core.audit.log import ALIKE, AuditLog
 from pinakes.core.faults import Fault
-from pinakes.core.identity.permissions import RULES, Audit
+from pinakes.core.identity.permissions import RULES, Audit, Role
+from pinakes.core.identity.principal import Principal
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_fields
 from pinakes.core.rpc import audited
 from pinakes.core.settings import Limits
+from pinakes.core.tenancy.models import TenantRecord
 from pinakes.v1 import audit_pb2, resources_pb2, tenant_pb2
 
 FIELDS = {"time": "time", "kind": "keyword", "action": "keyword"}
@@ -66,6 +72,41 @@ def test_of_a_credential_only_what_is_public_is_told(header: str, told: str) -> 
 )  # fmt: skip
 def test_of_a_change_the_fields_are_told_and_not_their_values(request_: Message, fields: tuple[str, ...]) -> None:
     assert audited._fields(request_) == fields
+
+
+async def test_made_up_keys_make_nobody_else_anonymous() -> None:
+    taken: list[Event] = []
+    log = AuditLog(cast("Any", None), Seal(b"s"))
+    log.take = lambda event: len(taken.append(event) or taken)  # type: ignore[method-assign, func-returns-value]
+    link = audited.Audited(log, cast("Any", None))
+    method, tenant = "/pinakes.v1.IndexService/GetDocument", TenantRecord(tenant_id="acme", uid="u1")
+    service, rpc = method[1:].split("/")
+
+    async def made(code: grpc.StatusCode, caller: Principal | None, key: str) -> None:
+        given = vars(call(authorization=f"Bearer pk_{key}_x"))
+        known = caller is not None
+        seen = SimpleNamespace(
+            **given, method=method, service=service, rpc=rpc, caller=caller, code=code, reason="" if known else "API_KEY_UNKNOWN",
+            target=tenant if known else None, request=None, resource="", name="tenants/acme/documents/d" if known else "",
+            request_id="r", admin_reason="a look",
+        )  # fmt: skip
+
+        async def proceed() -> bytes:
+            if not known:
+                raise ValueError
+            return b""
+
+        with suppress(ValueError):
+            await link.around(cast("Any", seen), proceed)
+
+    for number in range(ALIKE + 1):
+        await made(grpc.StatusCode.UNAUTHENTICATED, None, f"{number:016}")
+    await made(grpc.StatusCode.OK, Principal("ann", Role.ADMIN, None, None, credential="key:ann"), "a" * 16)
+    assert (taken[0].kind, taken[0].credential) == (Kind.SECURITY, f"key:{0:016}")
+    told = taken[-1]
+    assert (told.kind, told.subject, told.credential) == (Kind.ACCESS, "ann", "key:ann")
+    assert (told.tenant_uid, told.resource) == ("u1", "tenants/acme")
+    log._timer.cancel()  # type: ignore[union-attr]
 
 
 def test_a_mask_says_what_is_changed() -> None:
