@@ -204,7 +204,7 @@ def _scoped(key: str, number: int) -> str:
 
 def _token(signer: ec.EllipticCurvePrivateKey, number: int) -> str:
     claims = {
-        "iss": ISSUER, "aud": "bench", "exp": int(time.time()) + 3600, "sub": f"user-{number}", "tenant_id": TENANT.tenant_id,
+        "iss": ISSUER, "aud": "bench", "iat": int(time.time()), "exp": int(time.time()) + 3600, "sub": f"user-{number}", "tenant_id": TENANT.tenant_id,
         "groups": ["staff", "search"],
     }  # fmt: skip
     return jwt.encode(claims, signer, algorithm="ES256", headers={"kid": "one"})

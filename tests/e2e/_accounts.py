@@ -11,7 +11,7 @@ from typing import Any
 from cryptography import x509
 
 from pinakes.core.identity.permissions import Role
-from tests.e2e._credentials import Credential, Opens
+from tests.e2e._credentials import Credential, Earlier, Opens
 from tests.e2e._matrix import Tls
 from tests.integration._certificates import Pair, issue, tls_settings
 
@@ -22,21 +22,25 @@ _ROLES = (Role.TENANT_ADMIN, Role.SERVICE, Role.TENANT_USER)
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What makes servers speak TLS and know the accounts, and credentials: of the suspended tenant, and all others."""
+    """What makes servers speak TLS and know the accounts, and credentials: of the suspended tenant, of one whose id another
+    has by now, and all others.
+    """
 
     tls: Tls
     settings: dict[str, str]
     credentials: list[Credential]
     suspended: Credential
+    earlier: Credential
 
 
-def accounts(folder: Path, mine: str, second: str, asleep: str, gone: str) -> Accounts:
+def accounts(folder: Path, mine: str, second: str, asleep: str, gone: str, earlier: Earlier) -> Accounts:
     """Make an authority and certificates of it; the ids are those of tenants, `asleep` suspended, and `gone` deleted."""
     authority = issue("authority")
     known = {f"{_TRUST}{role}": f"{role}@{mine}" for role in _ROLES}
     known |= {
         _TRUST + "both": f"{Role.SERVICE}@{mine}+{second}", _TRUST + "asleep": f"{Role.SERVICE}@{asleep}",
         _TRUST + "gone": f"{Role.SERVICE}@{gone}", _TRUST + "admin": Role.ADMIN.value,
+        _TRUST + "earlier": f"{Role.SERVICE}@{earlier.tenant_id}:{earlier.uid}",
     }  # fmt: skip
     settings = {
         **tls_settings(folder, authority), "PINAKES_TRUSTED_PROXIES": _PROXY,
@@ -46,9 +50,13 @@ def accounts(folder: Path, mine: str, second: str, asleep: str, gone: str) -> Ac
         "suspended, certificate: service", authority, _TRUST + "asleep", opens=Opens.ONE_TENANT, role=Role.SERVICE,
         alive=False,
     )  # fmt: skip
+    former = _certified(
+        "certificate: of an earlier tenant of the name", authority, _TRUST + "earlier", opens=Opens.ONE_TENANT,
+        role=Role.SERVICE, alive=False,
+    )  # fmt: skip
     machine = issue("client", authority, [x509.DNSName("client")])
     tls = Tls(authority.pem, (machine.key_pem, machine.pem))
-    return Accounts(tls, settings, list(_credentials(authority)), sleeper)
+    return Accounts(tls, settings, list(_credentials(authority)), sleeper, former)
 
 
 def _credentials(authority: Pair) -> Iterator[Credential]:

@@ -88,7 +88,8 @@ class Issuer:
 
     def token(self, *, stranger: bool = False, headers: dict[str, Any] | None = None, **claims: Any) -> str:
         """Sign claims that are right but for those that are given; None takes one away."""
-        right = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600, "sub": "someone"}
+        now = int(time.time())
+        right = {"iss": ISSUER, "aud": AUDIENCE, "exp": now + 600, "iat": now, "sub": "someone"}
         kept = {name: value for name, value in {**right, **claims}.items() if value is not None}
         key = self.stranger if stranger else self.key
         return jwt.encode(kept, key, algorithm="ES256", headers={"kid": KEY_ID, **(headers or {})})
@@ -226,33 +227,54 @@ def deleted_tenant(mine: Home) -> str:
     return f"gone-{mine.tenant_id[-8:]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A tenant that was deleted, and whose id another one has: `uid` is its own, `issued` is a time in its life, in s since 1970."""
+
+    tenant_id: str
+    uid: str
+    issued: int
+    key: str
+
+
 @contextmanager
-def dead_keys(door: Door, admin_key: str, mine: Home) -> Iterator[list[Credential]]:
-    """Give keys that opened something once, and tokens made of them: revoked, expired, of a deleted tenant, of one made anew."""
+def earlier_tenant(door: Door, admin_key: str, mine: Home) -> Iterator[Earlier]:
+    """Make a tenant with a key, delete it, and make another one of its id, which is deleted afterwards."""
+    create = tenant_pb2.CreateTenantRequest(tenant_id=f"anew-{mine.tenant_id[-8:]}")
+    first = door.call(TENANT + "CreateTenant", create, admin_key)
+    key = new_key(door, admin_key, create.tenant_id, ROLES.ROLE_TENANT_ADMIN).secret
+    issued = int(time.time())
+    delete = tenant_pb2.DeleteTenantRequest(name=first.name)
+    door.call(TENANT + "DeleteTenant", delete, admin_key)
+    time.sleep(1)  # tokens say in whole seconds when they were issued
+    door.call(TENANT + "CreateTenant", create, admin_key)
+    try:
+        yield Earlier(create.tenant_id, first.uid, issued, key)
+    finally:
+        door.call(TENANT + "DeleteTenant", delete, admin_key)
+
+
+def dead_keys(door: Door, admin_key: str, mine: Home, earlier: Earlier) -> list[Credential]:
+    """Return keys that opened something once, and tokens made of them: revoked, expired, of a deleted tenant, of one made anew."""
     revoked = new_key(door, admin_key, mine.tenant_id, ROLES.ROLE_TENANT_ADMIN)
     door.call(TENANT + "RevokeApiKey", tenant_pb2.RevokeApiKeyRequest(name=revoked.api_key.name), admin_key)
     soon = resources_pb2.ApiKey(role=ROLES.ROLE_TENANT_ADMIN)
     soon.expire_time.FromSeconds(int(time.time()) + KEY_SECONDS)
     request = tenant_pb2.CreateApiKeyRequest(parent=mine.name, api_key=soon)
     expired = door.call(TENANT + "CreateApiKey", request, admin_key)
-    secrets = {}
-    for label, name in (("gone", deleted_tenant(mine)), ("anew", f"anew-{mine.tenant_id[-8:]}")):
-        door.call(TENANT + "CreateTenant", tenant_pb2.CreateTenantRequest(tenant_id=name), admin_key)
-        secrets[label] = new_key(door, admin_key, name, ROLES.ROLE_TENANT_ADMIN).secret
-        door.call(TENANT + "DeleteTenant", tenant_pb2.DeleteTenantRequest(name=f"tenants/{name}"), admin_key)
+    name = deleted_tenant(mine)
     door.call(TENANT + "CreateTenant", tenant_pb2.CreateTenantRequest(tenant_id=name), admin_key)
+    gone = new_key(door, admin_key, name, ROLES.ROLE_TENANT_ADMIN)
+    door.call(TENANT + "DeleteTenant", tenant_pb2.DeleteTenantRequest(name=f"tenants/{name}"), admin_key)
     dead = {
-        "revoked": revoked.secret, "expired": expired.secret, "of a deleted tenant": secrets["gone"],
-        "of an earlier tenant of the name": secrets["anew"],
+        "revoked": revoked.secret, "expired": expired.secret, "of a deleted tenant": gone.secret,
+        "of an earlier tenant of the name": earlier.key,
     }  # fmt: skip
-    try:
-        yield [
-            *(_bearer(f"key: {what}", secret) for what, secret in dead.items()),
-            *(_bearer(f"scoped: key {what}", scoped_token(secret, expire=_HOUR)) for what, secret in dead.items()),
-            _bearer("scoped: expired", scoped_token(mine.service, expire=KEY_SECONDS)),
-        ]
-    finally:
-        door.call(TENANT + "DeleteTenant", tenant_pb2.DeleteTenantRequest(name=f"tenants/{name}"), admin_key)
+    return [
+        *(_bearer(f"key: {what}", secret) for what, secret in dead.items()),
+        *(_bearer(f"scoped: key {what}", scoped_token(secret, expire=_HOUR)) for what, secret in dead.items()),
+        _bearer("scoped: expired", scoped_token(mine.service, expire=KEY_SECONDS)),
+    ]
 
 
 def of_another_tenant(door: Door, admin_key: str, provider: Issuer, mine: Home, second: Home) -> list[Credential]:
@@ -306,6 +328,19 @@ def of_a_suspended_tenant(provider: Issuer, asleep: Home) -> list[Credential]:
         _bearer(f"suspended, {label}", text, opens=Opens.ONE_TENANT, role=role, alive=False)
         for label, (text, role) in made.items()
     ]
+
+
+def of_an_earlier_tenant(provider: Issuer, earlier: Earlier) -> list[Credential]:
+    """Return tokens of the issuer, good but for their tenant's having been deleted and another one's having its id."""
+    return [
+        _bearer(
+            f"token: {role} of an earlier tenant of the name",
+            provider.token(tenant_id=earlier.tenant_id, role=role.value, iat=earlier.issued), opens=Opens.ONE_TENANT,
+            role=role, alive=False,
+        )
+        for role in Role
+        if role is not Role.ADMIN
+    ]  # fmt: skip
 
 
 def of_strange_tenants(provider: Issuer, theirs: str) -> list[Credential]:

@@ -158,9 +158,9 @@ def own_cases(world: World, credentials: Iterable[Credential]) -> Iterator[tuple
                 yield Case(one.method, one, variant, credential, name), request.SerializeToString()
 
 
-def suspended_cases(world: World, credentials: Iterable[Credential]) -> Iterator[tuple[Case, bytes]]:
-    """Yield calls of every RPC in the caller's own tenant, which is suspended: in a collection that is there, and in none."""
-    own = {**world.own, "tenant": world.suspended}
+def home_cases(world: World, tenant_id: str, credentials: Iterable[Credential]) -> Iterator[tuple[Case, bytes]]:
+    """Yield calls of every RPC in the tenant that the caller says it is of: in a collection that is there, and in none."""
+    own = {**world.own, "tenant": tenant_id}
     for absent in (world.absent, {**world.absent, "collection": "default"}):
         yield from role_cases(replace(world, own=own, absent=absent), credentials)
 

@@ -50,6 +50,7 @@ class Ran:
     own: dict[Case, Outcome]
     roles: dict[Case, Outcome]
     suspended: dict[Case, Outcome]
+    earlier: dict[Case, Outcome]
     written: dict[str, str]
     before: list[bytes]
     after: list[bytes]
@@ -81,10 +82,11 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
                 lambda label: stack.enter_context(home(door, platform.admin_key, label)),
                 ("mine", "second", "theirs", "asleep"),
             )
-        dead = stack.enter_context(_credentials.dead_keys(door, platform.admin_key, mine))
+        earlier = stack.enter_context(_credentials.earlier_tenant(door, platform.admin_key, mine))
+        dead = _credentials.dead_keys(door, platform.admin_key, mine, earlier)
         prepared = time.monotonic()
         gone = _credentials.deleted_tenant(mine)
-        certified = accounts(folder, mine.tenant_id, second.tenant_id, asleep.tenant_id, gone)
+        certified = accounts(folder, mine.tenant_id, second.tenant_id, asleep.tenant_id, gone, earlier)
         servers = {
             name: stack.enter_context(running(platform, name, folder, **provider.settings, **certified.settings))
             for name in ("search", "index", "tenant")
@@ -100,10 +102,11 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
             own, ids, absent, {**absent, "tenant": absent["tenant"][:30]}, gone, asleep.tenant_id
         )  # fmt: skip
         sleepers = [*_credentials.of_a_suspended_tenant(provider, asleep), certified.suspended]
+        former = [*_credentials.of_an_earlier_tenant(provider, earlier), certified.earlier]
         credentials = [
             *_credentials.wrong_keys(mine, theirs), *dead, *_credentials.tokens(provider, mine.tenant_id, theirs.tenant_id),
             *_credentials.of_another_tenant(door, platform.admin_key, provider, mine, second),
-            *_credentials.scoped_tokens(mine), *sleepers,
+            *_credentials.scoped_tokens(mine), *sleepers, *former,
             *_credentials.of_strange_tenants(provider, theirs.tenant_id),
             *_credentials.administrators(platform.admin_key, provider), *certified.credentials,
         ]  # fmt: skip
@@ -118,7 +121,8 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
                 await _matrix.run(addresses, cases, certified.tls)
                 for cases in (
                     _matrix.nested_cases(world, keys), _matrix.own_cases(world, keys), _matrix.role_cases(world, keys),
-                    _matrix.suspended_cases(world, sleepers),
+                    _matrix.home_cases(world, asleep.tenant_id, sleepers),
+                    _matrix.home_cases(world, earlier.tenant_id, former),
                 )
             ]  # fmt: skip
             # Until what expires has expired.
@@ -132,13 +136,14 @@ def ran(platform: Any, tmp_path_factory: pytest.TempPathFactory, tell: Callable[
             ]
             return [*first, foreign, await _matrix.run(through, _matrix.foreign_cases(world, front))]
 
-        nested, own_ids, roles, suspended, foreign, envoy = uvloop.run(send())
+        nested, own_ids, roles, suspended, successors, foreign, envoy = uvloop.run(send())
         written = {name: server.text() for name, server in servers.items()}
         written |= {f"metrics of {name}": _read(server.metrics_url) for name, server in servers.items()}
         made = Ran(
-            world, credentials, foreign, envoy, nested, own_ids, roles, suspended, written, before, _seen(door, theirs)
-        )
-        calls = sum(map(len, (foreign, envoy, nested, own_ids, roles, suspended)))
+            world, credentials, foreign, envoy, nested, own_ids, roles, suspended, successors, written, before,
+            _seen(door, theirs),
+        )  # fmt: skip
+        calls = sum(map(len, (foreign, envoy, nested, own_ids, roles, suspended, successors)))
         tell(
             f"isolation matrix: {len(METHODS)} RPCs × {len(NAME_FIELDS)} fields with names × {len(credentials)} credentials: "
             f"{calls} calls in {time.monotonic() - began:.0f} s"
@@ -309,6 +314,18 @@ def test_a_suspended_tenants_credentials_learn_nothing_of_it_but_that_it_is_susp
         if reason == "TENANT_SUSPENDED":
             told.add(outcome.without(()))
     assert len(told) == 1, told
+
+
+def test_to_a_credential_of_an_earlier_tenant_the_one_that_has_its_name_is_as_foreign_as_any(ran: Ran) -> None:
+    foreign = {
+        (case.credential, case.method): outcome.without(())
+        for case, outcome in ran.foreign.items()
+        if case.variant == _matrix.NOT_THERE
+    }
+    assert {case.credential.label.partition(":")[0] for case in ran.earlier} == {"token", "certificate"}
+    for case, outcome in ran.earlier.items():
+        assert outcome.code is DENIED, (case, outcome)
+        assert outcome.without(()) == foreign[case.credential, case.method], (case, outcome)
 
 
 def test_no_answer_holds_a_name_of_the_other_tenant(ran: Ran) -> None:

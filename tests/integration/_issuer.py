@@ -64,7 +64,8 @@ class Issuer:
     def token(self, key_id: str, changes: dict[str, Any] | None = None, **header: Any) -> str:
         """Sign claims that are right but for the changes; None takes a claim away."""
         algorithm, key = self.keys[key_id]
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 300, "sub": "someone", "tenant_id": "acme"}
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": now + 300, "iat": now, "sub": "someone", "tenant_id": "acme"}
         claims = {name: value for name, value in {**claims, **(changes or {})}.items() if value is not None}
         named = {name: value for name, value in {"kid": key_id, **header}.items() if name != "kid" or value is not None}
         return jwt.encode(claims, key, algorithm=algorithm, headers=named)

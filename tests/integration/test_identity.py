@@ -379,7 +379,7 @@ class Issuer:
     def token(self, **claims: object) -> str:
         """Sign a token, good for a minute unless the claims say otherwise."""
         now = int(time.time())
-        payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": now + 60, **claims}
+        payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "iat": now, "exp": now + 60, **claims}
         return jwt.encode(payload, self.key, algorithm="ES256", headers={"kid": "one"})
 
 

@@ -39,6 +39,7 @@ async def test_a_good_token_gives_its_claims(verifier: JwtVerifier, issuer: Issu
         ({"exp": 1}, "TOKEN_EXPIRED"),
         ({"exp": None}, "TOKEN_INVALID"),
         ({"aud": None}, "TOKEN_INVALID"),
+        ({"iat": None}, "TOKEN_INVALID"),
         ({"iss": None}, "TOKEN_INVALID"),
         ({"aud": "another"}, "TOKEN_AUDIENCE"),
         ({"iss": "https://another.example"}, "TOKEN_ISSUER"),

@@ -64,7 +64,7 @@ async def test_a_principal_of_another_tenant_gets_no_scope(direct: Direct, pair:
     _, foreign = await direct.records(second)
     strangers = [
         (readers_of(second, "ann"), collection),
-        (readers_of(first)._replace(tenant_uid="of an earlier tenant of that name"), collection),
+        (readers_of(first)._replace(tenant_uids=("of an earlier tenant of that name",)), collection),
         (ADMIN, foreign),
     ]
     for principal, wanted in strangers:

@@ -62,7 +62,7 @@ class Searcher:
     def __init__(self, servicer: SearchServicer, core: Core, tenant: Tenant, record: TenantRecord) -> None:
         self.servicer, self.core, self.tenant, self.record = servicer, core, tenant, record
         self.index = IndexServicer(core)
-        self.who = caller()._replace(tenants=(record.tenant_id,), tenant_uid=record.uid)
+        self.who = caller()._replace(tenants=(record.tenant_id,), tenant_uids=(record.uid,))
         self.budget = core.limiter.budget(self.who, record, SEARCH)
 
     def enter(self, method: str, who: Principal, message_type: type[Message]) -> None:

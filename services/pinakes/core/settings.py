@@ -261,7 +261,8 @@ class Settings(BaseSettings):
     service_accounts: CommaList = Field(
         [],
         description="What client certificates are, by their SPIFFE ids: spiffe://…=ROLE@TENANT, several tenants of a "
-        "service joined by +, no @ for `admin`. Needs a client CA.",
+        "service joined by +, no @ for `admin`. TENANT:UID binds it to that very tenant, not to a later one of its id. "
+        "Needs a client CA.",
     )
     trusted_proxies: CommaList = Field(
         [],

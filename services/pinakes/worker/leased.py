@@ -201,7 +201,7 @@ class Leased:
             scope = TenantScope.for_work(self._platform.engine, tenant, collection)
         else:
             # With no more rights than the caller had who asked for it.
-            principal = Principal("worker", Role(record.role), (tenant.tenant_id,), record.readers, tenant.uid)
+            principal = Principal("worker", Role(record.role), (tenant.tenant_id,), record.readers, (tenant.uid,))
             scope = TenantScope(self._platform.engine, principal, tenant, collection)
             collection = scope.as_seen(collection)  # nor does what chooses documents look at more
         return Context(self._platform, record, tenant, collection, scope, self._save)

@@ -36,7 +36,7 @@ def callers(draw: st.DrawFn) -> tuple[Any, TenantScope, CollectionRecord, str, s
     tenant = TenantRecord(tenant_id="acme", uid=uid)
     tenant = replace(tenant, placement=replace(tenant.placement, epoch=draw(st.integers(1, 2))))
     principal = Principal(
-        draw(st.sampled_from(["key:k", "key:l"])), draw(st.sampled_from(list(Role))), ("acme",), draw(READERS), uid,
+        draw(st.sampled_from(["key:k", "key:l"])), draw(st.sampled_from(list(Role))), ("acme",), draw(READERS), (uid,),
         # A word is looked for in titles, too, if who made the credential may see them.
         filter=draw(st.sampled_from(["", "red", "tags:b"])), maker=draw(st.sampled_from([None, *Role])),
     )  # fmt: skip
@@ -56,7 +56,7 @@ def test_a_filter_of_whom_titles_are_hidden_from_is_another_than_the_same_of_who
     for collection, apart in ((plain, False), (replace(plain, personal=(("title", "mask"),)), True)):
         keys = set()
         for maker in (Role.SERVICE, Role.TENANT_USER):
-            holder = Principal("key:k", Role.TENANT_USER, ("acme",), (), "u", filter="red", maker=maker)
+            holder = Principal("key:k", Role.TENANT_USER, ("acme",), (), ("u",), filter="red", maker=maker)
             call: Any = SimpleNamespace(tenant=tenant, principal=holder)
             keys.add(_key(call, collection, "Search", request))
         assert (len(keys) == 2) is apart

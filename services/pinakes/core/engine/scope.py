@@ -57,13 +57,8 @@ class TenantScope:
         self, engine: Engine, principal: Principal, tenant: TenantRecord, collection: CollectionRecord
     ) -> None:
         """Bind the scope. Raises a fault of kind DENIED if the principal isn't of the tenant."""
-        mine = principal.tenants is None or tenant.tenant_id in principal.tenants
         within = principal.collections is None or collection.collection_id in principal.collections
-        if (
-            not (mine and within)
-            or principal.tenant_uid not in {None, tenant.uid}
-            or collection.tenant_uid != tenant.uid
-        ):
+        if not (principal.belongs_to(tenant) and within) or collection.tenant_uid != tenant.uid:
             raise Fault(Kind.DENIED, "PERMISSION_DENIED", "the resource isn't the caller's, or doesn't exist")
         self._engine = engine
         self._readers = principal.readers
@@ -99,7 +94,7 @@ class TenantScope:
     @classmethod
     def for_work(cls, engine: Engine, tenant: TenantRecord, collection: CollectionRecord) -> TenantScope:
         """Make the scope of work that has no caller: a queue entry or a maintenance job, which name one tenant."""
-        worker = Principal("worker", Role.TENANT_ADMIN, (tenant.tenant_id,), None, tenant.uid)
+        worker = Principal("worker", Role.TENANT_ADMIN, (tenant.tenant_id,), None, (tenant.uid,))
         return cls(engine, worker, tenant, collection)
 
     def as_seen(self, collection: CollectionRecord) -> CollectionRecord:

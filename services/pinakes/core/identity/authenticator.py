@@ -151,7 +151,7 @@ class Authenticator:
         role = Role(record.role)
         name = f"key:{record.key_id}"
         return Principal(
-            name, role, (record.tenant_id,), None if role in SEES_ALL else record.readers, record.tenant_uid,
+            name, role, (record.tenant_id,), None if role in SEES_ALL else record.readers, (record.tenant_uid,),
             credential=name, limits=record.own_limits,
         )  # fmt: skip
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 FORWARDED = "x-forwarded-client-cert"
 _SPIFFE = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)*")
-_TENANT = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
+# A tenant, by its id or bound to its uid: ID or ID:UID.
+_TENANT = re.compile(r"([a-z][a-z0-9-]{1,38}[a-z0-9])(?::([a-z0-9-]{8,64}))?")
 # A field of Envoy's header: NAME=VALUE or NAME="VALUE", where quotes inside are escaped.
 _FIELD = re.compile(r'([A-Za-z]+)=("(?:\\.|[^"\\])*"|[^;,"]*)(;|,|$)')
 
@@ -80,23 +81,25 @@ def _account(text: str) -> tuple[str, Principal]:
     name, _, said = text.partition("=")
     spiffe_id = _spiffe_id(name, "PINAKES_SERVICE_ACCOUNTS")
     role_text, separator, tenant_text = said.partition("@")
-    tenants = tuple(tenant_text.split("+")) if separator else ()
+    named = [_TENANT.fullmatch(one) for one in tenant_text.split("+")] if separator else []
+    tenants = tuple(one[1] for one in named if one)
+    uids = tuple(one[2] for one in named if one and one[2])
     role = next((role for role in Role if role == role_text), None)
-    several = len(tenants) > 1
     if role is None:
         wrong = f"its role isn't one of {', '.join(Role)}"
     elif role is Role.ADMIN and separator:
         wrong = "an admin is one of all tenants; leave the @ out"
-    elif role is not Role.ADMIN and not (tenants and all(_TENANT.fullmatch(tenant) for tenant in tenants)):
-        wrong = "it must name its tenant by id, as service@acme"
-    elif several and role is not Role.SERVICE:
+    elif role is not Role.ADMIN and not (tenants and all(named)):
+        wrong = "it must name its tenant by id, as service@acme, or bound to its uid, as service@acme:UID"
+    elif len(tenants) > 1 and role is not Role.SERVICE:
         wrong = "only a service may have several tenants"
+    elif uids and len(uids) < len(tenants):
+        wrong = "it must have the uids of all of its tenants, or none"
+    elif role is Role.ADMIN:
+        return spiffe_id, Principal(spiffe_id, role, None, None, credential=spiffe_id)
     else:
         readers = None if role in SEES_ALL else ()
-        principal = Principal(
-            spiffe_id, role, None if role is Role.ADMIN else tenants, readers, credential=spiffe_id
-        )  # fmt: skip
-        return spiffe_id, principal
+        return spiffe_id, Principal(spiffe_id, role, tenants, readers, uids or None, spiffe_id)
     message = f"pinakes: PINAKES_SERVICE_ACCOUNTS: {spiffe_id}: {wrong}"
     raise SystemExit(message)
 

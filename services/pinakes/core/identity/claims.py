@@ -28,7 +28,7 @@ class ClaimMapping:
         self._roles = _roles(settings.jwt_roles) or {role.value: role for role in Role if role is not Role.ADMIN}
 
     def principal(self, claims: Mapping[str, Any]) -> Principal:
-        """Return whom a verified token speaks for. Raises a fault of kind UNAUTHENTICATED for one that doesn't say enough."""
+        """Return whom a token speaks for whose registered claims were checked. Raises a fault of kind UNAUTHENTICATED for one that doesn't say enough."""
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
             raise refused("TOKEN_INVALID", "the token has no claim sub")
@@ -42,7 +42,8 @@ class ClaimMapping:
         if len(tenants) > 1 and role is not Role.SERVICE:
             raise refused("TOKEN_WITH_TENANTS", "only a service's token may name several tenants")
         readers = None if role in SEES_ALL else self._readers_of(subject, claims)
-        return Principal(name, role, tenants, readers, credential=name)
+        # `iat` is in whole seconds: the last moment that it can mean, so that a token may be as young as its tenant.
+        return Principal(name, role, tenants, readers, credential=name, issued_ms=int(claims["iat"]) * 1000 + 999)
 
     def _role_of(self, claims: Mapping[str, Any]) -> Role:
         """Return the strongest of the roles that are known here; who has none reads."""

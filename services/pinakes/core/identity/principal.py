@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pinakes.core.identity.permissions import Role
 from pinakes.core.limits.figures import KeyLimits
+
+if TYPE_CHECKING:
+    from pinakes.core.tenancy.models import TenantRecord
 
 
 class Principal(NamedTuple):
     """A verified caller. A tuple, because one is made for each credential that comes for the first time.
 
     `tenants` are the ids it may name, None for all (administrators). `readers` are the names it reads documents as,
-    None for every document. `tenant_uid` binds a key to the tenant it was made for, not to a later one of that name.
+    None for every document. A tenant's id may be another's later (docs/decisions/0005): `tenant_uids` binds a credential to the
+    tenants that it was made for, None where that isn't known; `issued_ms` is when a JWT was issued, in ms since 1970.
 
     `credential` stands for what it authenticates with, for limits per credential: `key:ID`, `jwt:SUBJECT`,
     `spiffe://…`. The scoped tokens of a key have the key's, and an id of their own in `token`; `rate` is the rate that
@@ -27,7 +31,7 @@ class Principal(NamedTuple):
     role: Role
     tenants: tuple[str, ...] | None
     readers: tuple[str, ...] | None
-    tenant_uid: str | None = None
+    tenant_uids: tuple[str, ...] | None = None
     credential: str = ""
     token: str = ""
     rate: float = 0.0
@@ -35,11 +39,22 @@ class Principal(NamedTuple):
     filter: str = ""
     maker: Role | None = None
     limits: KeyLimits | None = None
+    issued_ms: int | None = None
 
     @property
     def home(self) -> str | None:
         """Id of the tenant that `tenants/-` means, if there is just one."""
         return self.tenants[0] if self.tenants is not None and len(self.tenants) == 1 else None
+
+    def belongs_to(self, tenant: TenantRecord) -> bool:
+        """Tell whether it is a caller of this tenant, not of an earlier one that had its id. An administrator is of all."""
+        if self.tenants is None:
+            return True
+        return (
+            tenant.tenant_id in self.tenants
+            and (self.tenant_uids is None or tenant.uid in self.tenant_uids)
+            and (self.issued_ms is None or self.issued_ms >= tenant.create_ms)
+        )
 
     @property
     def sees_all(self) -> bool:

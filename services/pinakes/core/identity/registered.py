@@ -14,7 +14,7 @@ from typing import Any
 
 from pinakes.core.faults import Fault, Kind
 
-_REQUIRED = ("exp", "iss", "aud")
+_REQUIRED = ("exp", "iat", "iss", "aud")
 _FROM_URL, _TO_URL = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
 
 

@@ -102,7 +102,7 @@ def narrowed(key: Principal, token: ScopedToken) -> Principal:
         readers = key.readers if given is None else tuple(given)
     collections = claims.get("collections")
     return Principal(
-        key.subject, role, key.tenants, readers, key.tenant_uid, key.credential,
+        key.subject, role, key.tenants, readers, key.tenant_uids, key.credential,
         token=base64.urlsafe_b64encode(token.signature[:12]).decode(), rate=float(claims.get("rate", 0.0)),
         collections=None if collections is None else tuple(collections), filter=claims.get("filter", ""),
         maker=key.role, limits=key.limits,

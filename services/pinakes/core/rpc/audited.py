@@ -93,7 +93,7 @@ class Audited:
         else:
             home = call.caller.home
             tenant = await self._known(home) if home else None
-            if tenant is not None and call.caller.tenant_uid not in {None, tenant.uid}:
+            if tenant is not None and not call.caller.belongs_to(tenant):
                 tenant = None
         event.tenant, event.tenant_uid = _of(tenant)
         network = event.details.get("network", "")

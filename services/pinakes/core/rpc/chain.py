@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
     from pinakes.core.audit.log import AuditLog
     from pinakes.core.identity.authenticator import Authenticator
+    from pinakes.core.identity.principal import Principal
     from pinakes.core.limits.limiter import Limiter
     from pinakes.core.settings import Settings
     from pinakes.core.tenancy.directory import Directory
+    from pinakes.core.tenancy.models import TenantRecord
 
 Proceed = Callable[[], Awaitable[bytes]]
 Around = Callable[[Call, Proceed], Awaitable[bytes]]
@@ -283,8 +285,7 @@ def build(
 
     async def take(call: Call) -> None:
         count_turned_away(call)
-        home = call.principal.home
-        tenant = await directory.tenant(home) if home else None
+        tenant = await _home(call.principal, directory)
         call.budget = budget = limiter.budget(call.principal, tenant, call.method)
         opening = call.number == 0  # later messages of a stream have its place, and no metadata go with them
         try:
@@ -328,6 +329,12 @@ def build(
         ),
         settings.gzip_over_bytes,
     )
+
+
+async def _home(principal: Principal, directory: Directory) -> TenantRecord | None:
+    """Return the one tenant that a caller is of, if it is active: a later one of the name isn't charged for it."""
+    tenant = await directory.tenant(principal.home) if principal.home else None
+    return tenant if tenant is not None and principal.belongs_to(tenant) else None
 
 
 async def name_call(call: Call, proceed: Proceed) -> bytes:

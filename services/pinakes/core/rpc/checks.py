@@ -125,7 +125,7 @@ async def authorize(call: Call, rule: Rule, directory: Directory) -> None:
     _check_collection(principal, rule, name.collection)
     administration = rule.permission in ADMINISTRATION
     tenant = await directory.known_tenant(tenant_id, administration=administration)
-    if tenant is not None and principal.tenant_uid not in {None, tenant.uid}:
+    if tenant is not None and not principal.belongs_to(tenant):
         tenant = None
     if tenant is not None:
         tenant = _usable(tenant, states_of(call.method, administrator=principal.tenants is None))

@@ -24,7 +24,7 @@ from pinakes.v1 import resources_pb2
 
 ACME = TenantRecord(tenant_id="acme", uid="u-acme")
 DEFAULT = CollectionRecord(tenant_uid="u-acme", collection_id="default", uid="c-default")
-SERVICE = Principal("key:k", Role.SERVICE, ("acme",), None, "u-acme")
+SERVICE = Principal("key:k", Role.SERVICE, ("acme",), None, ("u-acme",))
 # No engine: nothing is sent here.
 ENGINE: Any = SimpleNamespace(prefix="p", placements=None, limits=Limits(), pseudonyms=None)
 
@@ -34,7 +34,7 @@ def scope(principal: Principal = SERVICE, collection: CollectionRecord = DEFAULT
 
 
 def reader(*readers: str) -> TenantScope:
-    return scope(Principal("key:k", Role.TENANT_USER, ("acme",), readers, "u-acme"))
+    return scope(Principal("key:k", Role.TENANT_USER, ("acme",), readers, ("u-acme",)))
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def body(**changes: Any) -> dict[str, Any]:
     [
         (SERVICE._replace(tenants=("other",)), DEFAULT),
         (SERVICE._replace(tenants=()), DEFAULT),
-        (SERVICE._replace(tenant_uid="u-acme-before"), DEFAULT),
+        (SERVICE._replace(tenant_uids=("u-acme-before",)), DEFAULT),
         (SERVICE, replace(DEFAULT, tenant_uid="u-other")),
         (SERVICE._replace(collections=("other",)), DEFAULT),
     ],
@@ -72,7 +72,7 @@ def test_a_scope_cannot_be_made_for_who_is_not_of_the_tenant(
     [
         SERVICE,
         SERVICE._replace(tenants=None),
-        SERVICE._replace(tenant_uid=None),
+        SERVICE._replace(tenant_uids=None),
         SERVICE._replace(tenants=("other", "acme")),
         SERVICE._replace(collections=("other", "default")),
     ],
@@ -187,7 +187,7 @@ def test_a_document_for_some_is_read_by_them_alone(of: tuple[str, ...] | None, w
 def test_personal_data_is_masked_for_who_may_not_see_it(
     role: Role, readers: tuple[str, ...] | None, masked_for_services: bool, masked: bool
 ) -> None:
-    principal = Principal("key:k", role, ("acme",), readers, "u-acme")
+    principal = Principal("key:k", role, ("acme",), readers, ("u-acme",))
     assert not scope(principal, replace(DEFAULT, masked_for_services=masked_for_services)).masked  # nothing is classed
     classed = replace(DEFAULT, personal=(("title", "mask"),), masked_for_services=masked_for_services)
     assert scope(principal, classed).masked is masked

@@ -47,6 +47,16 @@ def test_an_id_is_a_role_in_its_tenants(tmp_path: Path) -> None:
     assert reader.readers == ()
 
 
+def test_an_account_is_bound_to_the_uids_of_its_tenants_if_they_are_said(tmp_path: Path) -> None:
+    uids = ("0123456789abcdef0123456789abcdef", "fedcba98-7654-3210-fedc-ba9876543210")
+    made = accounts(tmp_path, f"{INDEXER}=service@acme:{uids[0]}+globex:{uids[1]}", f"{OPS}=tenant-admin@acme")
+    bound, free = made.principal([INDEXER], {}), made.principal([OPS], {})
+    assert bound is not None
+    assert (bound.tenants, bound.tenant_uids) == (("acme", "globex"), uids)
+    assert free is not None
+    assert (free.tenants, free.tenant_uids) == (("acme",), None)
+
+
 def test_another_id_none_and_two_are_nobody(tmp_path: Path) -> None:
     made = accounts(tmp_path, f"{OPS}=admin")
     for names in (
@@ -96,7 +106,8 @@ def test_the_last_certificate_of_a_header_is_the_proxy_s_own_word(header: str, u
     "account",
     [
         "https://acme.example=admin", "spiffe://acme.example", f"{OPS}=", f"{OPS}=emperor@acme", f"{OPS}=service", f"{OPS}=admin@acme",
-        f"{OPS}=service@", f"{OPS}=service@Acme", f"{OPS}=tenant-user@a-b+c-d", "spiffe://acme.example/../x=admin2",
+        f"{OPS}=service@", f"{OPS}=service@Acme", f"{OPS}=tenant-user@a-b+c-d", f"{OPS}=service@acme:",
+        f"{OPS}=service@acme:short", f"{OPS}=service@acme:0123abcd+globex", f"{OPS}=service@acme:0123abcd:0123abcd", "spiffe://acme.example/../x=admin2",
     ],
 )  # fmt: skip
 def test_an_account_that_cannot_be_meant_stops_the_process(tmp_path: Path, account: str) -> None:

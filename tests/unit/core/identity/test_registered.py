@@ -42,7 +42,7 @@ def theirs(claims: dict[str, Any]) -> bool:
     try:
         jwt.decode(
             token, KEY, algorithms=["HS256"], audience=AUDIENCE, issuer=ISSUER, leeway=LEEWAY,
-            options={"require": ["exp", "iss", "aud"]},
+            options={"require": ["exp", "iat", "iss", "aud"]},
         )  # fmt: skip
     except jwt.InvalidTokenError:
         return False
@@ -65,7 +65,8 @@ def test_claims_of_the_usual_types_are_judged_the_same(claims: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"exp": None}, "TOKEN_INVALID"), ({"exp": "1e9"}, "TOKEN_INVALID"), ({"exp": True}, "TOKEN_INVALID"),
+        ({"exp": None}, "TOKEN_INVALID"), ({"iat": None}, "TOKEN_INVALID"), ({"iat": "1e9"}, "TOKEN_INVALID"),
+         ({"exp": "1e9"}, "TOKEN_INVALID"), ({"exp": True}, "TOKEN_INVALID"),
         ({"exp": 1}, "TOKEN_EXPIRED"), ({"nbf": 9e9}, "TOKEN_NOT_YET_VALID"), ({"iat": 9e9}, "TOKEN_NOT_YET_VALID"),
         ({"iss": "https://issuer.example/"}, "TOKEN_ISSUER"), ({"iss": [ISSUER]}, "TOKEN_ISSUER"),
         ({"aud": "pinakes2"}, "TOKEN_AUDIENCE"), ({"aud": []}, "TOKEN_AUDIENCE"), ({"aud": {AUDIENCE: 1}}, "TOKEN_AUDIENCE"),

@@ -25,7 +25,7 @@ PUBLIC = keys.public_half(KEY.secret)
 def holder(role: Role = Role.SERVICE, readers: tuple[str, ...] | None = None) -> Principal:
     """Return who holds the key."""
     name = f"key:{KEY.key_id}"
-    return Principal(name, role, ("acme",), readers, "uid", credential=name)
+    return Principal(name, role, ("acme",), readers, ("uid",), credential=name)
 
 
 def signed(claims: Any, key: keys.NewKey = KEY) -> str:
@@ -52,7 +52,7 @@ def test_what_the_sdk_makes_is_what_the_server_reads() -> None:
     assert token.signed_by(PUBLIC)
     assert abs(token.expire_ms - (time.time() + 300) * 1000) < 3000
     found = scoped.narrowed(holder(), token)
-    assert (found.role, found.tenants, found.tenant_uid) == (Role.TENANT_USER, ("acme",), "uid")
+    assert (found.role, found.tenants, found.tenant_uids) == (Role.TENANT_USER, ("acme",), ("uid",))
     assert (found.collections, found.filter, found.readers, found.rate) == (("news",), 'tags = "a"', ("user:ann",), 2.5)
     assert found.credential == f"key:{KEY.key_id}"
     assert found.token

@@ -42,7 +42,7 @@ def tenant(uid: str = "t", rate: float = 0.0, **limits: Any) -> TenantRecord:
 def caller(key: str = "k", limits: KeyLimits | None = None, rate: float = 0.0) -> Principal:
     """Make the caller with a key."""
     return Principal(
-        f"key:{key}", Role.SERVICE, ("id-t",), None, "t",
+        f"key:{key}", Role.SERVICE, ("id-t",), None, ("t",),
         credential=f"key:{key}", token="narrowed" if rate else "", rate=rate, limits=limits,
     )  # fmt: skip
 

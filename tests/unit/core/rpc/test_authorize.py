@@ -17,6 +17,7 @@ from pinakes.core.tenancy.models import ACTIVE, DELETED, ERASED, SUSPENDED, Tena
 from pinakes.v1 import index_pb2, search_pb2, tenant_pb2
 
 SEARCH = "/pinakes.v1.SearchService/Search"
+CREATED = 1_700_000_000_000
 REASON = "x-pinakes-admin-reason"
 STATES = {"acme": ACTIVE, "other": ACTIVE, "asleep": SUSPENDED, "gone": DELETED, "erased": ERASED}
 ADMIN = Principal("bootstrap", Role.ADMIN, None, None)
@@ -37,11 +38,13 @@ class Tenants:
 
     async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         state = STATES.get(tenant_id)
-        return None if state is None else TenantRecord(tenant_id=tenant_id, uid=f"u-{tenant_id}", state=state)
+        if state is None:
+            return None
+        return TenantRecord(tenant_id=tenant_id, uid=f"u-{tenant_id}", state=state, create_ms=CREATED)
 
 
 def of_tenant(role: Role, *tenants: str, uid: str | None = None) -> Principal:
-    return Principal("key:k", role, tenants or ("acme",), (), uid)
+    return Principal("key:k", role, tenants or ("acme",), (), None if uid is None else (uid,))
 
 
 async def authorized(
@@ -87,6 +90,23 @@ async def test_a_deleted_tenant_of_ones_own_is_refused_like_a_foreign_one() -> N
 async def test_a_key_of_a_tenant_opens_no_later_one_of_its_name() -> None:
     assert (await authorized(of_tenant(Role.SERVICE, uid="u-acme"), SEARCH, search())).tenant.uid == "u-acme"
     assert (await refusal(of_tenant(Role.SERVICE, uid="u-before"), SEARCH, search())).kind is Kind.DENIED
+
+
+async def test_a_token_opens_no_tenant_that_is_younger_than_itself() -> None:
+    for issued, opens in ((CREATED - 1, False), (CREATED, True)):
+        token = of_tenant(Role.SERVICE)._replace(issued_ms=issued)
+        if opens:
+            assert (await authorized(token, SEARCH, search())).tenant.uid == "u-acme"
+            continue
+        later, foreign = await refusal(token, SEARCH, search()), await refusal(token, SEARCH, search("other"))
+        assert (later.kind, later.reason, later.message) == (foreign.kind, foreign.reason, foreign.message)
+    assert (await authorized(ADMIN._replace(issued_ms=1), SEARCH, search(), {REASON: "what is there"})).tenant
+
+
+async def test_an_account_of_several_tenants_opens_no_later_one_of_a_name() -> None:
+    account = of_tenant(Role.SERVICE, "acme", "other")._replace(tenant_uids=("u-acme", "u-other-before"))
+    assert (await authorized(account, SEARCH, search())).tenant.uid == "u-acme"
+    assert (await refusal(account, SEARCH, search("other"))).reason == "PERMISSION_DENIED"
 
 
 async def test_who_has_several_tenants_names_one() -> None:

@@ -90,7 +90,7 @@ class OneTenant:
     async def authenticate(self, metadata: Mapping[str, Any], *, administration: bool, peer: object) -> Principal:
         self.authentications += 1
         assert metadata["authorization"] == "Bearer key"
-        return Principal("key:k", Role.SERVICE, ("acme",), None, self.record.uid)
+        return Principal("key:k", Role.SERVICE, ("acme",), None, (self.record.uid,))
 
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         return self.record if tenant_id == "acme" else None

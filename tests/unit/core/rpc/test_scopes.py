@@ -35,7 +35,7 @@ PLATFORM: Any = SimpleNamespace(
 
 def call(role: Role, readers: tuple[str, ...] | None = None) -> Any:
     """Return what is read of a call."""
-    return SimpleNamespace(tenant=ACME, principal=Principal("key:k", role, ("acme",), readers, "u-acme"))
+    return SimpleNamespace(tenant=ACME, principal=Principal("key:k", role, ("acme",), readers, ("u-acme",)))
 
 
 @pytest.mark.parametrize("opened", [open_scope, reopen_scope])
