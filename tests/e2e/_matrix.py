@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
-from google.protobuf import message_factory
+from google.protobuf import json_format, message_factory
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
@@ -46,27 +46,26 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came back: a status with its message and details (without the request's id), or answers."""
+    """What came back: a status with its message and details (without the request's id, as JSON), or answers."""
 
     code: grpc.StatusCode
     message: str = ""
     reason: str = ""
-    details: tuple[bytes, ...] = ()
+    details: tuple[str, ...] = ()
     answers: tuple[bytes, ...] = ()
     shape: tuple[str, ...] = ()
 
     @property
     def told(self) -> bytes:
         """All that was said."""
-        return b"\0".join((self.message.encode(), *self.details, *self.answers))
+        return b"\0".join((self.message.encode(), *(detail.encode() for detail in self.details), *self.answers))
 
-    def without(self, ids: Iterable[str], other: str = "?") -> tuple[Any, ...]:
+    def without(self, ids: Iterable[str]) -> tuple[Any, ...]:
         """Return what can be compared with another outcome, with these ids taken out. An answer counts by its shape."""
-        message, details = self.message, self.details
-        for one in ids:
-            message = message.replace(one, other * len(one))
-            details = tuple(detail.replace(one.encode(), other.encode() * len(one)) for detail in details)
-        return self.code, self.reason, message, details, self.shape
+        told = [self.message, *self.details]
+        for one in sorted(ids, key=len, reverse=True):
+            told = [text.replace(one, "?") for text in told]
+        return self.code, self.reason, *told, self.shape
 
 
 @dataclass(slots=True)
@@ -294,7 +293,7 @@ def _refusal(error: Any) -> Outcome:
     details = []
     for detail in status.details:
         if not detail.Unpack(request):
-            details.append(detail.SerializeToString())
+            details.append(json_format.MessageToJson(detail))
             detail.Unpack(info)
     return Outcome(error.code(), error.details() or "", info.reason, tuple(details))
 
