@@ -123,7 +123,7 @@ class Audited:
 
 def _group(caller: Principal) -> Group:
     """Return the group of a caller: administrators of the platform, or those of its tenants."""
-    return Group(known=True, tenant="" if caller.tenants is None else caller.tenant_uid or ",".join(caller.tenants))
+    return Group(known=True, tenant="" if caller.tenants is None else ",".join(caller.tenant_uids or caller.tenants))
 
 
 def _event(kind: Kind, call: Call, rule: Rule) -> Event:

@@ -100,7 +100,9 @@ async def test_a_token_opens_no_tenant_that_is_younger_than_itself() -> None:
             continue
         later, foreign = await refusal(token, SEARCH, search()), await refusal(token, SEARCH, search("other"))
         assert (later.kind, later.reason, later.message) == (foreign.kind, foreign.reason, foreign.message)
-    assert (await authorized(ADMIN._replace(issued_ms=1), SEARCH, search(), {REASON: "what is there"})).tenant
+    assert (
+        await authorized(ADMIN._replace(issued_ms=1), SEARCH, search(), {REASON: "what is there"})
+    ).tenant.uid == "u-acme"
 
 
 async def test_an_account_of_several_tenants_opens_no_later_one_of_a_name() -> None:
