@@ -80,7 +80,7 @@ _PLAIN = ("tests/unit/core/rpc/test_plain.py",)
 _HIDDEN = ("tests/unit/search/test_hidden_words.py",)
 _INSIGHT = ("tests/unit/search/test_insight_privacy.py", "tests/unit/search/test_insight.py")
 _CLASSES = ("tests/unit/core/tenancy/test_personal.py",)
-_AUDIT = ("tests/unit/core/rpc/test_audited.py",)
+_AUDIT = ("tests/unit/core/rpc/test_audited_calls.py",)
 _PERMISSIONS = CORE + "identity/permissions.py"
 
 TARGETS: tuple[Target, ...] = (
@@ -97,6 +97,9 @@ TARGETS: tuple[Target, ...] = (
     Target(_PERMISSIONS, "BEYOND_COLLECTIONS", _TABLE, (elements, widened)),
     Target(CORE + "tenancy/models.py", "WHOLE", _STATES, (elements,)),
     Target(CORE + "rpc/checks.py", "authorize", _AUTHORIZE),
+    Target(
+        CORE + "identity/principal.py", "Principal.belongs_to", (*_AUTHORIZE, "tests/unit/core/engine/test_scope.py")
+    ),
     Target(CORE + "rpc/checks.py", "_usable", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_admin_reason", _AUTHORIZE),
     Target(CORE + "rpc/checks.py", "_name_in", _AUTHORIZE),
@@ -191,7 +194,7 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "rpc/audited.py", "Audited.around", _AUDIT, (*CHECKS, statements)),
     Target(CORE + "rpc/audited.py", "Audited._ended", _AUDIT, (*CHECKS, statements)),
     Target(CORE + "rpc/audited.py", "Audited._refused", _AUDIT, (*CHECKS, statements)),
-    Target(CORE + "rpc/audited.py", "Audited._tenant_of_key", _AUDIT, (operands,)),
+    Target(CORE + "rpc/audited.py", "Audited._tenant_of_key", _AUDIT),
     # How much.
     Target(CORE + "limits/budget.py", "Budget.take", _LIMITS),
     Target(CORE + "limits/budget.py", "Budget._enough", _LIMITS),

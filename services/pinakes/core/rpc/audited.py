@@ -111,8 +111,10 @@ class Audited:
             record = await self._directory.key(event.credential.removeprefix("key:"))
         except Fault:
             return None
-        tenant = await self._known(record.tenant_id) if record is not None else None
-        return tenant if tenant is not None and record is not None and tenant.uid == record.tenant_uid else None
+        if record is None:
+            return None
+        tenant = await self._known(record.tenant_id)
+        return tenant if tenant is not None and tenant.uid == record.tenant_uid else None
 
     async def _known(self, tenant_id: str) -> TenantRecord | None:
         try:
