@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,15 @@ from rich.markup import escape
 
 from pinakes.client import AsyncClient, PinakesError
 from pinakes.demo import access, corpus, distributions, indexing, tour, visitor
+from pinakes.v1.resources_pb2 import Document
 
 __all__ = ["main"]
+
+Corpus = tuple[access.Shelf, Callable[[], Iterable[Document]]]
+CORPORA: tuple[Corpus, ...] = (
+    (access.PYTHON, corpus.python_documents),
+    (access.PACKAGES, distributions.package_documents),
+)
 
 
 def main() -> int:
@@ -26,7 +34,7 @@ def main() -> int:
     platform = Platform()
     try:
         platform.up()
-        return asyncio.run(_run(console, platform.endpoint, platform.admin_key, platform.home))
+        return asyncio.run(run(console, platform.endpoint, platform.admin_key, platform.home))
     except (LocalError, PinakesError, RuntimeError) as error:
         console.print(f"[red]demo: {escape(str(error))}[/red]", soft_wrap=True)
         return 1
@@ -35,12 +43,14 @@ def main() -> int:
         return 130
 
 
-async def _run(console: Console, endpoint: str, admin_key: str, home: Path) -> int:
-    """Index both corpora, check that nothing acknowledged is missing, and search; meanwhile a third tenant is erased."""
+async def run(console: Console, endpoint: str, admin_key: str, home: Path, corpora: Sequence[Corpus] = CORPORA) -> int:
+    """Index both corpora, check that nothing acknowledged is missing, and search; meanwhile a third tenant is erased.
+
+    The tenants' keys are kept in `home`. Returns the exit code, and raises PinakesError if the platform refuses.
+    """
     keys_file = home / "demo.json"
     keys: dict[str, str] = {}
     good = True
-    corpora = ((access.PYTHON, corpus.python_documents), (access.PACKAGES, distributions.package_documents))
     async with AsyncClient(endpoint, key=admin_key) as admin:
         # Erasing takes its time, because nobody may be writing any more: it goes on while the rest is shown.
         visit = await visitor.visit(console, admin, endpoint)
