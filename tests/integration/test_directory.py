@@ -17,10 +17,12 @@ import pytest
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.faults import Fault, Kind
+from pinakes.core.lifecycle import erasing
 from pinakes.core.platform import Platform as Parts
+from pinakes.core.tenancy import directory as directories
 from pinakes.core.tenancy.directory import Directory, collection_rid
 from pinakes.core.tenancy.marks import Mark
-from pinakes.core.tenancy.models import DELETED, CollectionRecord, KeyRecord, TenantRecord, now_ms
+from pinakes.core.tenancy.models import DELETED, SUSPENDED, CollectionRecord, KeyRecord, TenantRecord, now_ms
 from pinakes.local import Platform
 from tests.integration._workers import parts, settings_of
 
@@ -161,3 +163,98 @@ async def test_a_revocation_reaches_a_process_all_whose_connections_wait_for_the
             one.cancel()
             with suppress(asyncio.CancelledError):
                 await one
+
+
+async def write_late(key: KeyRecord, parts: Parts, seconds: float) -> None:
+    """Revoke a key as whoever's clock is so many seconds slow, or whose write took so long to be seen."""
+    revoked = as_revoked(key)
+    told = (key.key_id, "u", revoked.state, revoked.to_json())
+    await parts.directory.keys.store.put_many([told], changed=[now_ms() - round(seconds * 1000)])
+
+
+async def test_a_revocation_that_is_as_late_as_the_settings_allow_is_in_force_in_time(
+    platform: Platform, parts: Parts
+) -> None:
+    async with following(platform) as (_, here):
+        key = await new_key(parts.directory)
+        assert await here.key(key.key_id) == key
+        await asyncio.sleep(directories.POLL_SECONDS)
+        await write_late(key, parts, 19.0)
+        await until_revoked(here, key)
+
+
+async def test_a_revocation_that_no_poll_can_find_is_in_force_after_the_next_review(
+    platform: Platform, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert directories.REVIEW_SECONDS == 60.0
+    monkeypatch.setattr(directories, "REVIEW_SECONDS", 1.0)
+    async with following(platform) as (_, here):
+        key = await new_key(parts.directory)
+        assert await here.key(key.key_id) == key
+        await write_late(key, parts, 30.0)
+        await until_revoked(here, key, 1.0 + WITHIN)
+
+
+async def test_a_review_reads_what_is_not_as_it_was_and_nothing_else(
+    platform: Platform, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directories, "_REVIEWED", 2)
+    here, read = Directory(parts.engine, 3600.0), []
+    keys = [await new_key(parts.directory) for _ in range(7)]
+    for key in keys:
+        assert await here.key(key.key_id) == key
+    get = here.keys.store.get
+
+    async def noted(rid: str) -> Any:
+        read.append(rid)
+        return await get(rid)
+
+    here.keys.store.get = noted  # type: ignore[method-assign]
+    await here.keys.review()
+    assert not read
+    for key in (keys[0], keys[3]):
+        await write_late(key, parts, 3600.0)
+    await parts.directory.keys.store.delete_many([keys[6].key_id])
+    await here.keys.review()
+    assert sorted(read) == sorted(keys[number].key_id for number in (0, 3, 6))
+    found = [here.keys.known(key.key_id) for key in keys]
+    assert [one.state if one else None for one in found] == [DELETED, *["active"] * 2, DELETED, *["active"] * 2, None]
+
+
+async def test_revoking_again_makes_known_what_polls_have_missed(platform: Platform, parts: Parts) -> None:
+    """The answer to the first attempt was lost, and the key is revoked; no poll looks as far back as that says it was."""
+    async with following(platform) as (_, here):
+        key = await new_key(parts.directory)
+        assert await here.key(key.key_id) == key
+        await write_late(key, parts, 3600.0)
+        found = await parts.directory.keys.change(key.key_id, "u", "key", as_revoked)
+        assert (found.state, found.version) == (DELETED, key.version + 1)
+        await until_revoked(here, key)
+
+
+async def test_another_attempt_at_a_change_makes_known_what_polls_have_missed(platform: Platform, parts: Parts) -> None:
+    tenants, mark, name = parts.directory.tenants, Mark.new(), f"t-{uuid.uuid4().hex[:10]}"
+    first = TenantRecord(tenant_id=name, uid=uuid.uuid4().hex)
+    other = TenantRecord(tenant_id=f"{name}-other", uid=uuid.uuid4().hex)
+    taken = Fault(Kind.CONFLICT, "TAKEN", "it is taken")
+    for one in (first, other):
+        await tenants.create(one.tenant_id, "", one, taken, Mark.new())
+    async with following(platform) as (_, here):
+        assert await here.tenant(name) is not None
+        assert await here.tenant(other.tenant_id) is not None
+        # Suspended by a request that has broken off, and stopped for good by one that is asked again.
+        suspended = mark.put(first.changed(state=SUSPENDED))
+        stopped = other.changed(state=DELETED, erase_ms=1)
+        late = [(one.tenant_id, "", one.state, one.to_json()) for one in (suspended, stopped)]
+        await tenants.store.put_many(late, changed=[now_ms() - 3_600_000] * 2)
+
+        def asked(_: TenantRecord | None) -> TenantRecord:
+            raise AssertionError("it is changed already")
+
+        again = replace(mark, again=True)
+        assert await tenants.change(name, "", "tenant", asked, mark=again) == suspended
+        assert await erasing.change(parts.engine, other.tenant_id, other.uid, lambda found: found) == stopped
+        end = time.monotonic() + WITHIN
+        while await here.tenant(name) is not None or await here.tenant(other.tenant_id) is not None:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)

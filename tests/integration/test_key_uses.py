@@ -97,6 +97,10 @@ async def test_a_key_that_is_used_moves_to_the_newest_pepper_and_works_when_the_
     assert await both.let_in(tenant.key) == name
     assert await moved(both) >= 1
     assert await moved(both) == 0
+    written = await bare.directory.keys.store.get(key_id)
+    unknowing = KeyUses(both.engine, Directory(both.engine, 60))
+    assert await unknowing.take_over(both.authenticator._peppers.newest) == 0
+    assert await bare.directory.keys.store.get(key_id) == written, "what is taken over isn't written again each time"
     for server in (both, last):
         assert await server.hash_of(key_id) == pepper_id(NEWER.encode())
         assert await server.let_in(tenant.key) == name

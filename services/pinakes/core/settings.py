@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     opensearch_username: str = Field("", description="User name for the engine; empty for none.")
     opensearch_password: SecretStr = Field(SecretStr(""), description="Password for the engine.")
     opensearch_ca_file: Path | None = Field(None, description="CA of the engine's certificate, PEM.")
-    engine_connections: int = Field(32, ge=1, le=1024, description="Connections a process keeps to the engine.")
+    engine_connections: int = Field(
+        32, ge=1, le=1024, description="Connections a process keeps to the engine; eight more are for records."
+    )
     engine_timeout_seconds: float = Field(10.0, gt=0, description="Longest time for one call of the engine.")
     index_prefix: str = Field("pinakes", pattern=r"^[a-z][a-z0-9-]{0,30}$", description="How index names begin.")
     pool_shards: int = Field(1, ge=1, le=64, description="Shards of a new pool index.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pinakes.core.engine.maintenance import Kept
 from pinakes.core.engine.records import RecordStore
-from pinakes.core.tenancy.directory import OVERLAP_MS, collection_rid
+from pinakes.core.tenancy.directory import collection_rid, overlap_ms
 from pinakes.core.tenancy.models import ACTIVE, CollectionRecord, now_ms
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ class Retentions:
         self._store = RecordStore(engine, "collections")
         self._kept: dict[str, Kept] = {}
         self._asked_ms = 0
+        self._overlap_ms = overlap_ms(engine)
 
     async def read(self) -> list[Kept]:
         """Return the collections that keep documents for a time only, as they are now."""
         asked = now_ms()
-        changes = await self._store.changed_since(self._asked_ms - OVERLAP_MS) if self._asked_ms else None
+        changes = await self._store.changed_since(self._asked_ms - self._overlap_ms) if self._asked_ms else None
         if changes is None:
             await self._read_all()
         for record in (changes or {}).values():

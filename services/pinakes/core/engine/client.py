@@ -89,6 +89,8 @@ class Engine:
         # By which scopes know where documents are; without it, as the tenant's record says that they are given.
         self.placements: PlacementLease | None = None
         self.limits = settings.limits
+        self.late_seconds = settings.engine_timeout_seconds + 2 * settings.max_clock_skew_seconds
+        """Time by which what another process writes may be seen later than that says by its own clock."""
         seconds = settings.engine_timeout_seconds
         self._client = _client(settings, settings.engine_connections)
         self._guard = Guard("the search engine", classify, seconds)

@@ -66,6 +66,14 @@ class RecordStore:
         answer = await self._call("mget", "POST", "/_mget", body=body)
         return [doc["_source"]["record"] if doc.get("found") else None for doc in answer["docs"]]
 
+    async def versions(self, rids: list[str]) -> dict[str, int]:
+        """Return the versions of records as they were last written, by id; 0 of those that aren't there."""
+        params = {"_source_includes": "record.version", "filter_path": "docs._id,docs.found,docs._source"}
+        answer = await self._call("versions", "POST", "/_mget", params=params, body={"ids": rids})
+        # Of a shard that isn't there nothing is known.
+        told = [doc for doc in answer["docs"] if "found" in doc]
+        return {doc["_id"]: doc["_source"]["record"]["version"] if doc["found"] else 0 for doc in told}
+
     async def create(self, rid: str, parent: str, state: str, record: Json) -> Stored:
         """Write a record that must not exist, and return it as stored. Raises `Conflict` if it does."""
         return await self._write(rid, parent, state, record, {"op_type": "create"})

@@ -135,8 +135,7 @@ async def change(engine: Engine, tenant_id: str, tenant_uid: str, decide: Decide
                 continue
             before = TenantRecord.from_json(stored.record)
             after = decide(before)
-            if after is before:
-                return before
+            # Also if nothing is to be changed any more: polls find it again, which may have missed it.
             state = after.state if rid == tenant_id else REPLACED
             try:
                 await store.replace(stored, "", state, after.to_json())

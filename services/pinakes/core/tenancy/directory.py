@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where every process looks up tenants, collections and keys: cached, and never older than a few seconds (design §7).
 
-Each process asks the engine every 2 s what changed, so a revocation or deletion reaches it within 5 s without Redis.
-That has a way of its own to the engine, which other calls that fail or hang don't stop. When the engine can't be asked, no change
+Each process asks the engine every 2 s what changed, so a revocation or deletion reaches it within 5 s without Redis. What
+changed is told by the clock of who changed it, and may be seen late: a poll looks back for as long as both may be off by the
+settings, and once a minute every record that is kept is compared with its last version, so that nothing is missed for good.
+
+Polling has a way of its own to the engine, which other calls that fail or hang don't stop. When the engine can't be asked, no change
 commits either, unless this process alone is cut off; so known records go on serving for a while.
 """
 
@@ -13,7 +16,7 @@ import dataclasses
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.records import Conflict, RecordStore
@@ -23,17 +26,20 @@ from pinakes.core.tenancy.marks import Mark
 from pinakes.core.tenancy.models import DELETED, ERASED, CollectionRecord, KeyRecord, Record, TenantRecord, now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 R = TypeVar("R", bound=Record)
 POLL_SECONDS = 2.0
-OVERLAP_MS = 10_000
+REVIEW_SECONDS = 60.0
+# Further back a poll doesn't look, whatever the settings: what is found again each time has a price.
+_MOST_OVERLAP_SECONDS = 60.0
 ADMINISTRATION_HOLD_SECONDS = 60.0
 _ABSENT_SECONDS = 1.0
 _ENTRIES = 50_000
 # Search settings make a record up to 350 kB large: so many bytes of each kind are kept at most, as far as can be told.
 _BYTES = 64 << 20
 _TRIES = 5
+_REVIEWED = 1000
 REPLACED = "replaced"
 _log = logger("pinakes.directory")
 
@@ -41,11 +47,14 @@ _log = logger("pinakes.directory")
 class CachedRecords(Generic[R]):
     """The records of one kind, read through a bounded cache that a poll keeps true."""
 
-    def __init__(self, store: RecordStore, read: Callable[[dict[str, object]], R], hold_seconds: float) -> None:
-        """Begin empty."""
+    def __init__(
+        self, store: RecordStore, read: Callable[[dict[str, object]], R], hold_seconds: float, overlap_ms: int
+    ) -> None:
+        """Begin empty. A poll asks for what changed since `overlap_ms` before the last one."""
         self.store = store
         self._read = read
         self._hold = hold_seconds
+        self._overlap_ms = overlap_ms
         self._entries: OrderedDict[str, R] = OrderedDict()
         # By id: when what was read was asked for, and when it was put in.
         self._read_at: dict[str, tuple[float, float]] = {}
@@ -162,19 +171,17 @@ class CachedRecords(Generic[R]):
         """Replace a record by what `decide` makes of it, by compare-and-set, and return it.
 
         `decide` gets the record as it is now, raises a fault where there is nothing to change, and returns the very
-        record it got to leave it. It isn't asked about a record that an earlier attempt of the request with this `mark` has
-        changed. `what` is the word for it in the fault that others' changes end in. Without `write` nothing is stored.
+        record it got if that is changed already. It isn't asked about a record that an earlier attempt of the request with this
+        `mark` has changed. Both are written again as they are: the earlier write may be too old for polls to find.
+        `what` is the word for it in the fault that others' changes end in. Without `write` nothing is stored.
         """
         for _ in range(_TRIES):
             old = await self.store.get(rid)
             before = self._read(old.record) if old else None
-            if before is not None and mark is not None and mark.on(before):
-                self.remember(rid, before)
-                return before
-            after = decide(before)
-            if old is None or after is before or not write:
+            after = before if before is not None and mark is not None and mark.on(before) else decide(before)
+            if old is None or not write:
                 return after
-            if mark is not None:
+            if mark is not None and after is not before:
                 after = mark.put(after)
             try:
                 await self.store.replace(old, parent, after.state, after.to_json())
@@ -220,9 +227,9 @@ class CachedRecords(Generic[R]):
             self._absent.popitem(last=False)
 
     async def poll(self) -> None:
-        """Take over what changed since the last poll, less an overlap for what wasn't searchable yet."""
+        """Take over what changed since the last poll, less an overlap for clocks that differ and what wasn't searchable yet."""
         asked_ms, asked = now_ms(), time.monotonic()
-        changes = await self.store.changed_since(self._asked_ms - OVERLAP_MS)
+        changes = await self.store.changed_since(self._asked_ms - self._overlap_ms)
         if changes is None:
             self._entries.clear()
             self._read_at.clear()
@@ -233,6 +240,15 @@ class CachedRecords(Generic[R]):
                     self.remember(rid, self._read(record))
         self._asked_ms, self._confirmed = asked_ms, asked
 
+    async def review(self) -> None:
+        """Compare all records that are kept with their last versions, and read again those that polls have missed."""
+        rids = list(self._entries)
+        for start in range(0, len(rids), _REVIEWED):
+            for rid, version in (await self.store.versions(rids[start : start + _REVIEWED])).items():
+                known = self._entries.get(rid)
+                if known is not None and not 0 < version <= known.version:
+                    await self.fresh(rid)
+
 
 class Directory:
     """Looks up tenants by id, collections by tenant and id, keys by id."""
@@ -240,23 +256,28 @@ class Directory:
     def __init__(self, engine: Engine, hold_seconds: float, poll_seconds: float = POLL_SECONDS) -> None:
         """Prepare; `start` begins to poll."""
         self._poll_seconds = poll_seconds
-        self.tenants = CachedRecords(RecordStore(engine, "tenants", apart=True), TenantRecord.from_json, hold_seconds)
-        self.keys = CachedRecords(RecordStore(engine, "keys", apart=True), KeyRecord.from_json, hold_seconds)
-        self.collections = CachedRecords(
-            RecordStore(engine, "collections", apart=True), CollectionRecord.from_json, hold_seconds
-        )
-        self._task: asyncio.Task[None] | None = None
+
+        def cached(kind: str, read: Callable[[dict[str, object]], R]) -> CachedRecords[R]:
+            return CachedRecords(RecordStore(engine, kind, apart=True), read, hold_seconds, overlap_ms(engine))
+
+        self.tenants = cached("tenants", TenantRecord.from_json)
+        self.keys = cached("keys", KeyRecord.from_json)
+        self.collections = cached("collections", CollectionRecord.from_json)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to poll in the background."""
-        self._task = asyncio.create_task(self._poll(), name="directory-poll")
+        """Begin to poll in the background, and to review what polls may miss."""
+        self._tasks = [
+            asyncio.create_task(self._every(self._poll_seconds, CachedRecords.poll), name="directory-poll"),
+            asyncio.create_task(self._every(REVIEW_SECONDS, CachedRecords.review), name="directory-review"),
+        ]
 
     async def close(self) -> None:
         """Stop polling."""
-        if self._task:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._task
+                await task
 
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
         """Return an active tenant, or None."""
@@ -314,16 +335,24 @@ class Directory:
         """Return a key, revoked ones too, or None."""
         return await self.keys.get(key_id, administration=administration)
 
-    async def _poll(self) -> None:
+    async def _every(self, seconds: float, ask: Callable[[CachedRecords[Any]], Awaitable[None]]) -> None:
         while True:
             try:
                 for records in (self.keys, self.tenants, self.collections):
-                    await records.poll()
+                    await ask(records)
             except (Fault, EngineRefusal, TimeoutError) as error:
                 _log.warning("records can't be polled", error=error)
             except Exception:
                 _log.exception("polling records failed")
-            await asyncio.sleep(self._poll_seconds)
+            await asyncio.sleep(seconds)
+
+
+def overlap_ms(engine: Engine) -> int:
+    """Return how far before the last time who asks for what changed has to ask, in ms.
+
+    So late what was written may be seen, by clocks that differ and a call that takes its time, and two polls for the rest.
+    """
+    return round(min(engine.late_seconds + 2 * POLL_SECONDS, _MOST_OVERLAP_SECONDS) * 1000)
 
 
 def former_rid(rid: str, uid: str) -> str:

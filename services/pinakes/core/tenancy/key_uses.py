@@ -119,20 +119,19 @@ class KeyUses:
         return taken
 
     async def _take_over(self, use: Json) -> bool:
-        taken = False
-
         def decide(old: KeyRecord | None) -> KeyRecord:
-            nonlocal taken
-            if old is None:
+            if old is None or not old.active or old.version != use["version"] or old.pepper == use["pepper"]:
                 raise not_found("pinakes/ApiKey", use["key_id"])
-            taken = old.active and old.version == use["version"] and old.pepper != use["pepper"]
-            return old.changed(pepper=use["pepper"], digest=use["digest"]) if taken else old
+            return old.changed(pepper=use["pepper"], digest=use["digest"])
 
         known = self._directory.keys.known(use["key_id"])
-        if known is None or known.version <= use["version"]:
-            with suppress(Fault):
-                await self._directory.keys.change(use["key_id"], use["tenant_uid"], "key", decide)
-        return taken
+        if known is not None and known.version > use["version"]:
+            return False
+        try:
+            await self._directory.keys.change(use["key_id"], use["tenant_uid"], "key", decide)
+        except Fault:
+            return False
+        return True
 
     async def _run(self) -> None:
         while True:

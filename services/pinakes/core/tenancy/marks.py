@@ -23,7 +23,8 @@ R = TypeVar("R", bound="Record")
 KEPT = 8
 """Marks of the last so many changes stay on a record: others may change it before an attempt is made again."""
 
-# As far as the clocks of two processes may be apart: each is within 5 s (`max_clock_skew_seconds`) of the engine's.
+# As far as the clocks of two processes are taken to be apart at most. Who writes documents is within 5 s of the engine's
+# (`max_clock_skew_seconds`), or gets no revisions; who changes records alone isn't checked.
 _APART_MS = 10_000
 
 

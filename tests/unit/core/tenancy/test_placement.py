@@ -86,7 +86,7 @@ class Stored:
 
 async def test_a_write_goes_by_a_placement_that_was_confirmed_within_the_lease_and_reads_go_on_without() -> None:
     stored = Stored()
-    tenants = CachedRecords(cast("Any", stored), TenantRecord.from_json, 60.0)
+    tenants = CachedRecords(cast("Any", stored), TenantRecord.from_json, 60.0, 0)
     lease = PlacementLease(tenants, 0.2)
     tenant = stored.record
     found, until = await lease.to_write(tenant)
