@@ -72,6 +72,41 @@ async def test_known_keys_hold_for_an_hour_without_the_issuer_and_then_no_token_
     await verifier.verify(issuer.token("k1"))
 
 
+async def test_for_administration_keys_hold_for_a_minute_without_the_issuer(
+    verifier: JwtVerifier, issuer: Issuer, clock: Clock
+) -> None:
+    token = issuer.token("k1")
+    await verifier.verify(token, administration=True)
+    clock.now += 59
+    await verifier.verify(token, administration=True)
+    assert verifier.vouches_for(verifier.generation, administration=True)
+    assert issuer.fetches == 1
+    issuer.broken = True
+    clock.now += 2
+    assert not verifier.vouches_for(verifier.generation, administration=True)
+    with pytest.raises(Fault) as caught:
+        await verifier.verify(token, administration=True)
+    assert caught.value.kind is Kind.UNAVAILABLE
+    assert verifier.vouches_for(verifier.generation, administration=False)
+    await verifier.verify(token)
+    issuer.broken = False
+    clock.now += 11
+    await verifier.verify(token, administration=True)
+    assert verifier.vouches_for(verifier.generation, administration=True)
+
+
+async def test_for_administration_a_key_that_the_issuer_took_back_ends_within_a_minute(
+    verifier: JwtVerifier, issuer: Issuer, clock: Clock
+) -> None:
+    old = issuer.token("k1")
+    await verifier.verify(old)
+    issuer.rotate("k2")
+    clock.now += 61
+    with pytest.raises(Fault) as caught:
+        await verifier.verify(old, administration=True)
+    assert caught.value.reason == "TOKEN_INVALID"
+
+
 async def test_an_issuer_that_was_never_reached_is_unavailable(verifier: JwtVerifier, issuer: Issuer) -> None:
     issuer.broken = True
     for _ in range(3):
@@ -126,21 +161,21 @@ async def test_an_issuer_that_says_it_is_another_is_not_believed(
 async def test_what_was_verified_by_keys_stands_until_they_change(
     verifier: JwtVerifier, issuer: Issuer, clock: Clock
 ) -> None:
-    assert not verifier.vouches_for(verifier.generation), "nothing is known yet"
+    assert not verifier.vouches_for(verifier.generation, administration=False), "nothing is known yet"
     await verifier.verify(issuer.token("k1"))
     before = verifier.generation
     clock.now += 11
     await refusal(verifier, issuer.token("k1", kid="unknown"))
     assert issuer.fetches == 2
-    assert verifier.vouches_for(before)
+    assert verifier.vouches_for(before, administration=False)
     issuer.rotate("k2")
     clock.now += 11
     await verifier.verify(issuer.token("k2"))
-    assert not verifier.vouches_for(before)
-    assert verifier.vouches_for(verifier.generation)
+    assert not verifier.vouches_for(before, administration=False)
+    assert verifier.vouches_for(verifier.generation, administration=False)
     issuer.broken = True
     clock.now += 3601
-    assert not verifier.vouches_for(verifier.generation)
+    assert not verifier.vouches_for(verifier.generation, administration=False)
 
 
 async def test_who_waits_for_a_slow_fetch_does_not_fetch_again(

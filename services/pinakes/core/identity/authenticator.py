@@ -88,7 +88,7 @@ class Authenticator:
             return await self._by_scoped_token(token, administration=administration)
         if self._jwt is None:
             raise refused("CREDENTIAL_MALFORMED", "this isn't an API key (pk_…), and tokens aren't accepted here")
-        claims = await self._jwt.verify(token)
+        claims = await self._jwt.verify(token, administration=administration)
         return Verified(
             self._claims.principal(claims), self._jwt.ends_ms(claims), issuer_keys=self._jwt.generation
         )  # fmt: skip

@@ -25,6 +25,7 @@ from pinakes.core.faults import unavailable
 from pinakes.core.identity.registered import check_registered, decoded, refused
 from pinakes.core.settings import Settings
 from pinakes.core.telemetry import logs
+from pinakes.core.tenancy.directory import ADMINISTRATION_HOLD_SECONDS
 
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 10.0
@@ -69,8 +70,10 @@ class JwtVerifier:
         self._refresh: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
-    async def verify(self, token: str) -> Mapping[str, Any]:
+    async def verify(self, token: str, *, administration: bool = False) -> Mapping[str, Any]:
         """Return the claims of a token that the issuer signed for this audience and that hasn't expired.
+
+        `administration` asks for a key that the issuer has published within the last minute.
 
         Raises a fault of kind UNAUTHENTICATED, whose reason says what is wrong and which shows nothing of the token,
         or of kind UNAVAILABLE while the issuer's keys can't be had.
@@ -78,7 +81,7 @@ class JwtVerifier:
         if not self._issuer:
             raise refused("TOKEN_INVALID", "this platform accepts no JWT; use an API key")
         key_id, algorithm = self._header(token)
-        key = await self._key(key_id, algorithm)
+        key = await self._key(key_id, algorithm, self._hold_of(administration=administration))
         return self._claims(token, key)
 
     @property
@@ -90,14 +93,21 @@ class JwtVerifier:
         """Return when a token with these claims stops being accepted, in ms since 1970."""
         return round((float(claims["exp"]) + self._leeway) * 1000)
 
-    def vouches_for(self, generation: object) -> bool:
-        """Tell whether what was verified by these keys still stands. Renews keys that are a little old, behind the caller."""
+    def vouches_for(self, generation: object, *, administration: bool) -> bool:
+        """Tell whether what was verified by these keys still stands. Renews keys that are a little old, behind the caller.
+
+        For `administration` the issuer must have published them within the last minute.
+        """
         if self._fetched is None or generation is not self._generation:
             return False
         age = self._clock() - self._fetched
         if age > REFRESH_SECONDS:
             self._refresh_behind()
-        return age <= self._hold
+        return age <= self._hold_of(administration=administration)
+
+    def _hold_of(self, *, administration: bool) -> float:
+        """Return for how many seconds the issuer's keys are good after they were fetched."""
+        return min(self._hold, ADMINISTRATION_HOLD_SECONDS) if administration else self._hold
 
     async def close(self) -> None:
         """Stop refreshing and close the connection to the issuer."""
@@ -123,12 +133,12 @@ class JwtVerifier:
             raise refused("TOKEN_INVALID", f"the token's algorithm isn't one of {', '.join(self._algorithms)}")
         return key_id if isinstance(key_id, str) else None, algorithm
 
-    async def _key(self, key_id: str | None, algorithm: str) -> jwt.PyJWK:
+    async def _key(self, key_id: str | None, algorithm: str, hold: float) -> jwt.PyJWK:
         """Return the key a token names, fetched anew when it is unknown or the known ones are too old."""
         now = self._clock()
-        if self._fetched is None or now - self._fetched > self._hold:
+        if self._fetched is None or now - self._fetched > hold:
             await self._fetch()
-            if self._fetched is None or self._clock() - self._fetched > self._hold:
+            if self._fetched is None or self._clock() - self._fetched > hold:
                 raise unavailable("the token issuer", RETRY_SECONDS)
         elif now - self._fetched > REFRESH_SECONDS:
             self._refresh_behind()

@@ -56,7 +56,7 @@ class SeenCredentials:
         """Return what a credential was found to be, if that would be found again now.
 
         That is so while its key's record has the same version and its tenant is there, by records that the directory vouches
-        for (no older than a minute for `administration`), or while its issuer's keys are the same.
+        for, or while its issuer's keys are the same. For `administration` neither may be older than a minute.
         """
         found = self._entries.get(name)
         if found is None:
@@ -77,7 +77,9 @@ class SeenCredentials:
         if found.until_ms and found.until_ms <= now_ms():
             return False
         if found.issuer_keys is not None:
-            return self._verifier is not None and self._verifier.vouches_for(found.issuer_keys)
+            return self._verifier is not None and self._verifier.vouches_for(
+                found.issuer_keys, administration=administration
+            )
         if not found.key_id:
             return True
         key = self._directory.keys.known(found.key_id, administration=administration)

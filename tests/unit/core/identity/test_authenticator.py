@@ -183,12 +183,14 @@ async def test_a_key_of_a_tenant_that_is_not_there_is_not_known(world: World, mo
 
 def test_a_jwt_that_was_seen_stands_while_its_issuer_s_keys_are_as_they_were(world: World) -> None:
     keys_then, keys_now = object(), object()
-    verifier: Any = SimpleNamespace(vouches_for=lambda them: them is keys_then)
+    verifier: Any = SimpleNamespace(vouches_for=lambda them, administration: them is keys_then and not administration)
     kept = SeenCredentials(world.directory, verifier)
     name, principal = kept.name("Bearer token"), Principal("jwt:ann", Role.SERVICE, ("acme",), None)
     for known, stands in ((keys_then, True), (keys_now, False)):
         kept.remember(name, Verified(principal, now_ms() + 60_000, issuer_keys=known))
         assert bool(kept.get(name, administration=False)) is stands
+    kept.remember(name, Verified(principal, now_ms() + 60_000, issuer_keys=keys_then))
+    assert kept.get(name, administration=True) is None, "the verifier wasn't asked for what it is"
 
 
 async def test_the_scheme_is_told_apart_and_every_credential_has_one_text(world: World) -> None:
