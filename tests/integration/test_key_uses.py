@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from pydantic import SecretStr
@@ -52,10 +53,11 @@ class Server:
 
 @pytest.fixture
 async def servers(platform: Platform) -> AsyncIterator[list[Server]]:
-    """Give servers of a deployment before, while and after its pepper is changed."""
+    """Give servers of a deployment that has no pepper, learns one, has it, learns another, has both, and has that alone."""
     made = []
     env = platform.env_for("tenant")
-    for peppers in ("", PEPPER, f"{NEWER},{PEPPER}", NEWER):
+    learning = f"{env['PINAKES_SECRET_KEY']},{PEPPER}"
+    for peppers in ("", learning, PEPPER, f"{PEPPER},{NEWER}", f"{NEWER},{PEPPER}", NEWER):
         settings = Settings(
             secret_key=SecretStr(env["PINAKES_SECRET_KEY"]), key_peppers=SecretStr(peppers),
             opensearch_urls=[env["PINAKES_OPENSEARCH_URLS"]],
@@ -85,7 +87,7 @@ async def moved(server: Server) -> int:
 async def test_a_key_that_is_used_moves_to_the_newest_pepper_and_works_when_the_old_one_is_gone(
     tenant: Tenant, servers: list[Server]
 ) -> None:
-    bare, peppered, both, last = servers
+    bare, _, peppered, _, both, last = servers
     key_id, name = tenant.key[3:19], f"key:{tenant.key[3:19]}"
     assert await bare.let_in(tenant.key) == name
     assert await bare.hash_of(key_id) == ""
@@ -108,11 +110,37 @@ async def test_a_key_that_is_used_moves_to_the_newest_pepper_and_works_when_the_
     assert await last.let_in(scoped_token(tenant.key, expire=60)) == name
 
 
+async def test_while_a_pepper_is_changed_step_by_step_every_server_lets_every_key_in(
+    tenant: Tenant, servers: list[Server]
+) -> None:
+    """Servers of two steps that follow each other are there at once: what one hashes the other verifies, both ways."""
+    key_id, name = tenant.key[3:19], f"key:{tenant.key[3:19]}"
+    for before, after in pairwise(servers):
+        for hashing, other in ((after, before), (before, after), (after, before)):
+            assert await hashing.let_in(tenant.key) == name
+            await moved(hashing)
+            assert await other.hash_of(key_id) == hashing.authenticator._peppers.newest
+            assert await other.let_in(tenant.key) == name
+            assert await other.let_in(scoped_token(tenant.key, expire=60)) == name
+
+
+async def test_a_server_that_has_missed_a_step_does_not_know_keys_that_the_others_hash(
+    tenant: Tenant, servers: list[Server]
+) -> None:
+    """Why a pepper is learnt everywhere before it hashes."""
+    _, _, peppered, _, both, _ = servers
+    assert await peppered.let_in(tenant.key) == f"key:{tenant.key[3:19]}"
+    assert await both.let_in(tenant.key) == f"key:{tenant.key[3:19]}"
+    assert await moved(both) >= 1
+    await peppered.hash_of(tenant.key[3:19])
+    assert await peppered.let_in(tenant.key) == "API_KEY_UNKNOWN"
+
+
 async def test_a_hash_that_was_noted_before_a_rotation_does_not_undo_it(
     platform: Platform, tenant: Tenant, servers: list[Server]
 ) -> None:
     key_id = tenant.key[3:19]
-    _, peppered, *_ = servers
+    _, _, peppered, *_ = servers
     assert await peppered.let_in(tenant.key) == f"key:{key_id}"
     await peppered.uses.write()
     async with AsyncClient(platform.endpoint, key=tenant.key) as keeper:

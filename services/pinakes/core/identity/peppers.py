@@ -19,11 +19,14 @@ class Peppers:
     """The peppers of a deployment, by the ids that key records name them by."""
 
     def __init__(self, settings: Settings) -> None:
-        """Read them from the settings; without any, the secret key is the only one."""
+        """Read them from the settings; without any, the secret key is the only one.
+
+        It may be the first of several, too, so that what will hash next is known everywhere before it does.
+        """
         secret = settings.secret_key.get_secret_value().encode()
-        given = [one.encode() for one in settings.key_pepper_list]
+        given = [one.encode() for one in settings.key_pepper_list] or [secret]
         self._by_id = {pepper_id(one): one for one in given} | {SECRET_KEY: secret}
-        self.newest = pepper_id(given[0]) if given else SECRET_KEY
+        self.newest = SECRET_KEY if given[0] == secret else pepper_id(given[0])
 
     def digest(self, secret: bytes) -> str:
         """Return the hash of a secret with the newest pepper."""

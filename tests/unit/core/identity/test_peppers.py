@@ -37,6 +37,13 @@ def test_keys_from_before_there_were_peppers_go_on_working() -> None:
     assert peppers(NEW).matches(SECRET, SECRET_KEY, peppers().digest(SECRET))
 
 
+def test_the_secret_key_may_go_on_hashing_while_servers_learn_the_pepper_that_follows_it() -> None:
+    both = peppers("k" * 32, NEW)
+    assert both.newest == SECRET_KEY
+    assert peppers().matches(SECRET, both.newest, both.digest(SECRET))
+    assert both.matches(SECRET, peppers(NEW).newest, peppers(NEW).digest(SECRET))
+
+
 def test_the_id_of_a_pepper_says_nothing_of_it() -> None:
     assert len(pepper_id(OLD.encode())) == 8
     assert OLD[:4] not in pepper_id(OLD.encode())
