@@ -12,6 +12,7 @@ from pinakes.core.identity import keys, scoped
 from pinakes.core.identity.certificates import ServiceAccounts
 from pinakes.core.identity.claims import ClaimMapping
 from pinakes.core.identity.jwt import JwtVerifier
+from pinakes.core.identity.lookups import KeyLookups
 from pinakes.core.identity.peppers import Peppers
 from pinakes.core.identity.permissions import SEES_ALL, Role
 from pinakes.core.identity.principal import Principal
@@ -37,6 +38,7 @@ class Authenticator:
     def __init__(self, settings: Settings, directory: Directory, uses: KeyUses) -> None:
         """Read the keys from the settings; wrong ones stop the process. `uses` is told of every use of a key."""
         self._directory = directory
+        self._lookups = KeyLookups(directory)
         self._uses = uses
         self._peppers = Peppers(settings)
         self._bootstrap: bytes | None = None
@@ -99,7 +101,7 @@ class Authenticator:
             if self._bootstrap is None or not hmac.compare_digest(parsed.secret, self._bootstrap):
                 raise _unknown_key()
             return Verified(_BOOTSTRAP)
-        record = await self._directory.key(parsed.key_id, administration=administration)
+        record = await self._lookups.find(parsed.key_id, administration=administration)
         # The same refusal for an unknown key, a wrong secret and a deleted tenant: none of them tells what exists.
         if record is None:
             raise _unknown_key()
@@ -116,7 +118,7 @@ class Authenticator:
 
     async def _by_scoped_token(self, text: str, *, administration: bool) -> Verified:
         token = scoped.parse(text)
-        record = await self._directory.key(token.key_id, administration=administration)
+        record = await self._lookups.find(token.key_id, administration=administration)
         if record is None:
             raise _unknown_token()
         previous = False
