@@ -11,18 +11,21 @@ import grpc
 import pytest
 from cryptography import x509
 
+from pinakes.client import AsyncClient
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2, resources_pb2, tenant_pb2
 from tests.integration import _servers
 from tests.integration._certificates import Pair, issue, tls_settings
 from tests.integration._servers import Metadata, Tenant, bearer, new_tenant, open_channel, reason, running, stubs
 
-INDEXER, READER, PROXY = (f"spiffe://acme.example/{name}" for name in ("indexer", "reader", "envoy"))
+INDEXER, READER, PROXY, BOUND, FORMER = (
+    f"spiffe://acme.example/{name}" for name in ("indexer", "reader", "envoy", "bound", "former")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An index server that knows two service accounts and a proxy."""
+    """An index server that knows service accounts and a proxy; `BOUND` is of the tenant's uid, and `FORMER` of another one's."""
 
     address: str
     authority: Pair
@@ -51,9 +54,15 @@ async def door(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     """Run the server."""
     tmp_path: Path = tmp_path_factory.mktemp("certificates")
     authority, tenant = issue("authority"), await new_tenant(platform)
+    async with AsyncClient(platform.endpoint, key=tenant.key) as client:
+        uid = (await client.get_tenant()).uid
+    known = {
+        INDEXER: f"service@{tenant.tenant_id}", READER: f"tenant-user@{tenant.tenant_id}",
+        BOUND: f"service@{tenant.tenant_id}:{uid}", FORMER: f"service@{tenant.tenant_id}:{uid[::-1]}",
+    }  # fmt: skip
     settings = {
         **tls_settings(tmp_path, authority), "PINAKES_TRUSTED_PROXIES": PROXY,
-        "PINAKES_SERVICE_ACCOUNTS": f"{INDEXER}=service@{tenant.tenant_id},{READER}=tenant-user@{tenant.tenant_id}",
+        "PINAKES_SERVICE_ACCOUNTS": ",".join(f"{name}={what}" for name, what in known.items()),
     }  # fmt: skip
     with running(platform, "index", tmp_path, **settings) as process:
         made = Door(process.address, authority, tenant)
@@ -73,6 +82,13 @@ async def test_a_certificate_is_the_account_of_its_name_in_its_tenants_only(plat
     for uris in ((), (INDEXER + "2",), (INDEXER, READER), (INDEXER, "https://acme.example/x")):
         async with door.channel(*uris) as channel:
             assert await door.write(channel) == "CREDENTIAL_MISSING", uris
+
+
+async def test_an_account_that_is_bound_to_a_uid_is_of_the_tenant_that_has_it(door: Door) -> None:
+    for name, told in ((BOUND, "OK"), (FORMER, "PERMISSION_DENIED")):
+        async with door.channel(name) as channel:
+            assert await door.write(channel) == told
+            assert await door.write(channel, parent="tenants/-/collections/default") == told
 
 
 async def test_a_key_beside_a_certificate_is_what_counts(door: Door) -> None:
