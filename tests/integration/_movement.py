@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imports and exports on the real engine and real object storage. Import the fixtures `bench`, `mover`, `objects`."""
+"""Imports and exports on the real engine and real object storage. Import the fixtures `bench`, `mover`, `objects`.
+
+Run as a module: a worker that exports tenants slowly and in small parts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import subprocess
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +26,15 @@ from pinakes.index.commands import bulk_movement
 from pinakes.v1 import operations_pb2 as verbs_pb2
 from pinakes.v1 import resources_pb2
 from pinakes.worker import operations
+from pinakes.worker.jobs import export, export_tenant
+from tests.integration import _operations
 from tests.integration._objects import Objects, objects
 from tests.integration._operations import Bench, Home, bench, last
 
 __all__ = ["bench", "objects"]
+PART_DOCUMENTS, PART_PAGE = 50, 10
+"""Documents in a part of a tenant's export, and how many of them are read at once."""
+_PAGE_SECONDS = 0.3
 PATHS = KEPT - {"create_time"}
 
 
@@ -59,6 +70,24 @@ class Mover:
         with pytest.raises(Fault) as caught:
             await self.ask(home, uri, verb, **fields)
         return caught.value.reason
+
+    @contextmanager
+    def process(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a worker as a process of its own that exports tenants slowly."""
+        with _operations.runner("tests.integration._movement", self.bench.env) as process:
+            yield process
+
+
+def small_parts(patch: pytest.MonkeyPatch) -> None:
+    """Let exports of tenants have small parts, each of several pages."""
+    patch.setattr(export_tenant, "PART_DOCUMENTS", PART_DOCUMENTS)
+    patch.setattr(export, "PAGE", PART_PAGE)
+
+
+async def _slowly(*given: Any) -> AsyncGenerator[Any]:
+    async for page in export.pages_of(*given):
+        await asyncio.sleep(_PAGE_SECONDS)
+        yield page
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +136,10 @@ async def documents(home: Home) -> dict[str, resources_pb2.Document]:
             found[hit.source["id"]] = read_document(hit.source, home.scope.owner, PATHS, "")
         after = page.hits[-1].sort if page.hits else []
     return found
+
+
+if __name__ == "__main__":
+    with pytest.MonkeyPatch.context() as lasting:
+        small_parts(lasting)
+        lasting.setattr(export_tenant, "pages_of", _slowly)
+        asyncio.run(_operations.main())

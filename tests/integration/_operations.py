@@ -154,14 +154,20 @@ class Bench:
     @contextmanager
     def process(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run the runner in a process of its own."""
-        roots = os.pathsep.join(path for path in sys.path if path)
-        env = {**os.environ, **self.env, "PYTHONPATH": roots}
-        process = subprocess.Popen([sys.executable, "-m", "tests.integration._operations"], env=env)
-        try:
+        with runner("tests.integration._operations", self.env) as process:
             yield process
-        finally:
-            process.kill()
-            process.wait()
+
+
+@contextmanager
+def runner(module: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module that runs the runner as a process; it is killed at the end, whatever it does."""
+    roots = os.pathsep.join(path for path in sys.path if path)
+    process = subprocess.Popen([sys.executable, "-m", module], env={**os.environ, **env, "PYTHONPATH": roots})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +232,8 @@ async def count_slowly(context: Context) -> Message:
 COUNT = Job("count", count_slowly)
 
 
-async def _main() -> None:
+async def main() -> None:
+    """Run the runner until a signal."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     platform = await Platform.open(Settings())  # type: ignore[call-arg]  # out of the environment
@@ -237,4 +244,4 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    asyncio.run(main())
