@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """A platform of a test's own whose placements are known anew twice a second: servers in this process, workers beside.
 
-Import the fixture `town`. Writers write in every mode, one document each, and know what was acknowledged of it.
+Import the fixture `town`. Writers write in every mode, one document each, and know what was acknowledged of it. Run as a
+module: a worker that moves, which copies slowly.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import subprocess
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import orjson
 import pytest
 from google.longrunning import operations_pb2_grpc
 
 from pinakes.client import AsyncClient, NotFound, PinakesError, deletion, document
+from pinakes.core.engine import moves
 from pinakes.core.operations.records import OperationRecord
 from pinakes.core.operations.store import OperationStore
 from pinakes.core.platform import Platform as Parts
@@ -33,6 +38,7 @@ from pinakes.tenant.servicer import TenantServicer
 from pinakes.v1 import index_pb2_grpc, search_pb2_grpc, tenant_pb2_grpc
 from pinakes.worker import operations, partitions, sweeper
 from pinakes.worker.jobs import move
+from tests.integration import _operations
 from tests.integration._servers import free_port
 
 LEASE_SECONDS = 0.5
@@ -40,6 +46,8 @@ LEASE_SECONDS = 0.5
 FENCE_SECONDS = 2.0
 ADMIN_KEY = "pk_bootstrap_" + "A" * 43
 STATIC = 150
+# A worker of a process of its own copies so many at once, so that it can be killed half-way.
+COPIED_AT_ONCE = 10
 
 
 def _add(platform: Parts, server: grpc.aio.Server) -> None:
@@ -57,6 +65,7 @@ class Town:
     settings: Settings
     server: Parts
     worker: Parts
+    env: Mapping[str, str]
 
     def client(self, key: str, **more: Any) -> AsyncClient:
         """Return a client."""
@@ -96,30 +105,53 @@ class Town:
         query = {"query": {"term": {"tenant": tenant.uid}}}
         return int((await self.worker.engine.call("count", "POST", f"/{alias}/_count", body=query))["count"])
 
+    async def unchanged(self, alias: str, tenant: TenantRecord) -> tuple[int, str]:
+        """Return how many documents and tombstones that no `Traffic` writes an index has of a tenant, and a checksum of all."""
+        await self.worker.engine.call("refresh", "POST", f"/{alias}/_refresh")
+        filters = {"filter": [{"term": {"tenant": tenant.uid}}], "must_not": [{"terms": {"id": list(WRITTEN)}}]}
+        body = {"size": 1000, "version": True, "query": {"bool": filters}, "sort": [{"id": "asc"}]}
+        hits = (await self.worker.engine.call("all", "POST", f"/{alias}/_search", body=body))["hits"]["hits"]
+        digest = hashlib.sha256()
+        for hit in hits:
+            digest.update(orjson.dumps([hit["_id"], hit["_version"], hit["_source"]], option=orjson.OPT_SORT_KEYS))
+        return len(hits), digest.hexdigest()
+
+    async def copies(self) -> int:
+        """Count the copies that the engine is at."""
+        params = {"actions": "indices:data/write/reindex", "group_by": "none"}
+        return len((await self.worker.engine.call("tasks", "GET", "/_tasks", params=params))["tasks"])
+
     @asynccontextmanager
-    async def mover(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Run operations; whoever cancels the task kills the worker at whatever it does."""
+    async def mover(self) -> AsyncIterator[None]:
+        """Run operations in this process."""
         stop = asyncio.Event()
         task = asyncio.create_task(operations.run(self.worker, stop))
         try:
-            yield task
+            yield
         finally:
             stop.set()
-            with suppress(asyncio.CancelledError):
-                await task
+            await task
+
+    @contextmanager
+    def process(self, per_second: int) -> Iterator[subprocess.Popen[bytes]]:
+        """Run operations in a process of its own, which can be killed and copies so many documents a second."""
+        env = {**self.env, "PINAKES_MOVE_DOCUMENTS_PER_SECOND": str(per_second)}
+        with _operations.runner("tests.integration._moves", env) as process:
+            yield process
 
 
 @pytest.fixture(scope="module")
 async def town(engine: Platform) -> AsyncIterator[Town]:
     """Give a platform with indices, a queue and a cache of its own on the session's stores."""
-    settings = Settings.model_validate({
-        "opensearch_urls": [engine.opensearch_url], "queue_url": f"{engine.queue_url.rpartition('/')[0]}/7",
+    given = {
+        "opensearch_urls": engine.opensearch_url, "queue_url": f"{engine.queue_url.rpartition('/')[0]}/7",
         "cache_url": f"{engine.cache_url.rpartition('/')[0]}/7", "secret_key": "k" * 40,
         "index_prefix": f"mv{uuid.uuid4().hex[:8]}", "listen": f"127.0.0.1:{free_port()}",
         "bootstrap_admin_key": ADMIN_KEY, "queue_partitions": 4, "queue_lease_seconds": 2, "sweep_seconds": 1.0,
         "placement_lease_seconds": LEASE_SECONDS, "operation_lease_seconds": 1.5, "engine_timeout_seconds": 30.0,
         "rollback_window_seconds": 0.5, "rate_limit": 100_000,
-    })  # fmt: skip
+    }  # fmt: skip
+    settings = Settings.model_validate(given)
     patch = pytest.MonkeyPatch()
     patch.setattr(move, "fence_seconds", lambda _: FENCE_SECONDS)
     server, worker = await Parts.open(settings), await Parts.open(settings)
@@ -131,7 +163,7 @@ async def town(engine: Platform) -> AsyncIterator[Town]:
     stop = asyncio.Event()
     applying = asyncio.create_task(partitions.run(worker, stop))
     sweeping = asyncio.create_task(sweeper.run(worker, stop))
-    yield Town(settings, server, worker)
+    yield Town(settings, server, worker, {f"PINAKES_{name.upper()}": str(value) for name, value in given.items()})
     stop.set()
     await asyncio.gather(applying, sweeping)
     await port.stop(1)
@@ -145,6 +177,9 @@ async def town(engine: Platform) -> AsyncIterator[Town]:
 
 
 # ---- who writes and reads meanwhile
+
+WRITTEN = frozenset({"applied", "searchable", "accepted", "bound", "mortal", "batch", "never"})
+"""What `Traffic` writes and deletes."""
 
 
 @dataclass(slots=True)
@@ -262,3 +297,10 @@ async def settle(town: Town, client: AsyncClient, traffic: Traffic) -> None:
             assert set(wrong) <= {"accepted"}, wrong
             await asyncio.sleep(0.1)
     assert not traffic.wrong, traffic.wrong[:5]
+
+
+if __name__ == "__main__":
+    with pytest.MonkeyPatch.context() as lasting:
+        lasting.setattr(move, "fence_seconds", lambda _: FENCE_SECONDS)
+        lasting.setattr(moves, "COPIED_AT_ONCE", COPIED_AT_ONCE)
+        asyncio.run(_operations.main())

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
@@ -17,14 +16,16 @@ from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.engine.moves import TenantMove
 from pinakes.core.engine.scope import TenantScope
+from pinakes.core.operations.records import RUNNING, SUCCEEDED
 from pinakes.core.operations.store import OperationStore
 from pinakes.core.tenancy.models import TenantRecord
-from pinakes.core.tenancy.placement import Placement, Step
+from pinakes.core.tenancy.placement import Step
 from pinakes.v1 import placement_pb2
 from tests.integration._moves import STATIC, Town, Traffic, settle, town
 
 __all__ = ["town"]
 KINDS = placement_pb2.Place
+STEPS = [Step.PREPARING, Step.COPYING, Step.SWITCHING, Step.WINDOW, Step.FINISHING]
 
 
 @dataclass(slots=True)
@@ -51,6 +52,23 @@ class House:
         answer = done.result()
         assert isinstance(answer, placement_pb2.MoveTenantResponse)
         return answer
+
+    async def reached(self, steps: Sequence[Step]) -> str:
+        """Wait until the tenant's move is at one of these steps, in the middle of it if it is copying, and return which."""
+        at = await self.town.until(self.tenant_id, lambda now: now.step in steps)
+        if at.step == Step.COPYING:
+            assert at.target is not None
+            record, target = await self.record(), at.target.alias(self.town.settings.index_prefix)
+            async with asyncio.timeout(30):
+                while not (copied := (await self.town.unchanged(target, record))[0]):
+                    await asyncio.sleep(0.05)
+            assert copied < STATIC
+        return at.step
+
+    async def own_indices(self) -> list[str]:
+        """Return the indices that are the tenant's own."""
+        path = f"/{self.town.settings.index_prefix}-own-{(await self.record()).uid}-*/_alias"
+        return list(await self.town.worker.engine.call("look", "GET", path))
 
 
 @asynccontextmanager
@@ -92,7 +110,7 @@ async def test_a_tenant_moves_under_writes_in_every_mode_and_searches_to_every_k
             assert answer.compared_count >= STATIC + 20, "tombstones are moved, too"
             assert len(answer.checksum) == 32
             counts.append(traffic.acknowledged)
-            indices = await town.worker.engine.call("look", "GET", f"/{prefix}-own-{record.uid}-*/_alias")
+            indices = await home.own_indices()
             if left.pooled:
                 assert await town.count(left.alias(prefix), record) == 0, "nothing is left behind"
             else:
@@ -120,31 +138,84 @@ async def test_a_tenant_moves_under_writes_in_every_mode_and_searches_to_every_k
         assert late.status == 409
 
 
-async def test_a_worker_that_dies_at_any_step_leaves_a_move_that_another_finishes(town: Town) -> None:
+async def test_a_worker_that_is_killed_at_any_step_leaves_a_move_that_another_finishes(town: Town) -> None:
     async with house(town) as home:
+        record, prefix = await home.record(), town.settings.index_prefix
+        pool = record.placement.active.alias(prefix)
+        before = await town.unchanged(pool, record)
+        assert before[0] == STATIC + 20
         traffic = Traffic(home.client)
         task = asyncio.create_task(traffic.run())
         operation = await home.move(shards=1)
-        steps = [Step.PREPARING, Step.COPYING, Step.SWITCHING, Step.WINDOW, Step.FINISHING]
-        left = list(steps)
-        while left:
-            async with town.mover() as worker:
-                at = await town.until(home.tenant_id, partial(_reached, left))
-                left = [] if at.settled else steps[steps.index(Step(at.step)) + 1 :]
-                worker.cancel()
-        async with town.mover():
-            await home.moved(operation)
+        killed: list[str] = []
+        holders: set[str] = set()
+        while killed[-1:] != [Step.FINISHING]:
+            with town.process(per_second=40) as worker:
+                step = await home.reached(STEPS[STEPS.index(Step(killed[-1])) + 1 :] if killed else STEPS)
+                assert worker.poll() is None
+                worker.kill()
+                worker.wait()
+            killed.append(step)
+            left = await town.operation(record, operation)
+            holders.add(left.holder)
+            assert (left.state, left.fence, len(holders)) == (RUNNING, len(killed), len(killed)), "each took it anew"
+        with town.process(per_second=40):
+            answer = await home.moved(operation)
+        traffic.stopping = True
+        await task
+        assert killed in (STEPS, STEPS[1:]), "the first step may be over before it is seen"
+        done = await town.operation(record, operation)
+        assert (done.state, done.fence) == (SUCCEEDED, len(killed) + 1)
+        await settle(town, home.client, traffic)
+        placement = (await home.record()).placement
+        assert [step for step, _ in placement.times] == [*STEPS, "settled"]
+        assert not placement.active.pooled
+        assert answer.compared_count >= before[0]
+        assert await town.unchanged(placement.active.alias(prefix), record) == before
+        assert await town.count(pool, record) == 0
+        assert len(await home.own_indices()) == 1
+        assert not await town.copies()
+
+
+@pytest.mark.parametrize(("step", "where"), [(Step.COPYING, {"pool": 1}), (Step.WINDOW, {"shards": 1})])
+async def test_a_move_that_is_cancelled_after_its_worker_was_killed_is_rolled_back(
+    town: Town, step: Step, where: dict[str, int]
+) -> None:
+    """Killed once more while it is rolled back."""
+    async with house(town) as home:
+        record, prefix = await home.record(), town.settings.index_prefix
+        active = record.placement.active
+        before = await town.unchanged(active.alias(prefix), record)
+        traffic = Traffic(home.client)
+        task = asyncio.create_task(traffic.run())
+        operation = await home.move(**where, rollback_window=120.0)
+        # Of the first it goes on for longer than the rest takes, if nobody ends it.
+        with town.process(per_second=2 if step is Step.COPYING else 0) as worker:
+            assert await home.reached([step]) == step
+            worker.kill()
+            worker.wait()
+        target = (await home.record()).placement.target
+        async with town.admin as admin:
+            await admin.cancel_operation(operation, tenant=home.tenant_id)
+            assert (await town.operation(record, operation)).fence == 1
+            with town.process(per_second=0) as worker:
+                await town.until(home.tenant_id, lambda now: now.back and now.step == Step.FINISHING)
+                worker.kill()
+                worker.wait()
+            assert (await town.operation(record, operation)).fence == 2
+            with town.process(per_second=0):
+                done = await admin.wait_operation(operation, tenant=home.tenant_id, timeout=60, poll=0.5)
+        assert (done.state, (await town.operation(record, operation)).fence) == ("cancelled", 3)
         traffic.stopping = True
         await task
         await settle(town, home.client, traffic)
         placement = (await home.record()).placement
-        assert [step for step, _ in placement.times] == [*(step.value for step in steps), "settled"]
-        assert (await home.client.count_documents("", filter="tags:static")).total_size == STATIC
-
-
-def _reached(steps: list[Step], now: Placement) -> bool:
-    """Tell whether a move is at one of these steps, or done."""
-    return now.step in steps or (now.settled and bool(now.operation))
+        assert (placement.settled, placement.back, placement.active) == (True, True, active)
+        assert await town.unchanged(active.alias(prefix), record) == before
+        assert not await town.copies(), "no copy goes on that nobody knows of"
+        assert target is not None
+        assert not target.pooled or await town.count(target.alias(prefix), record) == 0
+        assert not await home.own_indices()
 
 
 @pytest.mark.parametrize("step", [Step.COPYING, Step.WINDOW])
@@ -173,8 +244,7 @@ async def test_a_move_that_is_cancelled_is_rolled_back_and_nothing_is_lost(town:
         assert placement.back
         assert placement.settled
         assert placement.active == before
-        own = f"/{town.settings.index_prefix}-own-{record.uid}-*/_alias"
-        assert not await town.worker.engine.call("look", "GET", own)
+        assert not await home.own_indices()
 
 
 async def test_a_tenant_that_is_erased_while_it_moves_leaves_nothing_in_either_place(town: Town) -> None:

@@ -172,7 +172,7 @@ class TenantMove:
     async def cancel(self, task: str) -> None:
         """Stop a task, if it goes on."""
         try:
-            await self._engine.call("move_cancel", "POST", f"/_tasks/{task}/_cancel", params={"timeout": "5s"})
+            await self._engine.call("move_cancel", "POST", f"/_tasks/{task}/_cancel")
         except EngineRefusal as refusal:
             if refusal.status != 404:
                 raise engine_fault(refusal) from None

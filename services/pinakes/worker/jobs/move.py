@@ -19,7 +19,7 @@ from pinakes.core.cache.responses import generation_key
 from pinakes.core.engine.moves import Compared, TenantMove
 from pinakes.core.engine.revisions import revision_at
 from pinakes.core.faults import Fault, Kind, concurrent_change, not_found, unavailable
-from pinakes.core.operations.job import Context, Job
+from pinakes.core.operations.job import Context, Job, Stopped, Why
 from pinakes.core.operations.moving import already_there, target_of
 from pinakes.core.operations.records import MOVE
 from pinakes.core.rpc import names
@@ -39,6 +39,9 @@ LOOK_SECONDS = 0.5
 UNDER_WAY_MS = 120_000
 # Rounds of comparing before it is given up for now, to be begun again by the runner.
 ROUNDS = 20
+TASKS = ("task", "removal")
+"""Names under which a move's checkpoint has the tasks of the engine that it waits for."""
+
 _PAGE = 200
 _log = logger("pinakes.move")
 
@@ -183,7 +186,7 @@ class Mover:
         while True:
             if not (task := context.checkpoint.get(what)):
                 task = await begin()
-                await self._save(**{what: task})
+                await self._begun(what, task)
             try:
                 found = await self._work.look(task)
             except Fault:
@@ -239,9 +242,18 @@ class Mover:
             after = f"{self._context.tenant.uid}/{found[-1].collection_id}"
 
     async def _stop_task(self) -> None:
-        for what in ("task", "removal"):
+        for what in TASKS:
             if task := self._context.checkpoint.get(what):
                 await self._work.cancel(task)
+
+    async def _begun(self, what: str, task: str) -> None:
+        """Write a task down at once: who ends the move in this worker's place must know it."""
+        try:
+            await self._context.advance({**self._context.checkpoint, what: task}, at_once=True)
+        except Stopped as stopped:
+            if stopped.why is Why.LOST:
+                await self._work.cancel(task)
+            raise
 
     async def _save(self, **changes: Any) -> None:
         await self._context.advance({**self._context.checkpoint, **changes})
