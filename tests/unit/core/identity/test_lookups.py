@@ -22,7 +22,7 @@ class Counting:
 
     def __init__(self) -> None:
         store: Any = self
-        self.keys = CachedRecords(store, KeyRecord.from_json, 3600)
+        self.keys = CachedRecords(store, KeyRecord.from_json, 3600, 0)
         self.there: dict[str, KeyRecord] = {}
         self.reads = 0
 
