@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.records import Conflict, RecordStore
-from pinakes.core.faults import Fault, concurrent_change
+from pinakes.core.faults import Fault, Kind, concurrent_change
 from pinakes.core.operations.job import Stopped
 from pinakes.core.operations.records import SUCCEEDED, UNFINISHED, OperationRecord
 from pinakes.core.operations.store import OperationStore
 from pinakes.core.tenancy.directory import REPLACED, former_rid
-from pinakes.core.tenancy.models import DELETED, ERASED, TenantRecord, now_ms
+from pinakes.core.tenancy.models import DAY_MS, DELETED, ERASED, TenantRecord, now_ms
 
 if TYPE_CHECKING:
     from pinakes.core.engine.client import Engine
@@ -29,7 +29,11 @@ Decide = Callable[[TenantRecord], TenantRecord]
 PLATFORM = "platform"
 """Who asks for it when the time for undeleting is over."""
 
-_TRIES = 5
+TRIES = 20
+"""Operations of one tenant's erasure that may have failed and aren't forgotten."""
+
+_FIRST_REST_MS = 60_000
+_CHANGES = 5
 
 
 async def begin(platform: Platform, tenant: TenantRecord, requester: str, reason: str) -> OperationRecord:
@@ -45,7 +49,7 @@ async def begin(platform: Platform, tenant: TenantRecord, requester: str, reason
     platform.directory.tenants.remember(tenant.tenant_id, stopped)
     store = OperationStore(platform.engine)
     parameters = {"requester": requester, "reason": reason, "queued": queued}
-    operation = await _operation(store, stopped, parameters)
+    operation = await _operation(platform.engine, stopped, parameters)
     for other in await store.unfinished_of(stopped.uid):
         if other.operation_id != operation.operation_id:
             await cancel(store, other)
@@ -62,32 +66,59 @@ async def cancel(store: OperationStore, other: OperationRecord) -> None:
 
 async def find(platform: Platform, tenant_uid: str) -> OperationRecord | None:
     """Return the last operation that erases a tenant, or None if there is none or it is forgotten."""
-    store, found = OperationStore(platform.engine), None
-    for number in range(_TRIES):
-        record = await store.get(tenant_uid, operation_id(tenant_uid, number), hidden=True)
-        found = record or found
-    return found
+    tries = await _tries(platform.engine, tenant_uid)
+    return tries[-1] if tries else None
 
 
-async def _operation(store: OperationStore, tenant: TenantRecord, parameters: Json) -> OperationRecord:
-    """Return the operation that erases a tenant: the one that is there, or a new one."""
-    for number in range(_TRIES):
-        name = operation_id(tenant.uid, number)
-        known = await store.get(tenant.uid, name, hidden=True)
-        if known is not None:
-            if known.state in {*UNFINISHED, SUCCEEDED}:
-                return known
-            continue  # it has failed, and the next one goes on from what is left
-        record = OperationRecord(
-            operation_id=name, tenant_uid=tenant.uid, tenant_id=tenant.tenant_id, verb=VERB,
-            parameters=parameters, create_ms=now_ms(),
-        )  # fmt: skip
-        try:
-            await store.create(record)
-        except Conflict:
-            return await _operation(store, tenant, parameters)
-        return record
-    raise concurrent_change("tenant")
+async def _tries(engine: Engine, tenant_uid: str) -> list[OperationRecord]:
+    """Return the operations that erase a tenant or failed to, the last one last. There may be gaps: a try removes those before."""
+    found = await OperationStore(engine).get_many(tenant_uid, [operation_id(tenant_uid, n) for n in range(TRIES)])
+    return sorted(found, key=lambda one: (not _failed(one), one.create_ms))
+
+
+def _failed(operation: OperationRecord) -> bool:
+    return operation.state not in {*UNFINISHED, SUCCEEDED}
+
+
+async def _operation(engine: Engine, tenant: TenantRecord, parameters: Json) -> OperationRecord:
+    """Return the operation that erases a tenant: the one that is there, or a new one.
+
+    After one that failed the new one goes on from what is left, for who asked first, and with the list of what there was
+    before anything was removed. The platform by itself waits before that, twice as long each time.
+    """
+    tries = await _tries(engine, tenant.uid)
+    last = tries[-1] if tries else None
+    if last is not None and (not _failed(last) or _rests(last, len(tries), parameters)):
+        return last
+    known = {one.operation_id for one in tries}
+    free = [name for number in range(TRIES) if (name := operation_id(tenant.uid, number)) not in known]
+    if not free:
+        text = f"{TRIES} operations have failed to erase the tenant, and say why; the next can begin when one of them is forgotten"
+        raise Fault(Kind.PRECONDITION, "ERASE_FAILED", text)
+    record = OperationRecord(
+        operation_id=free[0], tenant_uid=tenant.uid, tenant_id=tenant.tenant_id, verb=VERB,
+        parameters=parameters, create_ms=now_ms(),
+    )  # fmt: skip
+    if last is not None:
+        asked = {name: last.parameters[name] for name in ("requester", "reason")}
+        listed = next((one.checkpoint["listed"] for one in reversed(tries) if "listed" in one.checkpoint), None)
+        record = record.changed(
+            parameters=parameters | asked,
+            progress=last.progress,
+            checkpoint={} if listed is None else {"listed": listed},
+        )
+    try:
+        await OperationStore(engine).create(record)
+    except Conflict:
+        return await _operation(engine, tenant, parameters)
+    return record
+
+
+def _rests(last: OperationRecord, tries: int, parameters: Json) -> bool:
+    """Whether it is too early to begin again after so many tries."""
+    wait = min(_FIRST_REST_MS * 2 ** (tries - 1), DAY_MS)
+    by_itself: bool = parameters["requester"] == PLATFORM
+    return by_itself and now_ms() < last.end_ms + wait
 
 
 def operation_id(tenant_uid: str, number: int) -> str:
@@ -128,7 +159,7 @@ async def change(engine: Engine, tenant_id: str, tenant_uid: str, decide: Decide
     Makes one if there is none: a restore may have taken it away.
     """
     store = RecordStore(engine, "tenants")
-    for _ in range(_TRIES):
+    for _ in range(_CHANGES):
         for rid in (tenant_id, former_rid(tenant_id, tenant_uid)):
             stored = await store.get(rid)
             if stored is None or stored.record["uid"] != tenant_uid:

@@ -52,6 +52,11 @@ class OperationStore:
         record = OperationRecord.from_json(stored.record)
         return record if hidden or not record.hidden else None
 
+    async def get_many(self, tenant_uid: str, operation_ids: list[str]) -> list[OperationRecord]:
+        """Return those of a tenant's operations that are there, as they were last written; deleted ones, too."""
+        found = await self._store.get_many([operation_rid(tenant_uid, one) for one in operation_ids])
+        return [OperationRecord.from_json(record) for record in found if record is not None]
+
     async def page(self, tenant_uid: str, after: str | None, size: int) -> list[OperationRecord]:
         """Return up to `size` operations of a tenant in the order of their ids, those after the id `after`."""
         start = operation_rid(tenant_uid, after) if after is not None else None
