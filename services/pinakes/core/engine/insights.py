@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
+from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.faults import unavailable
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import now_ms
@@ -95,13 +96,20 @@ class InsightStore:
         self._made: set[str] = set()
 
     async def keep(self, rows: Sequence[Row]) -> None:
-        """Write rows; one that was written before is replaced. Raises a fault of kind UNAVAILABLE if one isn't taken."""
+        """Write rows; one that was written before is replaced. Raises a fault of kind UNAVAILABLE if one isn't taken.
+
+        Those of tenants that are being erased are dropped, however long they were held: the erasure waits for what was let
+        through here before it counts.
+        """
+        for index in {f"{self._base}-{_day(row.at_ms)}" for row in rows} - self._made:
+            await self._make(index)
+        gone = await DeletionJournal(self._engine).erased_of(row.tenant_uid for row in rows)
         lines: list[bytes] = []
-        for row in rows:
+        for row in (row for row in rows if row.tenant_uid not in gone):
             index = f"{self._base}-{_day(row.at_ms)}"
-            if index not in self._made:
-                await self._make(index)
             lines += (orjson.dumps({"index": {"_index": index, "_id": row.rid}}), orjson.dumps(_body(row)))
+        if not lines:
+            return
         answer = await self._call(
             "bulk", "POST", "/_bulk", b"\n".join(lines) + b"\n", {"filter_path": "items.*.status"}
         )

@@ -9,7 +9,7 @@ erased tenant there is one entry, that it is erased.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +17,7 @@ import orjson
 from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.engine.setup import record_index
+from pinakes.core.faults import unavailable
 from pinakes.core.tenancy.models import ERASED, TenantRecord, now_ms
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 FORMAT = 1
 KIND = "deletions"
 PAGE = 1000
+_HITS = 10_000
 
 
 def journal_line(prefix: str, index: str, engine_id: str, routing: str, tombstone: Json) -> Line:
@@ -92,6 +94,15 @@ class DeletionJournal:
         """Note that a tenant is erased: what a restore brings back of it goes again. Noting it once more changes nothing."""
         record = {"tenant_id": tenant_id, "tenant_uid": tenant_uid}
         await RecordStore(self._engine, KIND).put_many([(f"{ERASED}/{tenant_uid}", "", ERASED, record)])
+
+    async def erased_of(self, tenant_uids: Iterable[str]) -> set[str]:
+        """Return those of these uids whose tenants are noted as erased. Raises a fault of kind UNAVAILABLE if it isn't known."""
+        rids = sorted({f"{ERASED}/{uid}" for uid in tenant_uids})
+        body: Json = {"size": min(len(rids), _HITS), "query": {"terms": {"rid": rids}}, "_source": ["rid"]}
+        answer = await self._engine.call("journal_erased", "POST", f"/{self._index}/_search", body=body)
+        if answer["_shards"]["failed"] or answer["timed_out"]:
+            raise unavailable("the search engine")
+        return {hit["_source"]["rid"].removeprefix(f"{ERASED}/") for hit in answer["hits"]["hits"]}
 
     async def erasures(self) -> list[tuple[str, str]]:
         """Return id and uid of all tenants that are noted as erased."""

@@ -177,6 +177,17 @@ class TenantMove:
             if refusal.status != 404:
                 raise engine_fault(refusal) from None
 
+    async def stop(self, task: str) -> bool:
+        """Stop a task, if it goes on, and tell whether it has come to its end."""
+        await self.cancel(task)
+        try:
+            answer = await self._engine.call("move_task", "GET", f"/_tasks/{task}")
+        except EngineRefusal as refusal:
+            if refusal.status == 404:
+                return True
+            raise engine_fault(refusal) from None
+        return bool(answer["completed"])
+
     async def _task(self, path: str, params: Json, body: Json) -> str:
         answer = await self._call(
             "move_begin", "POST", path, params={**params, "wait_for_completion": "false"}, body=body

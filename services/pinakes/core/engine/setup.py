@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.engine import insights, mapping
+from pinakes.core.engine import mapping
 from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.faults import unavailable
 from pinakes.core.tenancy.placement import Place
@@ -98,11 +98,11 @@ async def prepare(engine: Engine, settings: Settings) -> None:
     await _put_template(engine, f"{prefix}-pool", pool)
     await _put_template(engine, f"{prefix}-own", own)
     await engine.call("template", "PUT", f"/_index_template/{prefix}-sys", body=records)
-    await _put_template(engine, f"{prefix}-sys-{insights.KIND}", insights.template(prefix, settings))
     # Late, because they import records, or what has its name from here.
-    from pinakes.core.engine import audit, usage
+    from pinakes.core.engine import audit, insights, usage
     from pinakes.core.engine.upgrade import upgrade_indices
 
+    await _put_template(engine, f"{prefix}-sys-{insights.KIND}", insights.template(prefix, settings))
     await _put_template(engine, f"{prefix}-sys-{audit.KIND}", audit.template(prefix, settings))
     await _put_template(engine, f"{prefix}-sys-{usage.KIND}", usage.template(prefix, settings))
     # Together: the engine makes many at once in the time of a few, and a first start waits for all of them.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
+from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.faults import unavailable
 from pinakes.core.tenancy.models import TenantRecord, now_ms
 
@@ -140,11 +141,15 @@ class UsageStore:
         return len(over)
 
     async def _put(self, rows: Sequence[tuple[str, date, str, Json]]) -> None:
+        if not rows:
+            return
+        for index in {f"{self._base}-{day:%Y.%m}" for _, day, _, _ in rows} - self._made:
+            await self._make(index)
+        # However long they were held: an erasure waits for what was let through here before it counts.
+        gone = await DeletionJournal(self._engine).erased_of(tenant_uid for tenant_uid, *_ in rows)
         lines: list[bytes] = []
-        for tenant_uid, day, process, body in rows:
+        for tenant_uid, day, process, body in (row for row in rows if row[0] not in gone):
             index = f"{self._base}-{day:%Y.%m}"
-            if index not in self._made:
-                await self._make(index)
             lines += (
                 orjson.dumps({"index": {"_index": index, "_id": f"{tenant_uid}-{day}-{process}"}}),
                 orjson.dumps({"v": FORMAT, "tenant": tenant_uid, "day": day, **body}),

@@ -2,9 +2,9 @@
 """The verb `erase-tenant`: removes all that is a tenant's from every store, counts them once more, and signs a receipt.
 
 The tenant is stopped before this begins (`core/lifecycle/erasing.py`). Steps, each recorded and done again without harm:
-wait until no process can write for it; list what there is; note in the journal of deletions that it is erased; remove;
+note in the journal of deletions that it is erased; wait until no process can write for it; list what there is; remove;
 count; keep the receipt; leave a stub of the record. The receipt tells what was listed, so a run that is killed while it
-removes doesn't make it smaller.
+removes doesn't make it smaller, nor does one that fails and is begun anew.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.erasure import DOCUMENTS, TOMBSTONES, WITH_IDS, Chain, Remains
 from pinakes.core.engine.journal import DeletionJournal
+from pinakes.core.engine.moves import TenantMove
 from pinakes.core.faults import Fault, Kind, concurrent_change
 from pinakes.core.lifecycle import erasing
 from pinakes.core.lifecycle.receipts import ReceiptKey, ReceiptStore
 from pinakes.core.operations.job import Context, Job
-from pinakes.core.operations.records import CANCELLED
+from pinakes.core.operations.records import CANCELLED, MOVE
 from pinakes.core.operations.store import OperationStore, free
 from pinakes.core.rpc import names
 from pinakes.core.tenancy.models import DAY_MS, DELETED, ERASED, now_ms
 from pinakes.v1 import lifecycle_pb2
+from pinakes.worker.jobs.move import TASKS
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -54,9 +56,9 @@ async def run(context: Context) -> Message:
     store = ReceiptStore(context.platform.engine)
     receipt = await store.get(context.tenant.uid)
     if receipt is None:
+        await _noted(context)
         await _stopped(context)
         await _listed(context)
-        await DeletionJournal(context.platform.engine).erased(context.tenant.tenant_id, context.tenant.uid)
         await _removed(context)
         statement = _statement(context)
         receipt = await store.keep(context.tenant.uid, ReceiptKey(context.platform.settings).receipt(statement))
@@ -67,14 +69,22 @@ async def run(context: Context) -> Message:
 # ---- stopping
 
 
+async def _noted(context: Context) -> None:
+    """Note in the journal that the tenant is erased: so what a restore brings back goes again, and rows that processes hold."""
+    if "noted_ms" in context.checkpoint:
+        return
+    await DeletionJournal(context.platform.engine).erased(context.tenant.tenant_id, context.tenant.uid)
+    await context.advance({**context.checkpoint, "noted_ms": now_ms()})
+
+
 async def _stopped(context: Context) -> None:
     """Wait until nothing is done for the tenant any more: by servers, by other operations, by workers of the queue."""
     if "stopped_ms" in context.checkpoint:
         return
-    known_ms = context.tenant.erase_ms + round(fence_seconds(context.platform.settings) * 1000)
+    known_ms = context.checkpoint["noted_ms"] + round(fence_seconds(context.platform.settings) * 1000)
     known = max(context.checkpoint.get(QUEUED, 0), context.parameters["queued"])
     queued = max(known, await context.platform.queue.queued(context.tenant.uid))
-    await context.advance({QUEUED: queued})
+    await context.advance({**context.checkpoint, QUEUED: queued})
     await context.sleep(max(0.0, (known_ms - now_ms()) / 1000))
     while await _others(context):
         await context.sleep(_LOOK_SECONDS)
@@ -85,13 +95,12 @@ async def _stopped(context: Context) -> None:
 
 
 def fence_seconds(settings: Settings) -> float:
-    """Return how long after its record has changed something may still be written for a tenant: by who didn't know yet.
+    """Return how long after it was noted that a tenant is erased something may still be written for it.
 
-    Then calls of the engine that were begun may end, and what is gathered for insights and usage is written.
+    Who doesn't know its record yet begins no later than that is known, and who writes rows of insights or usage has looked
+    into the journal by a call of the engine; the write itself is another.
     """
-    return KNOWN_SECONDS + max(
-        settings.engine_timeout_seconds, settings.insight_flush_seconds, settings.usage_flush_seconds
-    )
+    return max(KNOWN_SECONDS, settings.engine_timeout_seconds) + settings.engine_timeout_seconds
 
 
 async def _others(context: Context) -> bool:
@@ -104,9 +113,21 @@ async def _others(context: Context) -> bool:
     ]
     for one in found:
         await erasing.cancel(store, one)
-        if free(one):
+        if free(one) and await _tasks_ended(context, one):
             await store.change(one.tenant_uid, one.operation_id, _ended)
     return bool(found)
+
+
+async def _tasks_ended(context: Context, other: OperationRecord) -> bool:
+    """Stop what the engine does by itself for a move that nobody holds any more; tell whether it has ended.
+
+    A copy that went on would write documents again that are removed.
+    """
+    if other.verb != MOVE:
+        return True
+    work = TenantMove(context.platform.engine, context.tenant.uid)
+    tasks = [task for name in TASKS if (task := other.checkpoint.get(name))]
+    return all([await work.stop(task) for task in tasks])
 
 
 def _ended(now: OperationRecord | None) -> OperationRecord:
@@ -122,7 +143,7 @@ def _ended(now: OperationRecord | None) -> OperationRecord:
 
 
 async def _listed(context: Context) -> None:
-    """Write down what there is, by kind: how much, and a checksum over the ids."""
+    """Write down what there is, by kind: how much, and a checksum over the ids. An earlier try's list is complete already."""
     if "listed" in context.checkpoint:
         return
     remains = _remains(context)
@@ -146,7 +167,8 @@ async def _listed(context: Context) -> None:
     if queued := checkpoint.get(QUEUED):
         found[QUEUED] = {"count": queued, "digest": ""}
     # Before anything is removed: listed anew after that, it would be less.
-    await context.advance({"stopped_ms": checkpoint["stopped_ms"], "listed": found}, at_once=True)
+    times = {name: checkpoint[name] for name in ("noted_ms", "stopped_ms")}
+    await context.advance({**times, "listed": found}, at_once=True)
 
 
 # ---- removing
