@@ -9,10 +9,14 @@ import secrets
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from pinakes.client import document
-from pinakes.core.faults import Fault
+from pinakes.core.audit.spool import Spool
+from pinakes.core.faults import Fault, unavailable
 from pinakes.core.operations.job import PASSING
 from pinakes.core.operations.store import OperationStore
+from pinakes.core.placement import beginning
 from pinakes.core.placement.memory import Memory
 from pinakes.core.placement.model import OWN, Why
 from pinakes.core.placement.plan import Plan
@@ -131,6 +135,25 @@ async def test_a_move_that_waits_for_a_worker_is_asked_for_once_by_two_controlle
     assert len(await _moves_of(town, uid)) == 1, "it is asked for once"
     # Nobody has begun it when they look, and yet it is known afterwards that a controller gave the index.
     assert uid in (await Memory(town.worker.engine).read()).own
+
+
+async def test_no_move_is_begun_that_the_audit_log_does_not_know_of(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = f"l-{secrets.token_hex(4)}"
+    async with town.admin as admin:
+        await admin.create_tenant(tenant)
+        async with town.client((await admin.create_key("service", tenant=tenant)).secret) as client:
+            await client.batch_write([document(f"d{n}", title="x") for n in range(50)], mode="searchable")
+
+    async def away(*_: object) -> None:
+        raise unavailable("the audit log's spool")
+
+    monkeypatch.setattr(Spool, "put", away)
+    monkeypatch.setattr(beginning, "DURABLE_SECONDS", 0.2)
+    with pytest.raises(Fault, match="the audit log isn't available"):
+        await controller(town).look()
+    assert await _moves_of(town, (await town.tenant(tenant)).uid) == []
 
 
 async def _moves_of(town: Town, tenant_uid: str) -> list[str]:

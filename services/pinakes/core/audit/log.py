@@ -35,6 +35,9 @@ ALIKE_SECONDS = 10.0
 ALIKE = 500
 """Kinds of alike events that are told apart at a time, of each group of callers; what is beyond is counted as one."""
 
+DURABLE_SECONDS = 3.0
+"""Time that a change waits, in an RPC its answer, until its event is on disk."""
+
 STUCK_SECONDS = 5.0
 _BATCH = 200
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0

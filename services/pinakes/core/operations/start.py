@@ -114,6 +114,11 @@ class Asked:
         )  # fmt: skip
 
     @property
+    def name(self) -> str:
+        """Name of the operation that the request's id leads to, whether it is there yet or not."""
+        return names.operation(self.tenant.tenant_id, self._operation_id())
+
+    @property
     def _request_id(self) -> str:
         given: str = self.request.request_id  # type: ignore[attr-defined]  # every such request has the field
         return given

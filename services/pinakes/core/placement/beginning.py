@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pinakes.core import faults
 from pinakes.core.audit.event import Kind
+from pinakes.core.audit.log import DURABLE_SECONDS
 from pinakes.core.operations.moving import parameters_of, ready
 from pinakes.core.operations.records import MOVE, OperationRecord
 from pinakes.core.operations.start import Asked
@@ -24,6 +25,7 @@ HOUR_MS = 3_600_000
 async def begin_move(platform: Platform, move: Planned, read_ms: int) -> None:
     """Store the operation that moves the tenant; a worker does it. `read_ms` is when the plan's sizes were read.
 
+    It is in the audit log before it begins; while that takes nothing, a fault of kind UNAVAILABLE is raised.
     Raises a fault of kind PRECONDITION if the tenant isn't as the plan saw it any more. Of two controllers with the same
     plan one begins it; what fails isn't begun again within the hour.
     """
@@ -49,9 +51,11 @@ async def begin_move(platform: Platform, move: Planned, read_ms: int) -> None:
         raise faults.Fault(faults.Kind.PRECONDITION, "MOVE_TRIED", "this move was begun within the hour already")
     if isinstance(await ready(platform, tenant, wanted), OperationRecord):
         return
-    started = await asked.start(wanted)
     # Without the tenant: its reason may tell of others in its pool, so only administrators of the platform see it.
-    platform.audit.record(
+    number = platform.audit.record(
         Kind.CHANGE, "placement.move", subject="placement controller", resource=names.tenant(tenant.tenant_id),
-        reason=move.reason, details={"operation": started.name},
+        reason=move.reason, details={"operation": asked.name},
     )  # fmt: skip
+    if not await platform.audit.durable(number, DURABLE_SECONDS):
+        raise faults.unavailable("the audit log")
+    await asked.start(wanted)

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from pinakes.core.audit.event import Event, Kind
-from pinakes.core.audit.log import AuditLog, Group
+from pinakes.core.audit.log import DURABLE_SECONDS, AuditLog, Group
 from pinakes.core.faults import Fault
 from pinakes.core.faults import Kind as FaultKind
 from pinakes.core.identity.permissions import RULES, Audit, Role, Rule
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from pinakes.core.rpc.call import Call
     from pinakes.core.tenancy.directory import Directory
     from pinakes.core.tenancy.models import TenantRecord
-
-DURABLE_SECONDS = 3.0
-"""Time that a change's answer waits until its event is on disk."""
 
 _REFUSALS = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 _KEY = re.compile(r"pk_(?P<key>[a-z0-9]{16}|bootstrap)_|pt_(?P<maker>[a-z0-9]{16})\.", re.ASCII)
