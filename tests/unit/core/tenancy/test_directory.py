@@ -139,7 +139,7 @@ async def test_only_a_poll_that_was_answered_begins_the_hold_anew(alone: Directo
         clock.now += 5.0  # what was changed while it was under way it may not have told
         return {}
 
-    alone.keys.store.changed_since = nothing  # type: ignore[method-assign]
+    alone.keys.store.changed_since = nothing  # type: ignore[method-assign,assignment]
     await alone.keys.poll()
     clock.now += 55.0
     assert alone.keys.known("k", administration=True) is not None
