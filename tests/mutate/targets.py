@@ -81,6 +81,8 @@ _HIDDEN = ("tests/unit/search/test_hidden_words.py",)
 _INSIGHT = ("tests/unit/search/test_insight_privacy.py", "tests/unit/search/test_insight.py")
 _CLASSES = ("tests/unit/core/tenancy/test_personal.py",)
 _AUDIT = ("tests/unit/core/rpc/test_audited_calls.py",)
+_DIRECTORY = ("tests/unit/core/tenancy/test_directory.py",)
+_SEARCHING = ("tests/unit/core/rpc/test_searching.py",)
 _PERMISSIONS = CORE + "identity/permissions.py"
 
 TARGETS: tuple[Target, ...] = (
@@ -179,6 +181,7 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/seen.py", "SeenCredentials.get", _KEYS),
     Target(CORE + "identity/seen.py", "SeenCredentials._stands", _KEYS),
     Target(CORE + "tenancy/directory.py", "Directory.tenant_of", _KEYS),
+    Target(CORE + "tenancy/directory.py", "CachedRecords.known", _DIRECTORY),
     Target(CORE + "identity/peppers.py", "Peppers.matches", _KEYS),
     Target(CORE + "identity/claims.py", "ClaimMapping", _KEYS),
     Target(CORE + "identity/certificates.py", "ServiceAccounts.principal", _KEYS),
@@ -199,6 +202,15 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "limits/budget.py", "Budget.take", _LIMITS),
     Target(CORE + "limits/budget.py", "Budget._enough", _LIMITS),
     Target(CORE + "limits/budget.py", "Budget.made_of", _LIMITS),
+    Target(CORE + "limits/budget.py", "Budget._spared", _LIMITS),
+    Target(CORE + "limits/budget.py", "Budget._lacking", _LIMITS),
+    Target(CORE + "limits/kinds.py", "KINDS", _LIMITS, (elements,)),
+    Target(CORE + "limits/kinds.py", "_BY_NAME", _LIMITS, (elements,)),
+    Target(CORE + "limits/kinds.py", "kind_of", _LIMITS),
+    Target(CORE + "limits/quota.py", "Quota._of", _LIMITS, (*CHECKS, statements)),
+    Target(CORE + "rpc/searching.py", "Searching.ask", _SEARCHING, (*CHECKS, statements, keywords)),
+    Target(CORE + "rpc/searching.py", "Searching.charge", _SEARCHING, (*CHECKS, statements, keywords)),
+    Target(CORE + "identity/lookups.py", "KeyLookups.find", _KEYS, (*CHECKS, statements)),
     Target(CORE + "limits/limiter.py", "Limiter.budget", _LIMITS),
     Target(CORE + "limits/limiter.py", "Limiter._made", _LIMITS, (*CHECKS, statements)),
     Target(CORE + "rpc/chain.py", "build.take", _AUTHORIZE, (statements,)),
@@ -227,6 +239,7 @@ EQUAL: dict[str, str] = {
     'names_personal_data: without the check: not classes or ":" not in query': "nothing is classed or named then",
     "names_personal_data: without or not classes": "nothing is classed then",
     'names_personal_data: without or ":" not in query': "nothing is named then",
+    "KeyLookups.find: without self._absent.move_to_end(key_id)": "which one is forgotten first is another",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 

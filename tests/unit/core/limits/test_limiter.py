@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from pinakes.core.faults import Fault, Kind
-from pinakes.core.identity.permissions import RULES
+from pinakes.core.identity.permissions import RULES, Permission
+from pinakes.core.limits import kinds
 from pinakes.core.limits.figures import DRY_RUN, KeyLimits
 from pinakes.core.limits.holdings import CHUNKS_A_SECOND
 from pinakes.core.limits.kinds import KINDS, Limit
@@ -337,8 +338,27 @@ async def test_the_least_recently_seen_tenants_are_forgotten_and_those_with_call
     await limiter.close()
 
 
-def test_kinds_are_of_rpcs_that_there_are() -> None:
+# RPCs that read or write documents and cost a request alone: by name, about writes that failed, or by operations, whose
+# jobs are bounded by themselves. Whatever else reads documents searches, and whatever else writes them is ingest.
+ONLY_REQUESTS = {
+    "RecordEvent", "GetDocument", "BatchGetDocuments", "DeleteDocument", "ListFailedWrites", "RetryFailedWrites",
+    "DiscardFailedWrites", "ImportDocuments",
+}  # fmt: skip
+
+
+def test_every_rpc_that_reads_or_writes_documents_is_under_a_budget_or_named_as_an_exception() -> None:
     assert set(KINDS) <= set(RULES)
+    of_documents = {Permission.DOCUMENTS_READ: kinds.Kind.SEARCH, Permission.DOCUMENTS_WRITE: kinds.Kind.WRITE}
+    by_permission = {
+        method: of_documents[rule.permission]
+        for method, rule in RULES.items()
+        if rule.permission in of_documents and method.rpartition("/")[2] not in ONLY_REQUESTS
+    }
+    others = {
+        "/pinakes.v1.SearchService/GetSearchInsights": kinds.Kind.SEARCH,  # sums up what was searched
+        "/pinakes.v1.IndexService/PurgeDocuments": kinds.Kind.SEARCH,  # looks for what it deletes
+    }
+    assert {**by_permission, **others} == KINDS
 
 
 async def test_what_searches_is_under_the_search_budget_and_what_reads_by_name_only_if_that_is_a_search() -> None:

@@ -72,6 +72,14 @@ async def test_what_a_call_cost_is_charged_and_counted_however_it_ends() -> None
     assert before - share.tokens == pytest.approx(5.25)
 
 
+async def test_a_call_without_a_budget_searches_and_is_counted() -> None:
+    used = Used()
+    enter(alone(Clock()), "t").budget = None
+    scope = cast("Any", SimpleNamespace(cost=1.0))
+    assert await Searching(cast("Any", used)).ask(scope, lambda: asyncio.sleep(0, "found")) == "found"
+    assert used.added == [("t", 1, 1.0)]
+
+
 async def test_who_sends_more_than_it_may_is_let_through_when_others_are_not_under_way() -> None:
     subject, limiter, order = Searching(cast("Any", Used())), alone(Clock()), []
     subject._way = Way(10.0)

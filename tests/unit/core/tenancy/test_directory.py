@@ -134,6 +134,7 @@ async def test_only_a_poll_that_was_answered_begins_the_hold_anew(alone: Directo
         await alone.keys.poll()
     clock.now += 11.0
     assert alone.keys.known("k", administration=True) is None
+    assert alone.keys.known("another") is None
 
     async def nothing(_since: int) -> dict[str, Any]:
         clock.now += 5.0  # what was changed while it was under way it may not have told
