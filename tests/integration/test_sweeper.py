@@ -5,34 +5,44 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pinakes.client import AsyncClient, NotFound, document
 from pinakes.client._documents import duration
+from pinakes.core.engine import maintenance as burying
 from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document, revision_ms
 from pinakes.core.engine.maintenance import GRACE_MS, Maintenance
 from pinakes.core.engine.revisions import SLOT_BITS
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault, Kind, unavailable
+from pinakes.core.operations.store import OperationStore
 from pinakes.core.platform import Platform as Parts
+from pinakes.core.tenancy.directory import collection_rid
+from pinakes.core.tenancy.marks import Mark
+from pinakes.core.tenancy.models import CollectionRecord, TenantRecord
 from pinakes.core.writing import changes
 from pinakes.core.writing.apply import apply
 from pinakes.core.writing.changes import Change
 from pinakes.core.writing.failures import FailedWrites
 from pinakes.local import Platform
 from pinakes.queue.v1 import entry_pb2
-from pinakes.v1 import resources_pb2
+from pinakes.tenant.commands import tenants
+from pinakes.v1 import resources_pb2, tenant_pb2
 from pinakes.v1.resources_pb2 import Collection
+from pinakes.worker import sweeper
 from pinakes.worker.retention import Retentions
 from pinakes.worker.sweeper import Turn, sweep
 from tests.integration._engine import Direct, direct
+from tests.integration._operations import Bench, Home, bench
 from tests.integration._servers import SERVING, free_port, new_tenant, open_channel, running, until_health
 from tests.integration._workers import parts, settings_of
 
-__all__ = ["direct", "parts"]
+__all__ = ["bench", "direct", "parts"]
 
 
 def expiring(seconds: float) -> resources_pb2.Document:
@@ -125,6 +135,92 @@ async def test_outlived_documents_are_hidden_at_once_and_become_tombstones_witho
         (kept,) = await scopes["kept"].mget(["old"])
         assert kept is not None
         assert kept.source["deleted"]
+
+
+async def keep_for(home: Home, retention_ms: int) -> None:
+    """Say how long the collection keeps documents; 0 is for ever."""
+
+    def decide(record: CollectionRecord | None) -> CollectionRecord:
+        assert record is not None
+        return record.changed(retention_ms=retention_ms)
+
+    rid = collection_rid(home.tenant.uid, home.collection.collection_id)
+    await home.platform.directory.collections.change(rid, home.tenant.uid, "collection", decide)
+
+
+@pytest.mark.parametrize("instead_ms", [0, 3_600_000])
+async def test_a_retention_that_was_a_mistake_takes_no_more_documents_once_it_is_mended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, instead_ms: int
+) -> None:
+    """It is mended between two pages of the sweep that it began."""
+    home, names = await bench.home(), [f"d{n:02}" for n in range(12)]
+    await keep_for(home, 60_000)
+    revision = bench.platform.revisions.next() - (100_000_000 << SLOT_BITS)
+    made = resources_pb2.Document(title="x")
+    bodies = [compile_document(made, home.scope.owner, home.collection.schema(), name, revision, 1) for name in names]
+    await home.scope.bulk([Put(body["id"], body) for body in bodies], searchable=True)
+    bury = Maintenance._bury
+
+    async def bury_a_page(self: Maintenance, hits: list[dict[str, Any]], next_revision: Callable[[], int]) -> int:
+        buried = await bury(self, hits, next_revision)
+        if buried:
+            await keep_for(home, instead_ms)
+        return buried
+
+    monkeypatch.setattr(burying, "PAGE", 4)
+    monkeypatch.setattr(Maintenance, "_bury", bury_a_page)
+    assert (await sweep(bench.platform))["outlived"] == 4
+    found = [one for one in await home.scope.mget(names) if one is not None]
+    assert len([one for one in found if one.source.get("deleted")]) == 4
+    assert len([one for one in found if one.source.get("title_en") == "x"]) == 8
+
+
+async def purged(platform: Parts, tenant: TenantRecord) -> int:
+    """Return how many events on disk say that a tenant's purge began."""
+    waiting, name = await platform.audit.spool.take(1000), f'"tenants/{tenant.tenant_id}"'.encode()
+    return sum(b'"tenant.purged"' in one.data and name in one.data for one in waiting)
+
+
+async def test_no_tenant_is_purged_that_the_audit_log_does_not_have_on_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, operations = bench.platform, OperationStore(bench.platform.engine)
+    tenant = (await bench.home()).tenant
+    monkeypatch.setattr(platform, "settings", platform.settings.model_copy(update={"undelete_days": 0.0}))
+    await tenants.delete(tenant_pb2.DeleteTenantRequest(name=f"tenants/{tenant.tenant_id}"), platform, Mark.new())
+    refused: list[object] = []
+
+    async def nothing(events: object) -> None:
+        refused.append(events)
+        raise unavailable("the audit log's spool")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(platform.audit.spool, "put", nothing)
+        patch.setattr(sweeper, "DURABLE_SECONDS", 0.1)
+        assert await sweeper.purge_tenants(platform) == 0
+        assert refused
+        assert not await operations.unfinished_of(tenant.uid)
+    found = await platform.directory.tenants.fresh(tenant.tenant_id)
+    assert found is not None
+    assert not found.erase_ms
+
+    class Killed(BaseException):
+        """The worker ends here."""
+
+    async def killed(*_: object) -> None:
+        assert await purged(platform, tenant)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeper.erasing, "begin", killed)
+        with pytest.raises(Killed):
+            await sweeper.purge_tenants(platform)
+    assert await sweeper.purge_tenants(platform) == 1
+    (operation,) = await operations.unfinished_of(tenant.uid)
+    before = await purged(platform, tenant)
+    assert await sweeper.purge_tenants(platform) == 1
+    assert [one.operation_id for one in await operations.unfinished_of(tenant.uid)] == [operation.operation_id]
+    assert await purged(platform, tenant) == before, "it is told when it begins only"
 
 
 async def queued() -> bool:

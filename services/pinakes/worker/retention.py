@@ -11,6 +11,7 @@ from pinakes.core.tenancy.directory import collection_rid, overlap_ms
 from pinakes.core.tenancy.models import ACTIVE, CollectionRecord, now_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from pinakes.core.engine.client import Engine
@@ -39,6 +40,15 @@ class Retentions:
         self._asked_ms = asked
         return list(self._kept.values())
 
+    async def now(self, some: Sequence[Kept]) -> list[Kept]:
+        """Return these as they were last written, without those that keep documents for ever by now, or are gone."""
+        found = await self._store.get_many([one.rid for one in some])
+        return [
+            now
+            for one, stored in zip(some, found, strict=True)
+            if stored is not None and (now := _kept(stored)) is not None and now.collection_uid == one.collection_uid
+        ]
+
     async def _read_all(self) -> None:
         self._kept.clear()
         after: str | None = None
@@ -51,9 +61,17 @@ class Retentions:
             after = collection_rid(page[-1]["tenant_uid"], page[-1]["collection_id"])
 
     def _take(self, stored: dict[str, Any]) -> None:
-        """Keep what a record says. A deleted collection is passed over: its documents go with it."""
-        record = CollectionRecord.from_json(stored)
-        if record.active and record.retention_ms:
-            self._kept[record.uid] = Kept(record.tenant_uid, record.uid, record.retention_ms)
+        """Keep what a record says."""
+        if (kept := _kept(stored)) is not None:
+            self._kept[kept.collection_uid] = kept
         else:
-            self._kept.pop(record.uid, None)
+            self._kept.pop(stored["uid"], None)
+
+
+def _kept(stored: dict[str, Any]) -> Kept | None:
+    """Return what a record says, None if it keeps documents for ever. A deleted one does: its documents go with it."""
+    record = CollectionRecord.from_json(stored)
+    if not record.active or not record.retention_ms:
+        return None
+    rid = collection_rid(record.tenant_uid, record.collection_id)
+    return Kept(rid, record.tenant_uid, record.uid, record.retention_ms)

@@ -27,6 +27,7 @@ from pinakes.core.lifecycle import erasing
 from pinakes.core.operations.records import FINISHED, MOVE
 from pinakes.core.operations.store import OperationStore
 from pinakes.core.rpc import names
+from pinakes.core.rpc.audited import DURABLE_SECONDS
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import REPLACED, former_rid
 from pinakes.core.tenancy.models import ACTIVE, DELETED, TenantRecord, now_ms
@@ -91,11 +92,11 @@ async def sweep(platform: Platform, retentions: Retentions | None = None) -> dic
     """Sweep once, and return how much of each kind was swept. `retentions` are those that the last sweep had."""
     settings, operations = platform.settings, OperationStore(platform.engine)
     maintenance = Maintenance(platform.engine, lambda: operations.tenants_of(MOVE))
+    retentions = retentions or Retentions(platform.engine)
     await platform.revisions.ready()
-    kept = await (retentions or Retentions(platform.engine)).read()
     buried = {
         "expired": await maintenance.bury_expired(platform.revisions.next),
-        "outlived": await maintenance.bury_outlived(kept, platform.revisions.next),
+        "outlived": await maintenance.bury_outlived(await retentions.read(), retentions.now, platform.revisions.next),
     }
     if await _waits(platform):
         return buried
@@ -134,16 +135,23 @@ async def purge_tenants(platform: Platform) -> int:
 
 
 async def _purge(platform: Platform, record: TenantRecord) -> bool:
-    asked, reason = now_ms(), "the time for undeleting is over"
+    """Begin to erase a tenant, or find that it is being erased; return whether it is.
+
+    The audit log has it on disk before, so that no tenant goes unseen; told twice if this worker dies between.
+    """
+    reason = "the time for undeleting is over"
     try:
+        if await erasing.find(platform, record.uid) is None:
+            told = platform.audit.record(
+                Kind.CHANGE, "tenant.purged", subject="worker", resource=names.tenant(record.tenant_id), reason=reason
+            )  # fmt: skip
+            if not await platform.audit.durable(told, DURABLE_SECONDS):
+                _log.warning("a tenant isn't purged while the audit log takes nothing", tenant=record.tenant_id)
+                return False
         operation = await erasing.begin(platform, record, erasing.PLATFORM, reason)
     except Fault as fault:
         _log.warning("a tenant can't be purged", tenant=record.tenant_id, error=fault)
         return False
-    if operation.create_ms >= asked:
-        platform.audit.record(
-            Kind.CHANGE, "tenant.purged", subject="worker", resource=names.tenant(record.tenant_id), reason=reason
-        )  # fmt: skip
     return operation.state not in FINISHED
 
 

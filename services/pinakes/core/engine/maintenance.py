@@ -30,12 +30,16 @@ _FIELDS = ("tenant", "collection", "id", "revision", "readers")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A collection and how long it keeps documents after a change, in ms."""
+    """A collection, by the id of its record and by uids, and how long it keeps documents after a change, in ms."""
 
+    rid: str
     tenant_uid: str
     collection_uid: str
     kept_ms: int
 
+
+Now = Callable[[Sequence[Kept]], Awaitable[Sequence[Kept]]]
+"""Tells how long these collections keep documents as it was last written; those that keep them for ever are left out."""
 
 Moving = Callable[[], Awaitable[Sequence[str]]]
 """Tells the uids of the tenants that are being moved."""
@@ -56,34 +60,46 @@ class Maintenance:
 
     async def bury_expired(self, next_revision: Callable[[], int]) -> int:
         """Write tombstones for documents that expired, and return how many. One that is written meanwhile stays."""
-        over = {"range": {"expire_time": {"lte": now_ms() - GRACE_MS}}}
+        before = now_ms() - GRACE_MS
+
+        async def over() -> Json:
+            return {"range": {"expire_time": {"lte": before}}}
+
         return await self._bury_all("expired", over, "expire_time", next_revision)
 
-    async def bury_outlived(self, kept: Sequence[Kept], next_revision: Callable[[], int]) -> int:
+    async def bury_outlived(self, kept: Sequence[Kept], now: Now, next_revision: Callable[[], int]) -> int:
         """Write tombstones for documents that weren't changed for as long as their collection keeps them; return how many.
 
-        One that is written meanwhile stays.
+        One that is written meanwhile stays. `now` is asked before each page, so that a time that was a mistake and has
+        been made longer takes no more documents.
         """
-        buried, now = 0, now_ms()
+        buried, until = 0, now_ms() - GRACE_MS
         for start in range(0, len(kept), TOGETHER):
-            conditions = [_outlived(one, now) for one in kept[start : start + TOGETHER]]
-            over = {"bool": {"should": conditions, "minimum_should_match": 1}}
+            some = kept[start : start + TOGETHER]
+
+            async def over(some: Sequence[Kept] = some) -> Json | None:
+                conditions = [_outlived(one, until) for one in await now(some)]
+                return {"bool": {"should": conditions, "minimum_should_match": 1}} if conditions else None
+
             buried += await self._bury_all("outlived", over, "update_time", next_revision)
         return buried
 
-    async def _bury_all(self, operation: str, over: Json, time: str, next_revision: Callable[[], int]) -> int:
-        """Bury all that a condition finds, the oldest by the field `time` first."""
+    async def _bury_all(
+        self, operation: str, over: Callable[[], Awaitable[Json | None]], time: str, next_revision: Callable[[], int]
+    ) -> int:
+        """Bury all that a condition finds, the oldest by the field `time` first; it is asked for before each page."""
         buried = 0
-        while True:
-            query = await self._settled(over, {"term": {"deleted": False}})
+        while (condition := await over()) is not None:
+            query = await self._settled(condition, {"term": {"deleted": False}})
             body = {"size": PAGE, "query": query, "_source": list(_FIELDS), "seq_no_primary_term": True,
                     "sort": [{time: "asc"}]}  # fmt: skip
             answer = await self._call(operation, f"/{self._index}/_search", body=body)
             hits = answer["hits"]["hits"]
             buried += await self._bury(hits, next_revision)
             if len(hits) < PAGE:
-                return buried
+                break
             await self._call("refresh", f"/{self._index}/_refresh")
+        return buried
 
     async def _bury(self, hits: list[Json], next_revision: Callable[[], int]) -> int:
         """Replace each of the bodies that were found, if it is still the same, by a tombstone."""
@@ -134,7 +150,7 @@ class Maintenance:
             raise engine_fault(refusal) from None
 
 
-def _outlived(kept: Kept, now: int) -> Json:
-    """Return the condition that a collection's documents have outlived its retention."""
+def _outlived(kept: Kept, until: int) -> Json:
+    """Return the condition that a collection's documents have outlived its retention at a time in ms."""
     whose = [{"term": {"tenant": kept.tenant_uid}}, {"term": {"collection": kept.collection_uid}}]
-    return {"bool": {"filter": [*whose, {"range": {"update_time": {"lte": now - kept.kept_ms - GRACE_MS}}}]}}
+    return {"bool": {"filter": [*whose, {"range": {"update_time": {"lte": until - kept.kept_ms}}}]}}
