@@ -34,6 +34,7 @@ INTERNAL_WORDS = (
     "seq_no", "_source", "mapping", ".py", "127.0.0.1", "kw_0", "num_0", "query_shard",
 )  # fmt: skip
 _MESSAGE_BYTES = 64 << 20
+Metadata = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +106,23 @@ class Door:
         """Close the connection."""
         self._channel.close()
 
-    def raw(self, method: str, request: bytes, key: str | None, timeout: float = 15.0) -> bytes:
-        """Send bytes and return the answer's; of a stream, the last answer to these bytes alone. Raises grpc.RpcError."""
+    def raw(self, method: str, request: bytes, key: str | None, timeout: float = 15.0, *, more: Metadata = ()) -> bytes:
+        """Send bytes and return the answer's; of a stream, the last answer to these bytes alone. Raises grpc.RpcError.
+
+        `more` is metadata beside the key.
+        """
         if METHODS[method].client_streaming:
-            return self.raw_stream(method, [request], key, timeout)[-1]
+            return self.raw_stream(method, [request], key, timeout, more=more)[-1]
         call = self._channel.unary_unary(method, request_serializer=None, response_deserializer=None)
-        answer: bytes = call(request, metadata=_metadata(key), timeout=timeout)
+        answer: bytes = call(request, metadata=_metadata(key) + more, timeout=timeout)
         return answer
 
-    def raw_stream(self, method: str, messages: Iterable[bytes], key: str | None, timeout: float = 15.0) -> list[bytes]:
+    def raw_stream(
+        self, method: str, messages: Iterable[bytes], key: str | None, timeout: float = 15.0, *, more: Metadata = ()
+    ) -> list[bytes]:
         """Send messages, close, and return all answers. Raises grpc.RpcError."""
         call = self._channel.stream_stream(method, request_serializer=None, response_deserializer=None)
-        return list(call(iter(messages), metadata=_metadata(key), timeout=timeout))
+        return list(call(iter(messages), metadata=_metadata(key) + more, timeout=timeout))
 
     def open_stream(self, method: str, key: str | None, timeout: float = 15.0) -> Stream:
         """Open a stream to send on bit by bit."""
@@ -124,10 +130,12 @@ class Door:
         sent: queue.Queue[bytes | None] = queue.Queue()
         return Stream(sent, call(iter(sent.get, None), metadata=_metadata(key), timeout=timeout))
 
-    def call(self, method: str, request: Message, key: str | None, timeout: float = 15.0) -> Any:
+    def call(
+        self, method: str, request: Message, key: str | None, timeout: float = 15.0, *, more: Metadata = ()
+    ) -> Any:
         """Call an RPC. Raises grpc.RpcError."""
         answer = message_factory.GetMessageClass(METHODS[method].output_type)
-        return answer.FromString(self.raw(method, request.SerializeToString(), key, timeout))
+        return answer.FromString(self.raw(method, request.SerializeToString(), key, timeout, more=more))
 
     def stream(self, messages: Iterable[index_pb2.StreamWriteDocumentsRequest], key: str | None) -> list[Any]:
         """Write by a stream, and return all answers. Raises grpc.RpcError."""
@@ -157,7 +165,7 @@ class Door:
         return found
 
 
-def _metadata(key: str | None) -> tuple[tuple[str, str], ...]:
+def _metadata(key: str | None) -> Metadata:
     return () if key is None else (("authorization", f"Bearer {key}"),)
 
 

@@ -42,6 +42,7 @@ from tests.integration import _operations
 from tests.integration._servers import free_port
 
 LEASE_SECONDS = 0.5
+OPERATION_SECONDS = 1.5
 # A fence by the settings is longer than a test wants to wait, for engines that need ten seconds to answer.
 FENCE_SECONDS = 2.0
 ADMIN_KEY = "pk_bootstrap_" + "A" * 43
@@ -133,9 +134,15 @@ class Town:
             await task
 
     @contextmanager
-    def process(self, per_second: int) -> Iterator[subprocess.Popen[bytes]]:
-        """Run operations in a process of its own, which can be killed and copies so many documents a second."""
-        env = {**self.env, "PINAKES_MOVE_DOCUMENTS_PER_SECOND": str(per_second)}
+    def process(self, per_second: int, lease: float = OPERATION_SECONDS) -> Iterator[subprocess.Popen[bytes]]:
+        """Run operations in a process of its own, which can be killed and copies so many documents a second (0 is all).
+
+        `lease` is how many seconds it may hold an operation silently; it says something three times in that time.
+        """
+        env = {
+            **self.env, "PINAKES_MOVE_DOCUMENTS_PER_SECOND": str(per_second),
+            "PINAKES_OPERATION_LEASE_SECONDS": str(lease),
+        }  # fmt: skip
         with _operations.runner("tests.integration._moves", env) as process:
             yield process
 
@@ -148,7 +155,7 @@ async def town(engine: Platform) -> AsyncIterator[Town]:
         "cache_url": f"{engine.cache_url.rpartition('/')[0]}/7", "secret_key": "k" * 40,
         "index_prefix": f"mv{uuid.uuid4().hex[:8]}", "listen": f"127.0.0.1:{free_port()}",
         "bootstrap_admin_key": ADMIN_KEY, "queue_partitions": 4, "queue_lease_seconds": 2, "sweep_seconds": 1.0,
-        "placement_lease_seconds": LEASE_SECONDS, "operation_lease_seconds": 1.5, "engine_timeout_seconds": 30.0,
+        "placement_lease_seconds": LEASE_SECONDS, "operation_lease_seconds": OPERATION_SECONDS, "engine_timeout_seconds": 30.0,
         "rollback_window_seconds": 0.5, "rate_limit": 100_000,
     }  # fmt: skip
     settings = Settings.model_validate(given)
