@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pinakes.core.audit.event import Kind
+from pinakes.core.audit.log import DURABLE_SECONDS
 from pinakes.core.engine.client import EngineRefusal
 from pinakes.core.engine.insights import InsightStore
 from pinakes.core.engine.journal import DeletionJournal
@@ -27,7 +28,6 @@ from pinakes.core.lifecycle import erasing
 from pinakes.core.operations.records import FINISHED, MOVE
 from pinakes.core.operations.store import OperationStore
 from pinakes.core.rpc import names
-from pinakes.core.rpc.audited import DURABLE_SECONDS
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.directory import REPLACED, former_rid
 from pinakes.core.tenancy.models import ACTIVE, DELETED, TenantRecord, now_ms

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import secrets
 import time
 from contextlib import suppress
@@ -13,7 +14,6 @@ from pinakes.core.engine.client import Engine, EngineRefusal
 from pinakes.core.engine.records import Conflict, RecordStore, Stored
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.telemetry.logs import logger
-from pinakes.core.telemetry.masking import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,10 @@ SLOT_BITS = 12
 SLOTS = STEP = 1 << SLOT_BITS
 # Long, so that writes are accepted into the queue while the engine is away: a slot can only be taken over in the engine.
 LEASE_SECONDS = 7200.0
-_RENEW_SECONDS = 20.0
+_RENEW_SECONDS = 60.0
 _MARGIN_SECONDS = 10.0
+# Waits in seconds before each look at the engine's clock, of which one must agree.
+_LOOKS = (0.0, 0.3, 1.2)
 _log = logger("pinakes.revisions")
 
 
@@ -68,9 +70,9 @@ class RevisionSource:
     """Holds a slot by a lease in the engine and issues revisions while the lease is good."""
 
     def __init__(self, engine: Engine, max_skew_seconds: float) -> None:
-        """Prepare; `start` begins to lease."""
+        """Prepare; `ready` begins to lease."""
         self._engine = engine
-        self._store = RecordStore(engine, "leases")
+        self._store = RecordStore(engine, "leases", listed=False)
         self._clock = RevisionClock()
         self._holder = secrets.token_hex(8)
         self._max_skew = max_skew_seconds
@@ -79,10 +81,6 @@ class RevisionSource:
         self._problem = "no revision slot is leased yet"
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-
-    def start(self) -> None:
-        """Begin to lease in the background."""
-        self._task = asyncio.create_task(self._keep(), name="revision-lease")
 
     async def close(self) -> None:
         """Give the slot back."""
@@ -95,12 +93,17 @@ class RevisionSource:
                 await self._write(self._slot, await self._store.get(_rid(self._slot)), expires_ms=0)
 
     async def ready(self) -> None:
-        """Lease a slot if there is none. Raises a fault of kind UNAVAILABLE when none can be had."""
+        """Lease a slot if there is none, and keep it from then on. Raises a fault of kind UNAVAILABLE when none can be had."""
         if time.monotonic() < self._good_until:
             return
         async with self._lock:
             if time.monotonic() >= self._good_until:
                 await self._renew()
+        if self._task is None:
+            # In a context of its own: it is of no one call, nor in its deadline or trace.
+            self._task = asyncio.get_running_loop().create_task(
+                self._keep(), name="revision-lease", context=contextvars.Context()
+            )
 
     def next(self) -> int:
         """Return the next revision. Raises a fault of kind UNAVAILABLE without a good lease."""
@@ -115,14 +118,15 @@ class RevisionSource:
 
     async def _keep(self) -> None:
         while True:
+            await asyncio.sleep(_RENEW_SECONDS)
             try:
                 async with self._lock:
                     await self._renew()
-            except (Fault, EngineRefusal) as error:
-                self._problem = said(error)
-                await asyncio.sleep(1)
-            else:
-                await asyncio.sleep(_RENEW_SECONDS)
+            except (Fault, EngineRefusal, TimeoutError) as error:
+                # The lease goes on without the engine; `ready` asks again where it doesn't.
+                _log.warning("the revision slot wasn't renewed", error=error)
+            except Exception:
+                _log.exception("renewing the revision slot failed")
 
     async def _renew(self) -> None:
         """Extend the lease, or take a free slot when there is none or it was lost."""
@@ -171,19 +175,26 @@ class RevisionSource:
 
     async def _check_clock(self) -> None:
         """Refuse to issue revisions from a clock that is far from the engine's."""
+        # Of two who ask a node at once one may be told the statistics of the time before, so nothing is believed at once.
+        for wait in _LOOKS:
+            await asyncio.sleep(wait)
+            skew = await self._skew()
+            # Node statistics may be a second old.
+            if skew <= self._max_skew + 1.0:
+                return
+        self._good_until = 0.0
+        self._problem = f"the clock differs from the engine's by {skew:.1f} s"
+        raise Fault(Kind.UNAVAILABLE, "CLOCK_SKEW", "writing isn't available now; try again", retry_after=5.0)
+
+    async def _skew(self) -> float:
+        """Return by how many seconds the clock differs from that of the node that differs most."""
         before = time.time()
         answer = await self._engine.call(
             "clock", "GET", "/_nodes/stats/os", params={"filter_path": "nodes.*.timestamp"}, retry=False
         )
         after = time.time()
-        for node in answer.get("nodes", {}).values():
-            there = node["timestamp"] / 1000
-            skew = max(there - after, before - there, 0.0)
-            # Node statistics may be a second old.
-            if skew > self._max_skew + 1.0:
-                self._good_until = 0.0
-                self._problem = f"the clock differs from the engine's by {skew:.1f} s"
-                raise Fault(Kind.UNAVAILABLE, "CLOCK_SKEW", "writing isn't available now; try again", retry_after=5.0)
+        there = [node["timestamp"] / 1000 for node in answer.get("nodes", {}).values()]
+        return max((max(one - after, before - one) for one in there), default=0.0)
 
 
 def _rid(slot: int) -> str:

@@ -10,12 +10,12 @@ import grpc
 import pytest
 
 from pinakes.core.audit.event import Event, Kind
-from pinakes.core.audit.log import Group
+from pinakes.core.audit.log import DURABLE_SECONDS, Group
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.faults import Kind as FaultKind
 from pinakes.core.identity.permissions import Role
 from pinakes.core.identity.principal import Principal
-from pinakes.core.rpc.audited import DURABLE_SECONDS, Audited
+from pinakes.core.rpc.audited import Audited
 from pinakes.core.rpc.call import Call
 from pinakes.core.tenancy.models import KeyRecord, TenantRecord
 from pinakes.v1 import audit_pb2, index_pb2, resources_pb2, search_pb2, tenant_pb2
