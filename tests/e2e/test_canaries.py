@@ -54,7 +54,7 @@ _JUSTIFICATION = planted("justification")
 """Why an administrator acts: what one field of audit events is for, and no other place."""
 
 _REASON: Metadata = (("x-pinakes-admin-reason", _JUSTIFICATION),)
-_IDS = frozenset(map(planted, ("name", "parent", "id-0", "id-1", "path")))
+_IDS = frozenset(map(planted, ("name", "parent")))
 """Planted where an id goes, so that it is in the names that audit events are about."""
 
 # What ends or empties the tenant goes last.
