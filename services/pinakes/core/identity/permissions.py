@@ -151,7 +151,7 @@ RULES: dict[str, Rule] = {
     _TENANT + "UpdateApiKey": Rule(Permission.KEYS_ADMINISTER, "api_key.name", Audit.CHANGE),
     _TENANT + "RotateApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
     _TENANT + "RevokeApiKey": Rule(Permission.KEYS_ADMINISTER, "name", Audit.CHANGE),
-    _TENANT + "GetUsage": Rule(Permission.USAGE_READ, "parent", Audit.DATA),
+    _TENANT + "GetUsage": Rule(Permission.USAGE_READ, "parent", Audit.ACCESS),
     _TENANT + "ListAuditEvents": Rule(Permission.AUDIT_READ, "parent", Audit.ACCESS),
     _TENANT + "ListPlatformAuditEvents": Rule(Permission.TENANTS_ADMINISTER, None, Audit.ACCESS),
     _OPERATIONS + "ListOperations": Rule(Permission.OPERATIONS_READ, "name", Audit.DATA),
