@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
         answer = self.door.call(SEARCH + "Search", request, self.tenant.user)
         found = [result.document.name.rpartition("/")[2] for result in answer.results]
         assert len(found) == len(set(found)), "a document is there twice"
-        assert set(found) - unsure == set(expected)
+        assert set(found) - unsure == set(expected), (found, unsure, self.shelves)
         for result in answer.results:
             document_id = result.document.name.rpartition("/")[2]
             if document_id not in unsure:

@@ -14,7 +14,7 @@ import grpc
 
 from pinakes.client import scoped_token
 from pinakes.core.identity import keys
-from pinakes.core.identity.lookups import AT_ONCE, PER_SECOND
+from pinakes.core.identity.lookups import AT_ONCE, EXHAUSTED, PER_SECOND
 from pinakes.local import Platform
 from pinakes.v1 import index_pb2
 from tests.integration import _servers
@@ -67,6 +67,6 @@ async def test_unknown_keys_are_looked_up_to_a_bound_and_a_known_key_is_let_in_b
             asked = await asyncio.to_thread(reads, server.metrics_url) - before
     assert set(known) == {"OK"}
     assert len(known) > 5
-    assert set(told) == {"API_KEY_UNKNOWN", "SCOPED_TOKEN_UNKNOWN", "UNAVAILABLE"}
+    assert set(told) == {"API_KEY_UNKNOWN", "SCOPED_TOKEN_UNKNOWN", EXHAUSTED}
     assert told["API_KEY_UNKNOWN"] + told["SCOPED_TOKEN_UNKNOWN"] == asked
     assert AT_ONCE <= asked <= most < CALLS / 2

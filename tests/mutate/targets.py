@@ -82,6 +82,7 @@ _INSIGHT = ("tests/unit/search/test_insight_privacy.py", "tests/unit/search/test
 _CLASSES = ("tests/unit/core/tenancy/test_personal.py",)
 _AUDIT = ("tests/unit/core/rpc/test_audited_calls.py",)
 _DIRECTORY = ("tests/unit/core/tenancy/test_directory.py",)
+_TAKEN = ("tests/unit/core/audit/test_log.py",)
 _SEARCHING = ("tests/unit/core/rpc/test_searching.py",)
 _PERMISSIONS = CORE + "identity/permissions.py"
 
@@ -185,6 +186,8 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/peppers.py", "Peppers.matches", _KEYS),
     Target(CORE + "identity/claims.py", "ClaimMapping", _KEYS),
     Target(CORE + "identity/certificates.py", "ServiceAccounts.principal", _KEYS),
+    Target(CORE + "identity/certificates.py", "_account", _KEYS),
+    Target(CORE + "identity/registered.py", "_REQUIRED", _KEYS, (elements,)),
     Target(CORE + "identity/jwt.py", "JwtVerifier", _JWT, (*CHECKS, keywords)),
     Target(CORE + "identity/registered.py", "check_registered", _KEYS, (*CHECKS, elements)),
     Target(CORE + "identity/registered.py", "_seconds", _KEYS),
@@ -198,7 +201,11 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "rpc/audited.py", "Audited._ended", _AUDIT, (*CHECKS, statements)),
     Target(CORE + "rpc/audited.py", "Audited._refused", _AUDIT, (*CHECKS, statements)),
     Target(CORE + "rpc/audited.py", "Audited._tenant_of_key", _AUDIT),
+    Target(CORE + "rpc/audited.py", "_group", _AUDIT, (operands, choices)),
+    Target(CORE + "audit/log.py", "AuditLog.take_alike", _TAKEN, (*CHECKS, statements)),
+    Target(CORE + "audit/log.py", "Group.trusted", _TAKEN),
     # How much.
+    Target(CORE + "rpc/chain.py", "_home", ("tests/unit/core/rpc/test_charged_tenant.py",), (*CHECKS, choices)),
     Target(CORE + "limits/budget.py", "Budget.take", _LIMITS),
     Target(CORE + "limits/budget.py", "Budget._enough", _LIMITS),
     Target(CORE + "limits/budget.py", "Budget.made_of", _LIMITS),

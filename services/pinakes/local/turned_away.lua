@@ -15,7 +15,7 @@ local HOLD = "pinakes"
 local WRONG_PER_SECOND, WRONG_AT_ONCE = 50, 500
 local MOST_ADDRESSES = 5000  -- of others servers are asked each time
 local MOST_PASSED = 5000     -- credentials that have passed: so many of the last ones, up to twice as many
-local UNAVAILABLE, UNAUTHENTICATED = "14", "16"
+local UNAUTHENTICATED = "16"
 local WRONG_TEXT = "too many calls without a valid credential come from this address; try again"
 
 local closed, count, swept = {}, 0, 0
@@ -139,7 +139,8 @@ local function strike(address, now)
     struck[address] = one
     addresses = addresses + 1
   end
-  one.left, one.at = math.max(0, left_of(one, now) - 1), now
+  -- What was under way when none was left is held against it too, for a second at most: many calls at once are no way round.
+  one.left, one.at = math.max(-WRONG_PER_SECOND, left_of(one, now) - 1), now
 end
 
 -- Whether an address has no call left that may be without a valid credential.
@@ -209,15 +210,13 @@ function envoy_on_request(handle)
 end
 
 -- Learn of an answer whether the call's credential is a valid one. Only what was done proves that it is: some refusals
--- come before anybody has looked at it. A server that is asked for too many keys to look one up says UNAVAILABLE, which
--- counts as a wrong one, too; as does any other UNAVAILABLE to who hasn't passed, whom it makes no difference to.
+-- come before anybody has looked at it. A server that is asked for too many keys to look one up says so (unproved).
 local function learn(handle, headers, key)
-  local status = headers:get("grpc-status")
-  if status == UNAUTHENTICATED then
+  local status, unproved = headers:get("grpc-status"), headers:get("x-pinakes-unproved")
+  if unproved ~= nil then headers:remove("x-pinakes-unproved") end
+  if status == UNAUTHENTICATED or unproved ~= nil then
     strike(address_of(handle), now_ms(handle))
-    if key ~= nil then forget_passed(token_of(key)) end
-  elseif status == UNAVAILABLE then
-    if key == nil or not has_passed(token_of(key)) then strike(address_of(handle), now_ms(handle)) end
+    if key ~= nil and unproved == nil then forget_passed(token_of(key)) end
   elseif key ~= nil and not is_open(key) and (status == nil or status == "0")
     and string.find(headers:get("content-type") or "", "^application/grpc") then
     note_passed(token_of(key))

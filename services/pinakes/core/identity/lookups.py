@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.faults import unavailable
@@ -20,6 +21,7 @@ PER_SECOND, AT_ONCE = 50.0, 250
 """Look-ups that may find nothing. Keys that are there don't count, so honest callers hardly have any; fifty reads a second are
 far less than the engine notices, and a process that begins, to which every key is new, has so many under way at once."""
 
+EXHAUSTED = "KEY_LOOKUPS_EXHAUSTED"
 _ABSENT_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
 _ENTRIES = 10_000
@@ -49,7 +51,7 @@ class KeyLookups:
             return None
         taken, _ = self._misses.take(now, 1.0, whole=True)
         if not taken:
-            raise unavailable("looking up a key that isn't known here yet", _AGAIN_SECONDS)
+            raise replace(unavailable("looking up a key that isn't known here yet", _AGAIN_SECONDS), reason=EXHAUSTED)
         record = await self._directory.key(key_id, administration=administration)
         if record is not None:
             self._misses.take(self._clock(), 0.0, debt=-1.0)  # given back

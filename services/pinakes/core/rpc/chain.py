@@ -27,7 +27,7 @@ from pinakes.core.rpc import checks
 from pinakes.core.rpc.audited import Audited
 from pinakes.core.rpc.call import Call
 from pinakes.core.rpc.errors import CODES, fault_of, status_of
-from pinakes.core.rpc.turned_away import closing, count_turned_away
+from pinakes.core.rpc.turned_away import closing, count_turned_away, unproved
 from pinakes.core.telemetry import logs, metrics, tracing
 
 if TYPE_CHECKING:
@@ -273,10 +273,7 @@ def build(
                 deadline.reset_deadline(token)
 
     async def authenticate(call: Call) -> None:
-        administration = RULES[call.method].permission in ADMINISTRATION
-        call.caller = await authenticator.authenticate(
-            call.metadata, administration=administration, peer=call.peer_names
-        )
+        call.caller = await _caller(call, authenticator)
         call.authenticated = time.monotonic()
 
     async def authenticate_again(call: Call) -> None:
@@ -329,6 +326,17 @@ def build(
         ),
         settings.gzip_over_bytes,
     )
+
+
+async def _caller(call: Call, authenticator: Authenticator) -> Principal:
+    """Return who calls. Raises the faults of `Authenticator.authenticate`; the front door is told of what it counts."""
+    administration = RULES[call.method].permission in ADMINISTRATION
+    try:
+        return await authenticator.authenticate(call.metadata, administration=administration, peer=call.peer_names)
+    except Fault as fault:
+        if not call.number:  # no metadata go with later messages of a stream
+            call.add(unproved(fault))
+        raise
 
 
 async def _home(principal: Principal, directory: Directory) -> TenantRecord | None:

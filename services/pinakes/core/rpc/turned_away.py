@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pinakes.core.faults import Fault
+from pinakes.core.identity.lookups import EXHAUSTED
 from pinakes.core.identity.permissions import RULES, Audit, Role
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.limits.refusals import refused_before
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CLOSED, CLOSED_STATUS = "x-pinakes-closed", "x-pinakes-closed-status"
 TURNED_AWAY = "x-pinakes-turned-away"
+_UNPROVED = (("x-pinakes-unproved", "1"),)
 _RATES = frozenset({Limit.REQUESTS, Limit.SEARCH_COST, Limit.DOCUMENTS_RATE, Limit.BYTES_RATE})
 _TOLD = re.compile(r"([0-9]{1,9}) ([a-z_]{1,40})", re.ASCII)
 
@@ -38,6 +40,14 @@ def closing(call: Call, fault: Fault) -> tuple[tuple[str, str], ...]:
     # Of no request and no moment: the front door adds the id of each, and the time that is left.
     status = status_of(replace(fault, retry_after=None)).SerializeToString().hex()
     return ((CLOSED, f"{max(1, round(fault.retry_after * 1000))} {fault.quota}"), (CLOSED_STATUS, status))
+
+
+def unproved(fault: Fault) -> tuple[tuple[str, str], ...]:
+    """Return the metadata by which the front door counts a call as one without a valid credential, if nobody looked.
+
+    What is UNAUTHENTICATED it counts by itself.
+    """
+    return _UNPROVED if fault.reason == EXHAUSTED else ()
 
 
 def count_turned_away(call: Call) -> None:
