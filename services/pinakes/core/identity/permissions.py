@@ -18,8 +18,9 @@ class Role(StrEnum):
     SERVICE = "service"
 
 
-# These see every document of their tenants; the others see those without readers, and those that name one of theirs.
-SEES_ALL = frozenset({Role.ADMIN, Role.TENANT_ADMIN, Role.SERVICE})
+# Of the roles in a tenant, these see every document; the others see those without readers, and those that name one of theirs.
+# An administrator of the platform has no readers that could narrow it.
+SEES_ALL = frozenset({Role.TENANT_ADMIN, Role.SERVICE})
 
 
 class Permission(StrEnum):

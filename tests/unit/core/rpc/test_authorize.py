@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -36,7 +36,11 @@ class Context:
 class Tenants:
     """A directory with two tenants that are active, and one in each other state."""
 
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
     async def known_tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
+        self.asked.append(tenant_id)
         state = STATES.get(tenant_id)
         if state is None:
             return None
@@ -79,6 +83,17 @@ async def test_a_foreign_tenant_is_refused_alike_whether_it_exists_or_not() -> N
     there, absent = [await refusal(of_tenant(Role.SERVICE), SEARCH, search(name)) for name in ("other", "nowhere")]
     assert (there.kind, there.reason, there.message) == (absent.kind, absent.reason, absent.message)
     assert there.kind is Kind.DENIED
+
+
+@pytest.mark.parametrize("name", ["other", "nowhere"])
+async def test_a_foreign_tenant_is_refused_before_it_is_looked_up(name: str) -> None:
+    directory, context = Tenants(), Context({})
+    call = Call(
+        SEARCH, cast("Any", context), search_pb2.SearchRequest, request=search(name), caller=of_tenant(Role.SERVICE)
+    )
+    with pytest.raises(Fault):
+        await checks.authorize(call, RULES[SEARCH], cast("Any", directory))
+    assert directory.asked == [], "how long it takes would tell whether it is there"
 
 
 async def test_a_deleted_tenant_of_ones_own_is_refused_like_a_foreign_one() -> None:
