@@ -132,6 +132,7 @@ def test_usual_requests_are_plain_and_others_are_checked() -> None:
     for request in USUAL.values():
         assert plain(request)
         assert not plain(type(request)())
+    assert not plain(index_pb2.CreateDocumentRequest(parent=PARENT, document_id="a")), "it has no document"
     assert not plain(search_pb2.SearchRequest(parent=PARENT, languages=["en"]))
     assert not plain(index_pb2.DeleteDocumentRequest(name=RIGHT)), "which nobody looks at"
 
