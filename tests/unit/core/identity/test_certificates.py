@@ -106,7 +106,7 @@ def test_the_last_certificate_of_a_header_is_the_proxy_s_own_word(header: str, u
     "account",
     [
         "https://acme.example=admin", "spiffe://acme.example", f"{OPS}=", f"{OPS}=emperor@acme", f"{OPS}=service", f"{OPS}=admin@acme",
-        f"{OPS}=service@", f"{OPS}=service@Acme", f"{OPS}=tenant-user@a-b+c-d", f"{OPS}=service@acme:",
+        f"{OPS}=service@", f"{OPS}=service@Acme", f"{OPS}=service@acme+Globex", f"{OPS}=tenant-user@a-b+c-d", f"{OPS}=service@acme:",
         f"{OPS}=service@acme:short", f"{OPS}=service@acme:0123abcd+globex", f"{OPS}=service@acme:0123abcd:0123abcd", "spiffe://acme.example/../x=admin2",
     ],
 )  # fmt: skip

@@ -50,6 +50,17 @@ def theirs(claims: dict[str, Any]) -> bool:
     return True
 
 
+@pytest.mark.parametrize("name", ["exp", "iat", "iss", "aud"])
+def test_what_a_token_must_have_is_said_by_its_name(name: str) -> None:
+    now = int(time.time())
+    whole = GOOD | {"exp": now + 60, "iat": now - 1}
+    check_registered(whole, ISSUER, AUDIENCE, LEEWAY)
+    for claims in ({key: value for key, value in whole.items() if key != name}, whole | {name: None}):
+        with pytest.raises(Fault, match=f"has no claim {name}") as caught:
+            check_registered(claims, ISSUER, AUDIENCE, LEEWAY)
+        assert caught.value.reason == "TOKEN_INVALID"
+
+
 @given(_claims)
 def test_what_passes_here_passes_in_pyjwt(claims: dict[str, Any]) -> None:
     if ours(claims):
