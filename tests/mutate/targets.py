@@ -247,6 +247,7 @@ EQUAL: dict[str, str] = {
     "names_personal_data: without or not classes": "nothing is classed then",
     'names_personal_data: without or ":" not in query': "nothing is named then",
     "KeyLookups.find: without self._absent.move_to_end(key_id)": "which one is forgotten first is another",
+    "Budget.take: without the check: self._enough(rooms, now)": "the same is found by the longer way",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 

@@ -138,6 +138,17 @@ async def test_a_flood_takes_nothing_away_of_what_is_told_of_others() -> None:
     assert len(folded) == 1, "who belongs there is told in the tenant itself"
 
 
+async def test_what_came_before_a_flood_is_counted_apart_while_it_lasts() -> None:
+    disk = Disk()
+    audit = made(disk, alike_seconds=5.0)
+    for number in range(log.ALIKE + 10):
+        audit.take_alike(number, event(subject=f"s{number}", tenant_uid="u1"), TENANT)
+    for _ in range(3):
+        audit.take_alike(0, event(subject="s0", tenant_uid="u1"), TENANT)
+    await audit.close()
+    assert sum(body["count"] for body in disk.bodies if body["subject"] == "s0") == 4
+
+
 async def test_of_administrators_every_event_is_told_in_full() -> None:
     disk = Disk()
     audit = made(disk, alike_seconds=5.0)

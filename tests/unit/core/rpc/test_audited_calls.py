@@ -166,14 +166,18 @@ async def test_reading_the_log_is_taken_down_whoever_does_it() -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED])
-async def test_a_refusal_is_told_to_the_callers_own_tenant_never_to_the_named_one(code: grpc.StatusCode) -> None:
-    one = call(SEARCH, search_pb2.SearchRequest(parent="tenants/other/collections/c"))
+@pytest.mark.parametrize(("uids", "room"), [(("u-acme",), "u-acme"), (None, "acme")])
+async def test_a_refusal_is_told_to_the_callers_own_tenant_never_to_the_named_one(
+    code: grpc.StatusCode, uids: tuple[str, ...] | None, room: str
+) -> None:
+    caller = SERVICE._replace(tenant_uids=uids)
+    one = call(SEARCH, search_pb2.SearchRequest(parent="tenants/other/collections/c"), caller)
     one.target = None
     log = await taken(one, code, "PERMISSION_DENIED")
     ((_, event, group),) = log.alike
     assert (event.kind, event.tenant, event.tenant_uid) == (Kind.SECURITY, "tenants/acme", "u-acme")
     assert (event.credential, event.reason) == ("key:k", "PERMISSION_DENIED")
-    assert group == Group(known=True, tenant="u-acme")
+    assert group == Group(known=True, tenant=room)
     assert log.single == []
 
 

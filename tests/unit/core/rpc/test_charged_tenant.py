@@ -20,6 +20,7 @@ class Tenants:
     """A directory in which one tenant is active."""
 
     async def tenant(self, tenant_id: str) -> TenantRecord | None:
+        assert isinstance(tenant_id, str), "nobody's tenant is looked up"
         known = TenantRecord(tenant_id="acme", uid="u-acme", create_ms=CREATED)
         return known if tenant_id == known.tenant_id else None
 
