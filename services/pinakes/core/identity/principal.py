@@ -48,13 +48,12 @@ class Principal(NamedTuple):
 
     def belongs_to(self, tenant: TenantRecord) -> bool:
         """Tell whether it is a caller of this tenant, not of an earlier one that had its id. An administrator is of all."""
-        if self.tenants is None:
+        tenants, uids = self.tenants, self.tenant_uids
+        if tenants is None:
             return True
-        return (
-            tenant.tenant_id in self.tenants
-            and (self.tenant_uids is None or tenant.uid in self.tenant_uids)
-            and (self.issued_ms is None or self.issued_ms >= tenant.create_ms)
-        )
+        if tenant.tenant_id not in tenants or (uids is not None and tenant.uid not in uids):
+            return False
+        return self.issued_ms is None or self.issued_ms >= tenant.create_ms
 
     @property
     def sees_all(self) -> bool:

@@ -272,9 +272,7 @@ def build(
             if token is not None:
                 deadline.reset_deadline(token)
 
-    async def authenticate(call: Call) -> None:
-        call.caller = await _caller(call, authenticator)
-        call.authenticated = time.monotonic()
+    authenticate = partial(_authenticate, authenticator)
 
     async def authenticate_again(call: Call) -> None:
         if time.monotonic() - call.authenticated >= REAUTHENTICATE_SECONDS:
@@ -328,20 +326,24 @@ def build(
     )
 
 
-async def _caller(call: Call, authenticator: Authenticator) -> Principal:
-    """Return who calls. Raises the faults of `Authenticator.authenticate`; the front door is told of what it counts."""
+async def _authenticate(authenticator: Authenticator, call: Call) -> None:
+    """Find out who calls. Raises the faults of `Authenticator.authenticate`; the front door is told of what it counts."""
     administration = RULES[call.method].permission in ADMINISTRATION
     try:
-        return await authenticator.authenticate(call.metadata, administration=administration, peer=call.peer_names)
+        call.caller = await authenticator.authenticate(
+            call.metadata, administration=administration, peer=call.peer_names
+        )
     except Fault as fault:
         if not call.number:  # no metadata go with later messages of a stream
             call.add(unproved(fault))
         raise
+    call.authenticated = time.monotonic()
 
 
 async def _home(principal: Principal, directory: Directory) -> TenantRecord | None:
     """Return the one tenant that a caller is of, if it is active: a later one of the name isn't charged for it."""
-    tenant = await directory.tenant(principal.home) if principal.home else None
+    home = principal.home
+    tenant = await directory.tenant(home) if home else None
     return tenant if tenant is not None and principal.belongs_to(tenant) else None
 
 
