@@ -136,6 +136,7 @@ class RevisionSource:
             self._slot = None
             await self._take()
         self._good_until = asked + LEASE_SECONDS - _MARGIN_SECONDS
+        self._problem = "the lease of the revision slot has run out"
 
     async def _extend(self, slot: int) -> bool:
         stored = await self._store.get(_rid(slot))

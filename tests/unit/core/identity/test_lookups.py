@@ -13,6 +13,7 @@ from pinakes.core.identity import keys
 from pinakes.core.identity.lookups import AT_ONCE, PER_SECOND, KeyLookups
 from pinakes.core.tenancy.directory import CachedRecords
 from pinakes.core.tenancy.models import KeyRecord
+from tests.unit.core.limits._world import Clock
 
 KNOWN = "a" * 16
 
@@ -44,15 +45,6 @@ class Counting:
 class _Stored:
     def __init__(self, record: dict[str, Any]) -> None:
         self.record = record
-
-
-class Clock:
-    """A clock that tests turn."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class World:

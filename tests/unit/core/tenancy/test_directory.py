@@ -15,6 +15,7 @@ from pinakes.core.settings import Settings
 from pinakes.core.tenancy import directory
 from pinakes.core.tenancy.directory import CachedRecords, Directory, overlap_ms
 from pinakes.core.tenancy.models import CollectionRecord, KeyRecord, TenantRecord
+from tests.unit.core.limits._world import Clock
 
 TENANT = TenantRecord(tenant_id="acme", uid="u", create_ms=1)
 KEY = KeyRecord(
@@ -58,17 +59,6 @@ def engine(**changes: object) -> Engine:
     """Return an engine that isn't there."""
     settings: dict[str, object] = {"secret_key": "s" * 32, "opensearch_urls": ["http://127.0.0.1:9"]}
     return Engine(Settings.model_validate(settings | changes))
-
-
-class Clock:
-    """A clock that is put on by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @pytest.fixture
