@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BEYOND_SECONDS = 1.0
 """Time for which a caller that was refused for a rate counts as one who sends more than it may."""
+_ROUNDS = 4
+"""Times that one call asks at most; more than once only if others took what it had while it asked."""
 Told = tuple[tuple[str, str], ...]
 
 
@@ -58,8 +60,8 @@ class Budget:
     async def take(self, *, enter: bool = True) -> None:
         """Count one request, and with `enter` take a place for as long as it lasts: until `leave`.
 
-        Raises a fault of kind EXHAUSTED with `retry_after` when there is nothing left. Asks Redis once at most, and not
-        while enough is held here; when Redis doesn't answer, this process allows its part of everything by itself.
+        Raises a fault of kind EXHAUSTED with `retry_after` when there is nothing left. Asks Redis once, and not while enough
+        is held here; when Redis doesn't answer, this process allows its part of everything by itself.
         """
         rooms = self.rooms if enter else ()
         now = self._limiter.clock()
@@ -72,7 +74,10 @@ class Budget:
                 async with self.home.lock:
                     now = self._limiter.clock()
                     lacking = self._lacking(rooms, now)
-                    if _worth_asking(lacking, now):
+                    # What there was enough of may be used up or too old when the answer is here: nobody is refused for that.
+                    for _ in range(_ROUNDS):
+                        if not _worth_asking(lacking, now):
+                            break
                         await self._limiter.refill(self.home, self._short(rooms, now))
                         now = self._limiter.clock()
                         lacking = self._lacking(rooms, now)

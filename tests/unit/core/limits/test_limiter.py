@@ -443,6 +443,32 @@ async def test_calls_that_come_together_ask_once(monkeypatch: pytest.MonkeyPatch
     await limiter.close()
 
 
+@pytest.mark.parametrize("lost", ["too old", "used by others"])
+async def test_nobody_is_refused_for_what_went_while_something_else_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    clock, home = Clock(), tenant(rate=100.0)
+    limiter = alone(clock)
+    budget = limiter.budget(caller(limits=KeyLimits(requests_per_second=0.001, burst=7.0)), home, OTHER)
+    others = limiter.budget(caller("other"), home, OTHER)
+    await budget.take(enter=False)  # four more are held of the tenant's, and none of the key's
+    clock.now += 0.995
+    exchange = limiter._exchange
+
+    async def slow(questions: Sequence[Question]) -> list[Answer]:
+        monkeypatch.setattr(limiter, "_exchange", exchange)
+        if lost == "too old":
+            clock.now += 0.01
+        else:
+            assert await allowed(others, 4) == 4
+        return await exchange(questions)
+
+    monkeypatch.setattr(limiter, "_exchange", slow)
+    await budget.take(enter=False)
+    assert await allowed(budget, 9) == 5, "those of the key's burst"
+    await limiter.close()
+
+
 async def test_what_is_held_for_too_long_is_let_go() -> None:
     clock = Clock()
     budget = alone(clock).budget(caller(), tenant(rate=100.0), OTHER)
