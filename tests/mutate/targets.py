@@ -215,6 +215,7 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "limits/kinds.py", "_BY_NAME", _LIMITS, (elements,)),
     Target(CORE + "limits/kinds.py", "kind_of", _LIMITS),
     Target(CORE + "limits/quota.py", "Quota._of", _LIMITS, (*CHECKS, statements)),
+    Target(CORE + "usage/recent.py", "Recent.add", (*_LIMITS, "tests/unit/core/usage")),
     Target(CORE + "rpc/searching.py", "Searching.ask", _SEARCHING, (*CHECKS, statements, keywords)),
     Target(CORE + "rpc/searching.py", "Searching.charge", _SEARCHING, (*CHECKS, statements, keywords)),
     Target(CORE + "identity/lookups.py", "KeyLookups.find", _KEYS, (*CHECKS, statements)),

@@ -19,6 +19,7 @@ from pinakes.core.faults import Fault
 from pinakes.core.limits.kinds import Limit
 from pinakes.core.limits.refusals import refusal, would_refuse
 from pinakes.core.usage.ledger import KNOWN_SECONDS, REFRESH_SECONDS
+from pinakes.core.usage.recent import Recent
 
 if TYPE_CHECKING:
     from pinakes.core.engine.scope import TenantScope
@@ -44,32 +45,21 @@ class Incoming(NamedTuple):
 
 @dataclass(slots=True)
 class _Held:
-    """What a tenant had at the last count near a limit, and what this process has let in: (when, documents, bytes)."""
+    """What a tenant had at the last count near a limit, and what this process has let in."""
 
     counts: Counts | None = None
     begun: float = 0.0
     good_until: float = 0.0
     took: float = math.inf
-    let_in: list[tuple[float, int, int]] = field(default_factory=list)
+    let_in: Recent = field(default_factory=Recent)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def since(self, when: float) -> tuple[int, int]:
         """Return the documents and bytes that were let in since then, and forget what is too old to matter."""
         now = time.monotonic()
         counted = now - self.begun if now < self.good_until else 0.0
-        oldest = now - max(KNOWN_SECONDS, counted) - REFRESH_SECONDS
-        while self.let_in and self.let_in[0][0] < oldest:
-            self.let_in.pop(0)
-        later = [one for one in self.let_in if one[0] >= when]
-        return sum(one[1] for one in later), sum(one[2] for one in later)
-
-    def let(self, documents: int, size: int) -> None:
-        """Remember what was let in; what comes close together becomes one entry."""
-        now = time.monotonic()
-        if self.let_in and now - self.let_in[-1][0] < 0.1:
-            _, more, larger = self.let_in.pop()
-            documents, size = documents + more, size + larger
-        self.let_in.append((now, documents, size))
+        self.let_in.forget(now - max(KNOWN_SECONDS, counted) - REFRESH_SECONDS)
+        return self.let_in.since(when)
 
 
 class Quota:
@@ -100,7 +90,7 @@ class Quota:
             documents, size = held.since(time.monotonic() - KNOWN_SECONDS - REFRESH_SECONDS)
             documents, size = documents + len(incoming), size + sum(one.size for one in incoming)
             if _below(known.documents + documents, limits.documents) and _below(known.bytes + size, limits.bytes):
-                held.let(len(incoming), sum(one.size for one in incoming))
+                held.let_in.add(len(incoming), sum(one.size for one in incoming))
                 return [None] * len(incoming)
             async with held.lock:
                 counts = await self._counted(tenant, held)
@@ -160,7 +150,7 @@ class Quota:
                 would_refuse(beyond[0], scope.owner.tenant_uid)
             documents, size = documents + more, size + larger
             answers.append(None)
-        held.let(documents - before[0], size - before[1])
+        held.let_in.add(documents - before[0], size - before[1])
         return answers
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from pinakes.core.engine.usage import Counts, Row, UsageStore
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import TenantRecord
+from pinakes.core.usage.recent import Recent
 
 KNOWN_SECONDS = 5.0
 """Age up to which counts of documents are taken as they are, less what this process has written since."""
@@ -37,11 +39,11 @@ _log = logger("pinakes.usage")
 
 @dataclass(slots=True)
 class _Known:
-    """What a tenant had when it was counted, and what was written since: (when, documents, bytes), oldest first."""
+    """What a tenant had when it was counted, and what was written since."""
 
     counts: Counts | None = None
     fresh_until: float = 0.0
-    since: list[tuple[float, int, int]] = field(default_factory=list)
+    since: Recent = field(default_factory=Recent)
     counting: asyncio.Task[None] | None = None
 
 
@@ -76,12 +78,8 @@ class Usage:
     def wrote(self, tenant_uid: str, writes: int, documents: int, size: int) -> None:
         """Count documents written or deleted: how many, and by how many documents and bytes the tenant has grown."""
         self.add(tenant_uid, writes=writes)
-        if (documents or size) and (known := self._known.get(tenant_uid)) is not None:
-            now = time.monotonic()
-            if known.since and now - known.since[-1][0] < 0.1:
-                _, more, larger = known.since.pop()
-                documents, size = documents + more, size + larger
-            known.since.append((now, documents, size))
+        if (known := self._known.get(tenant_uid)) is not None:
+            known.since.add(documents, size)
 
     async def known(self, tenant: TenantRecord) -> Counts:
         """Return what a tenant has: counted in the engine some seconds ago, plus what this process has written since.
@@ -105,9 +103,8 @@ class Usage:
             await asyncio.shield(known.counting)
         if known.counts is None:
             raise unavailable("the search engine")
-        documents = known.counts.documents + sum(one[1] for one in known.since)
-        size = known.counts.bytes + sum(one[2] for one in known.since)
-        return Counts(max(documents, 0), max(size, 0))
+        documents, size = known.since.since(-math.inf)
+        return Counts(max(known.counts.documents + documents, 0), max(known.counts.bytes + size, 0))
 
     async def flush(self) -> None:
         """Write what was counted and isn't written yet. Raises a fault of the engine's; then it is kept for later."""
@@ -146,7 +143,7 @@ class Usage:
             if counts is not None:
                 known.counts = counts
                 # What was written shortly before may be in it already: rather too much than too little.
-                known.since = [one for one in known.since if one[0] > begun - REFRESH_SECONDS]
+                known.since.forget(begun - REFRESH_SECONDS)
         except (Fault, EngineRefusal, TimeoutError) as error:
             _log.info("usage isn't counted", error=error)
         finally:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,8 +15,9 @@ from pinakes.core.limits import quota
 from pinakes.core.limits.figures import in_force
 from pinakes.core.limits.quota import Incoming, Quota
 from pinakes.core.tenancy.models import TenantRecord
+from pinakes.core.usage import ledger, recent
 from pinakes.core.usage.ledger import Usage
-from tests.unit.core.limits._world import DEFAULTS, tenant
+from tests.unit.core.limits._world import DEFAULTS, Clock, tenant
 
 
 class Behind:
@@ -52,3 +55,37 @@ async def test_of_too_many_tenants_the_one_that_wrote_last_is_not_forgotten(monk
         assert await let_in(subject, tenant(f"other-{number}", documents=20), 1) == 1
     assert await let_in(subject, active, 20) == 20 - 12
     assert len(subject._held) == 3
+
+
+class Abreast:
+    """Counts all that was written, and is the scope of who wrote it."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    async def count(self, tenants: Sequence[TenantRecord]) -> list[Counts | None]:
+        return [Counts(self.written, 10 * self.written) for _ in tenants]
+
+
+@pytest.mark.parametrize("limits", [{"documents": 400}, {"bytes": 4000}])
+async def test_who_writes_all_the_time_may_hold_just_what_it_may(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+) -> None:
+    clock, store, subject, record = Clock(), Abreast(), made(), tenant("steady", **limits)
+    for module in (quota, recent, ledger):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock, time=clock))
+    subject._usage.store = cast("Any", store)
+
+    async def write_for(seconds: float) -> None:
+        for _ in range(round(seconds * 20)):
+            clock.now += 0.05
+            await asyncio.sleep(0)  # counting goes on beside
+            store.written += await let_in(subject, record, 1)
+
+    await write_for(18.0)
+    assert store.written == 360, "far from the limit nothing is refused: what is let in and counted counts once"
+    await write_for(10.0)
+    assert store.written == 400
+    store.written -= 7
+    await write_for(10.0)
+    assert store.written == 400, "what was deleted leaves room, for one who never pauses too"
