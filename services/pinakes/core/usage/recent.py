@@ -27,8 +27,6 @@ class Recent:
 
     def add(self, documents: int, size: int) -> None:
         """Add what came just now."""
-        if not documents and not size:
-            return
         now = time.monotonic()
         last = self._parts[-1] if self._parts else None
         # By its beginning: who adds all the time would otherwise have one part, which never grows old.
