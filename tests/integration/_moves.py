@@ -37,14 +37,16 @@ from pinakes.tenant.operations import OperationsServicer
 from pinakes.tenant.servicer import TenantServicer
 from pinakes.v1 import index_pb2_grpc, search_pb2_grpc, tenant_pb2_grpc
 from pinakes.worker import operations, partitions, sweeper
-from pinakes.worker.jobs import move
+from pinakes.worker.jobs import erase_tenant, move
 from tests.integration import _operations
 from tests.integration._servers import free_port
 
 LEASE_SECONDS = 0.5
 OPERATION_SECONDS = 1.5
-# A fence by the settings is longer than a test wants to wait, for engines that need ten seconds to answer.
-FENCE_SECONDS = 2.0
+# Fences by the settings are longer than a test wants to wait, for engines that need ten seconds to answer.
+FENCE_SECONDS, ERASURE_FENCE_SECONDS = 2.0, 8.0
+# Often enough that there is something under way at every moment of a move; without pauses all cores would be the writers'.
+PAUSE_SECONDS = 0.05
 ADMIN_KEY = "pk_bootstrap_" + "A" * 43
 STATIC = 150
 # A worker of a process of its own copies so many at once, so that it can be killed half-way.
@@ -161,6 +163,7 @@ async def town(engine: Platform) -> AsyncIterator[Town]:
     settings = Settings.model_validate(given)
     patch = pytest.MonkeyPatch()
     patch.setattr(move, "fence_seconds", lambda _: FENCE_SECONDS)
+    patch.setattr(erase_tenant, "fence_seconds", lambda _: ERASURE_FENCE_SECONDS)
     server, worker = await Parts.open(settings), await Parts.open(settings)
     for parts in (server, worker):
         await parts.prepared.wait()
@@ -221,8 +224,8 @@ class Traffic:
                 self.refused[error.reason] = self.refused.get(error.reason, 0) + 1
                 # It may have been done, or be done later: nothing is known before the next is acknowledged.
                 self.titles.pop(name, None)
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(0.01)
+                await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _applied(self, name: str, title: str) -> str:
         await self.client.put_document(document(name, title=title))
@@ -277,6 +280,7 @@ class Traffic:
                 dead = await self.client.count_documents("", filter="tags:dead")
             except PinakesError as error:
                 self.refused[error.reason] = self.refused.get(error.reason, 0) + 1
+                await asyncio.sleep(PAUSE_SECONDS)
                 continue
             names = [one.document.name for one in found.results]
             first = first or names
@@ -285,7 +289,7 @@ class Traffic:
                 self.wrong.append(f"a search found {found.total_size}, and in another order: {names != first}")
             if dead.total_size:
                 self.wrong.append(f"{dead.total_size} deleted documents are back")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def settle(town: Town, client: AsyncClient, traffic: Traffic) -> None:
