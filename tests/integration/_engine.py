@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 from pydantic import SecretStr
 
+from pinakes.core.engine.bodies import Put
+from pinakes.core.engine.bulk import Item
 from pinakes.core.engine.client import Engine
 from pinakes.core.engine.scope import TenantScope
 from pinakes.core.engine.setup import pool_alias
@@ -22,6 +24,13 @@ from pinakes.local import Platform
 from tests.integration._servers import Tenant
 
 ADMIN = Principal("test", Role.ADMIN, None, None)
+
+
+async def write(engine: Engine, scope: TenantScope, puts: Sequence[Put]) -> list[Item]:
+    """Write documents so that searches see them, without the wait for the index's own refresh that SEARCHABLE has."""
+    items = await scope.bulk(puts, searchable=False)
+    await engine.call("refresh", "POST", f"/{engine.prefix}-pool-*,{engine.prefix}-own-*/_refresh")
+    return items
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ from pinakes.v1 import operations_pb2 as verbs_pb2
 from pinakes.v1 import resources_pb2, tenant_pb2
 from pinakes.worker import operations
 from pinakes.worker.jobs import JOBS
+from tests.integration._engine import write
 
 LEASE_SECONDS = 1.5
 PAGES = 12
@@ -85,7 +86,7 @@ class Home:
             Put(one.name, compile_document(one, self.scope.owner, schema, one.name, revision + 4096 * i, 1))
             for i, one in enumerate(documents)
         ]
-        assert {item.status for item in await self.scope.bulk(puts, searchable=True)} <= {200, 201}
+        assert {item.status for item in await write(self.platform.engine, self.scope, puts)} <= {200, 201}
 
     async def refreshed(self) -> None:
         """Read the collection's record anew."""

@@ -29,7 +29,7 @@ from pinakes.local import Platform
 from pinakes.search.parts import Parts
 from pinakes.search.queries import explain, search
 from pinakes.v1 import ranking_pb2, resources_pb2, search_pb2
-from tests.integration._engine import ADMIN
+from tests.integration._engine import ADMIN, write
 
 ATTRIBUTES = (
     SlotRecord(name="kind", type="string", slot="kw_00", sortable=True),
@@ -75,7 +75,10 @@ class Searched:
                 ms or time.time_ns() // 1_000_000,
             )
             puts.append(Put(document_id, body))
-        items = await self.scope.bulk(puts, searchable=searchable)
+        if searchable:
+            items = await write(self.parts.platform.engine, self.scope, puts)
+        else:
+            items = await self.scope.bulk(puts, searchable=False)
         assert all(item.status < 300 for item in items), items
 
     def as_reader(self, *readers: str) -> Searched:

@@ -20,7 +20,7 @@ from pinakes.core.settings import Settings
 from pinakes.core.tenancy.models import CollectionRecord, TenantRecord
 from pinakes.local import Platform
 from pinakes.v1 import resources_pb2
-from tests.integration._engine import ADMIN
+from tests.integration._engine import ADMIN, write
 
 # What is looked for, and a text with another form of it.
 INFLECTIONS = {
@@ -73,6 +73,7 @@ class Library:
         tenant = TenantRecord(tenant_id="t", uid=uuid.uuid4().hex)
         collection = CollectionRecord(tenant_uid=tenant.uid, collection_id="c", uid=uuid.uuid4().hex)
         self.scope = TenantScope(engine, ADMIN, tenant, collection)
+        self._engine = engine
         self._revision = 1 << 40
 
     async def write(self, titles: dict[str, tuple[str, str]]) -> None:
@@ -83,7 +84,7 @@ class Library:
             document = resources_pb2.Document(title=title, language=language)
             body = compile_document(document, self.scope.owner, Schema(), name, self._revision, 1)
             puts.append(Put(name, body))
-        items = await self.scope.bulk(puts, searchable=True)
+        items = await write(self._engine, self.scope, puts)
         assert {item.status for item in items} <= {200, 201}
 
     async def find(self, language: str, text: str, *, phrase: bool = False) -> list[str]:

@@ -34,6 +34,7 @@ from pinakes.core.times import parse_time_ms
 from pinakes.local import Platform
 from pinakes.v1 import ranking_pb2
 from pinakes.v1.resources_pb2 import Document
+from tests.integration._engine import write
 
 LIMITS = Limits()
 NOW = parse_time_ms("2026-06-01T00:00:00Z")
@@ -78,7 +79,7 @@ class Shelf:
             document = json_format.ParseDict(content, Document())
             body = compile_document(document, scope.owner, self.record.schema(), name, self.revision, NOW)
             puts.append(Put(name, body))
-        items = await scope.bulk(puts, searchable=True)
+        items = await write(self.engine, scope, puts)
         assert {item.status for item in items} <= {200, 201}
 
     async def page(
