@@ -78,15 +78,16 @@ class Home:
         """Start an operation and return its id."""
         return last(await self.asked(verb).start(parameters))
 
-    async def put(self, *documents: resources_pb2.Document) -> None:
-        """Write documents at new revisions; their names are their ids."""
+    async def put(self, *documents: resources_pb2.Document, waiting: bool = False) -> None:
+        """Write documents at new revisions; their names are their ids. With `waiting` as one who waits until they are found."""
         revision = self.platform.revisions.take(len(documents))
         schema = self.collection.schema()
         puts = [
             Put(one.name, compile_document(one, self.scope.owner, schema, one.name, revision + 4096 * i, 1))
             for i, one in enumerate(documents)
         ]
-        assert {item.status for item in await write(self.platform.engine, self.scope, puts)} <= {200, 201}
+        done = self.scope.bulk(puts, searchable=True) if waiting else write(self.platform.engine, self.scope, puts)
+        assert {item.status for item in await done} <= {200, 201}
 
     async def refreshed(self) -> None:
         """Read the collection's record anew."""

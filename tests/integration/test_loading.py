@@ -82,7 +82,7 @@ async def test_an_own_index_is_refreshed_seldom_until_somebody_waits_for_it(watc
     async with watched.bench.worker():
         await until(watched, index, "30s")
         began = time.monotonic()
-        await home.put(document("now"))  # in mode SEARCHABLE
+        await home.put(document("now"), waiting=True)
         assert time.monotonic() - began < 8, "a write that waits for the refresh waits for a short one"
         found = await home.scope.search({"filter": {"term": {"id": "now"}}}, 5)
         assert [hit.source["id"] for hit in found.hits] == ["now"]
