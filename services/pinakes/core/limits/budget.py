@@ -72,6 +72,7 @@ class Budget:
             self.home.waiting += 1
             try:
                 async with self.home.lock:
+                    await self.home.heard()
                     now = self._limiter.clock()
                     lacking = self._lacking(rooms, now)
                     # What there was enough of may be used up or too old when the answer is here: nobody is refused for that.

@@ -151,6 +151,8 @@ class Home:
     places: dict[str, Places] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
+    asking: asyncio.Task[None] | None = None
+    """What asked last, for callers."""
     _held: tuple[TenantRecord | None, InForce] | None = None
 
     def in_force(self, tenant: TenantRecord | None, defaults: InForce) -> InForce:
@@ -191,9 +193,16 @@ class Home:
             self.budgets.popitem(last=False)
         return budget
 
+    async def heard(self) -> None:
+        """Wait for the answer to what was asked for a caller who has left. Whoever got the lock does so before it asks."""
+        if self.asking is not None and not self.asking.done():
+            await asyncio.wait([self.asking])
+
     @property
     def busy(self) -> bool:
-        """Whether there are calls in its rooms, or something to tell Redis."""
-        return any(one.in_use or one.held for one in self.places.values()) or any(
-            one.tokens < 0 for one in self.shares.values()
+        """Whether there are calls in its rooms, something to tell Redis, or an answer on its way."""
+        return (
+            any(one.in_use or one.held for one in self.places.values())
+            or any(one.tokens < 0 for one in self.shares.values())
+            or (self.asking is not None and not self.asking.done())
         )

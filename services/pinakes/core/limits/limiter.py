@@ -101,6 +101,8 @@ class Limiter:
 
     async def close(self) -> None:
         """Give back what is held, and close the connections."""
+        asking = [home.asking for home in self._homes.values() if home.asking is not None]
+        await asyncio.gather(*asking, return_exceptions=True)
         if self._tending is not None:
             self._tending.cancel()
             await asyncio.gather(self._tending, return_exceptions=True)
@@ -150,7 +152,15 @@ class Limiter:
     # ---- asking
 
     async def refill(self, home: Home, wanted: Sequence[Share | Places]) -> None:
-        """Ask for what a caller lacks, in one round trip. The caller has the home's lock."""
+        """Ask for what a caller lacks, in one round trip. The caller has the home's lock.
+
+        What is granted is nobody else's any more, so it is taken in also if the caller leaves: in a task of its own.
+        """
+        loop = asyncio.get_running_loop()
+        home.asking = loop.create_task(self._refill(home, wanted), name="limits", context=contextvars.Context())
+        await asyncio.shield(home.asking)
+
+    async def _refill(self, home: Home, wanted: Sequence[Share | Places]) -> None:
         now = self.clock()
         waiting = max(1, home.waiting)
         asked = [one.draw(now, waiting) if isinstance(one, Share) else one.ask(waiting) for one in wanted]
@@ -158,6 +168,8 @@ class Limiter:
         now = self.clock()
         for one, answer in zip(wanted, answers, strict=True):
             one.take_in(answer, now)
+        if any(isinstance(one, Places) for one in wanted):
+            self.tend(home)  # who wanted a place may have gone
 
     async def _exchange(self, questions: Sequence[Question]) -> list[Answer]:
         if self._ledger is None:
@@ -214,6 +226,7 @@ class Limiter:
         ):
             return
         async with home.lock:
+            await home.heard()
             shares = [one for one in home.shares.values() if one.tokens < 0]
             places = [one for one in home.places.values() if one.due(now)]
             questions: list[Question] = [share.draw(now, 0) for share in shares]
