@@ -190,6 +190,37 @@ async def test_who_waits_for_a_slow_fetch_does_not_fetch_again(
     assert issuer.fetches == 1
 
 
+@pytest.mark.parametrize("known", [False, True])
+async def test_who_leaves_while_keys_are_fetched_keeps_nobody_from_them(
+    verifier: JwtVerifier, issuer: Issuer, clock: Clock, known: bool
+) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_: web.Request) -> web.Response:
+        asked.set()
+        await go_on.wait()
+        return web.json_response({"keys": issuer.published})
+
+    if known:
+        await verifier.verify(issuer.token("k1"))
+        clock.now += 11
+        issuer.rotate("k2")
+    name, fetches = next(iter(issuer.keys)), issuer.fetches
+    issuer.wrong = slowly
+    leaving = asyncio.create_task(verifier.verify(issuer.token(name, kid="made up")))
+    await asyncio.wait_for(asked.wait(), 5)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    staying = asyncio.create_task(verifier.verify(issuer.token(name)))
+    await asyncio.sleep(0.01)
+    assert not staying.done()
+    go_on.set()
+    assert (await staying)["sub"] == "someone"
+    assert (await refusal(verifier, issuer.token(name, kid="made up"))).reason == "TOKEN_INVALID"
+    assert issuer.fetches == fetches + 1
+
+
 async def test_a_token_that_names_no_key_means_the_only_one(
     verifier: JwtVerifier, issuer: Issuer, clock: Clock
 ) -> None:

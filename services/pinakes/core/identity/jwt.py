@@ -66,7 +66,6 @@ class JwtVerifier:
         self._discovered_at = 0.0
         self._fetched: float | None = None
         self._tried: float | None = None
-        self._lock = asyncio.Lock()
         self._refresh: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -137,14 +136,14 @@ class JwtVerifier:
         """Return the key a token names, fetched anew when it is unknown or the known ones are too old."""
         now = self._clock()
         if self._fetched is None or now - self._fetched > hold:
-            await self._fetch()
+            await self._refreshed()
             if self._fetched is None or self._clock() - self._fetched > hold:
                 raise unavailable("the token issuer", RETRY_SECONDS)
         elif now - self._fetched > REFRESH_SECONDS:
             self._refresh_behind()
         key = self._find(key_id, algorithm)
         if key is None:
-            await self._fetch()
+            await self._refreshed()
             key = self._find(key_id, algorithm)
         if key is None:
             raise refused("TOKEN_INVALID", "the token's key isn't one of the issuer's")
@@ -168,26 +167,34 @@ class JwtVerifier:
         self._keys[(key_id, algorithm)] = key
         return key
 
+    def _fetching(self) -> asyncio.Task[None]:
+        """Return what fetches, once for all who want it."""
+        if self._refresh is not None and not self._refresh.done():
+            return self._refresh
+        return asyncio.create_task(self._fetch(), name="jwks-refresh")
+
     def _refresh_behind(self) -> None:
         """Fetch in the background; meanwhile the known keys serve."""
-        if self._refresh is None or self._refresh.done():
-            self._refresh = asyncio.create_task(self._fetch(), name="jwks-refresh")
+        self._refresh = self._fetching()
+
+    async def _refreshed(self) -> None:
+        """Wait until keys were fetched. Who leaves ends nobody's fetch: anybody may have asked, and others may not for a while."""
+        self._refresh = self._fetching()
+        await asyncio.shield(self._refresh)
 
     async def _fetch(self) -> None:
         """Fetch the issuer's keys unless that was tried a moment ago; on failure the known ones stay."""
-        asked = self._clock()
-        async with self._lock:
-            if self._tried is not None and (self._tried >= asked or self._clock() - self._tried < RETRY_SECONDS):
-                return
-            self._tried = self._clock()
-            try:
-                published = await self._download()
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                _log.warning("the issuer's keys can't be fetched", error=type(error).__name__, detail=str(error)[:200])
-                return
-            self._fetched = self._clock()
-            if published != self._published:
-                self._published, self._keys, self._generation = published, {}, object()
+        if self._tried is not None and self._clock() - self._tried < RETRY_SECONDS:
+            return
+        self._tried = self._clock()
+        try:
+            published = await self._download()
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            _log.warning("the issuer's keys can't be fetched", error=type(error).__name__, detail=str(error)[:200])
+            return
+        self._fetched = self._clock()
+        if published != self._published:
+            self._published, self._keys, self._generation = published, {}, object()
 
     async def _download(self) -> list[dict[str, Any]]:
         """Return the public signature keys that the issuer publishes; raises ValueError when there are none."""
