@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -16,6 +17,7 @@ from pinakes.core.faults import Fault
 from pinakes.core.limits.budget import Budget
 from pinakes.core.limits.figures import KeyLimits
 from pinakes.core.limits.kinds import Limit
+from pinakes.core.limits.ledger import Draw, RedisLedger
 from pinakes.core.limits.limiter import Limiter
 from pinakes.core.redis import connect
 from pinakes.core.resilience.breaker import Breaker
@@ -59,6 +61,38 @@ async def test_however_small_a_rate_is_a_refusal_is_for_a_day_at_most_and_is_rem
                 await budget.take()
             assert caught.value.retry_after == pytest.approx(86400.0, abs=60.0)
     await subject.close()
+
+
+async def test_a_small_search_cost_lets_one_search_pass_and_refuses_the_next_until_it_is_paid(redis_url: str) -> None:
+    subject = limiter(redis_url)
+    budget = subject.budget(caller(), tenant(search_cost_per_second=0.01), SEARCH)
+    await budget.take()
+    budget.charge(Limit.SEARCH_COST, 1.0)
+    with at_most_trips(2):
+        for _ in range(10):
+            with pytest.raises(Fault) as caught:
+                await budget.take()
+            assert caught.value.reason == "SEARCH_COST_EXCEEDED"
+            # Ten seconds' worth were saved up, which pay a tenth of it.
+            assert caught.value.retry_after == pytest.approx(90.0, abs=1.0)
+    await subject.close()
+
+
+async def test_who_comes_back_all_the_time_with_a_debt_is_let_in_when_it_is_paid(redis_url: str) -> None:
+    subject = RedisLedger(connect(redis_url, 1.0), "me")
+    owing = Draw("owing", 0.5, 5.0, 5.01, 0.025, whole=False)
+    (first,) = await subject.exchange([owing])
+    assert first.granted == 0.0
+    assert first.wait == pytest.approx(0.022)
+    began = time.monotonic()
+    while time.monotonic() - began < 1.0:
+        (answer,) = await subject.exchange([replace(owing, debt=0.0)])
+        if answer.granted:
+            break
+        assert answer.wait > 0
+    assert answer.granted == 0.001
+    assert 0.02 <= time.monotonic() - began < 0.9
+    await subject.redis.aclose()
 
 
 async def test_most_requests_cost_no_round_trip_and_none_more_than_one(redis_url: str) -> None:

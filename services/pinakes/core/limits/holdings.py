@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pinakes.core.limits.bucket import LEAST
 from pinakes.core.limits.figures import burst_of, in_force
 from pinakes.core.limits.kinds import Kind, Limit
 from pinakes.core.limits.ledger import LEASE_SECONDS, Answer, Draw, Room
@@ -68,8 +69,8 @@ class Share(Holding):
         if self.before:
             self.burst, self.chunk = burst_of(rate, burst), float(max(1, int(rate / CHUNKS_A_SECOND)))
         else:
-            self.burst = rate * (COST_SECONDS if limit is Limit.SEARCH_COST else 1.0)
-            self.chunk = rate / CHUNKS_A_SECOND
+            self.burst = max(rate * (COST_SECONDS if limit is Limit.SEARCH_COST else 1.0), LEAST)
+            self.chunk = max(rate / CHUNKS_A_SECOND, LEAST)
         self.told = f"{self.burst:g}"
         self.tokens = self.until = self.asked = 0.0
         self.left = self.burst

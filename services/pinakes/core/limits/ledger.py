@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pinakes.core.limits.bucket import LONGEST_SECONDS, Bucket
+from pinakes.core.limits.bucket import LEAST, LONGEST_SECONDS, Bucket
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -22,7 +22,7 @@ LARGEST = 20_000
 
 # KEYS: a bucket or room each. ARGV: the holder, the lease in µs, the longest wait in µs, then six for each key:
 # 'b', tokens a second, tokens at most, debt, tokens wanted, 1 for whole tokens; or 'r', places in all, in use, wanted, 0, 0.
-# Answers three for each: granted, µs until something is there, what is left; tokens in thousandths.
+# Answers three for each: granted, µs until something is there, what is left; tokens in thousandths, and no less is granted.
 _EXCHANGE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -38,13 +38,13 @@ for i, key in ipairs(KEYS) do
     local tokens, seen = tonumber(kept[1]) or b, tonumber(kept[2]) or now
     tokens = math.min(b, tokens + math.max(0, now - seen) * a / 1000000) - c
     granted = math.max(0, math.min(d, tokens))
-    if whole then granted = math.floor(granted + 1e-9) end
-    if granted == 0 and d > 0 then wait = math.min(longest, ((whole and 1 or 0) - tokens) / a * 1000000) end
+    if whole then granted = math.floor(granted + 1e-9) else granted = math.floor(granted * 1000 + 1e-6) / 1000 end
+    if granted == 0 and d > 0 then wait = math.min(longest, ((whole and 1 or 0.001) - tokens) / a * 1000000) end
     tokens = tokens - granted
     left = tokens * 1000
     redis.call('HSET', key, 'tokens', string.format('%.9f', tokens), 'at', string.format('%.0f', now))
     redis.call('PEXPIRE', key, math.min(2592000000, math.ceil((b - math.min(0, tokens)) / a * 1000) + 1000))
-    granted = granted * 1000
+    granted = math.floor(granted * 1000 + 0.5)
   else
     local others = 0
     local held = redis.call('HGETALL', key)
@@ -63,7 +63,7 @@ for i, key in ipairs(KEYS) do
       redis.call('HDEL', key, holder)
     end
   end
-  answers[#answers + 1] = math.floor(granted)
+  answers[#answers + 1] = granted
   answers[#answers + 1] = math.ceil(wait)
   answers[#answers + 1] = math.floor(left)
 end
@@ -144,9 +144,8 @@ class LocalLedger:
 
     def _draw(self, one: Draw, now: float) -> Answer:
         # A part of the smallest number would be none at all, and nothing is divided by that.
-        rate, burst = max(one.rate * self._share, sys.float_info.min), one.burst * self._share
-        if one.whole:
-            burst = max(1.0, burst)
+        rate = max(one.rate * self._share, sys.float_info.min)
+        burst = max(one.burst * self._share, 1.0 if one.whole else LEAST)
         bucket = self._buckets.get(one.key)
         if bucket is None or (bucket.rate, bucket.burst) != (rate, burst):
             bucket = self._buckets[one.key] = Bucket(rate, burst, now)

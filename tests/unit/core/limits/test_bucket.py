@@ -22,9 +22,18 @@ def test_a_bucket_holds_its_burst_and_says_how_long_to_wait() -> None:
 
 def test_a_debt_is_paid_before_anything_is_granted() -> None:
     bucket = Bucket(10.0, 10.0, 0.0)
-    assert bucket.take(0.0, 1.0, debt=30.0) == pytest.approx((0.0, 2.0))
-    assert bucket.take(1.0, 1.0) == pytest.approx((0.0, 1.0))
+    assert bucket.take(0.0, 1.0, debt=30.0) == pytest.approx((0.0, 2.0001))
+    assert bucket.take(1.0, 1.0) == pytest.approx((0.0, 1.0001))
     assert bucket.take(2.1, 5.0)[0] == pytest.approx(1.0)
+
+
+def test_less_than_the_least_part_is_not_granted_and_not_lost() -> None:
+    bucket = Bucket(0.01, 0.1, 0.0)
+    assert bucket.take(0.0, 0.1) == (0.1, 0.0)
+    for hundredths in range(10):
+        assert bucket.take(hundredths / 100, 0.1)[0] == 0.0
+    assert bucket.take(0.09, 0.1) == pytest.approx((0.0, 0.01))
+    assert bucket.take(0.1, 0.1) == pytest.approx((0.001, 0.0))
 
 
 @given(
