@@ -107,7 +107,7 @@ class Usage:
         return Counts(max(known.counts.documents + documents, 0), max(known.counts.bytes + size, 0))
 
     async def flush(self) -> None:
-        """Write what was counted and isn't written yet. Raises a fault of the engine's; then it is kept for later."""
+        """Write what was counted and isn't written yet, while nobody else does. Raises a fault of the engine's; then it is kept."""
         keys = list(self._changed)
         for begin in range(0, len(keys), _PAGE):
             part = keys[begin : begin + _PAGE]
@@ -117,8 +117,9 @@ class Usage:
             except BaseException:
                 self._changed.update(part)
                 raise
-        today = int(self._clock() // 86_400)
-        for key in [key for key in self._rows if key[1] < today and key not in self._changed]:
+        # The clock may go back over midnight: a row that began anew would take the place of the day that was written.
+        yesterday = int(self._clock() // 86_400) - 1
+        for key in [key for key in self._rows if key[1] < yesterday and key not in self._changed]:
             del self._rows[key]
 
     async def close(self) -> None:
@@ -156,7 +157,7 @@ class Usage:
         self._timer = loop.call_later(self._seconds, self._write_soon, context=contextvars.Context())
 
     def _write_soon(self) -> None:
-        self._timer = None
+        # The timer stays until it is written: two writes at once could keep the older totals, and forget rows of each other's.
         self._writing = asyncio.get_running_loop().create_task(self._write(), name="usage")
 
     async def _write(self) -> None:
@@ -166,7 +167,8 @@ class Usage:
             _log.info("usage waits", error=error)
         except Exception:
             _log.exception("usage isn't written")
-        if self._changed and self._timer is None:
+        self._timer = None
+        if self._changed:
             self._begin()
 
 

@@ -24,10 +24,14 @@ class Store:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str, date], Row] = {}
-        self.away, self.counted = False, 0
+        self.away, self.counted, self.asked = False, 0, 0
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def keep(self, process: str, rows: Sequence[Row]) -> None:
+        self.asked += 1
         await asyncio.sleep(0)
+        await self.answers.wait()
         if self.away:
             raise unavailable("the store")
         self.rows |= {(process, row.tenant_uid, row.day): copy.copy(row) for row in rows}
@@ -81,6 +85,38 @@ async def test_what_the_store_does_not_take_is_written_later() -> None:
     store.away = False
     await asyncio.sleep(0.1)
     assert [row.searches for row in store.rows.values()] == [2]
+
+
+async def test_what_hangs_and_fails_over_midnight_is_written_later_and_nothing_beside_it() -> None:
+    usage, store, clock = made(seconds=0.01)
+    store.answers.clear()
+    usage.add("t", searches=1)
+    await asyncio.sleep(0.05)
+    clock.now += 2 * DAY
+    for _ in range(3):
+        usage.add("t", searches=1)
+        await asyncio.sleep(0.02)
+    assert store.asked == 1, "one write at a time"
+    store.away = True
+    store.answers.set()
+    await asyncio.sleep(0.05)
+    assert not store.rows
+    store.away = False
+    await asyncio.sleep(0.05)
+    await usage.close()
+    assert {row.day: row.searches for row in store.rows.values()} == {date(1970, 1, 1): 1, date(1970, 1, 3): 3}
+
+
+async def test_a_clock_that_goes_back_over_midnight_begins_no_day_anew() -> None:
+    usage, store, clock = made()
+    for day, searches in ((0, 5), (1, 1), (0, 2), (1, 1)):
+        clock.now = (day + 0.5) * DAY
+        usage.add("t", searches=searches)
+        await usage.flush()
+    assert {row.day: row.searches for row in store.rows.values()} == {date(1970, 1, 1): 7, date(1970, 1, 2): 2}
+    clock.now += 2 * DAY
+    await usage.flush()
+    assert not usage._rows, "older days are forgotten"
 
 
 async def test_what_is_counted_while_rows_are_written_is_written_too() -> None:
