@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pinakes.core.faults import unavailable
+from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.limits.bucket import Bucket
 
 if TYPE_CHECKING:
@@ -52,12 +52,21 @@ class KeyLookups:
         taken, _ = self._misses.take(now, 1.0, whole=True)
         if not taken:
             raise replace(unavailable("looking up a key that isn't known here yet", _AGAIN_SECONDS), reason=EXHAUSTED)
-        record = await self._directory.key(key_id, administration=administration)
+        try:
+            record = await self._directory.key(key_id, administration=administration)
+        except Fault as fault:
+            # The engine's own failure isn't the caller's. That its time was over is: else who hurries would ask without bound.
+            if fault.kind is Kind.UNAVAILABLE:
+                self._give_back()
+            raise
         if record is not None:
-            self._misses.take(self._clock(), 0.0, debt=-1.0)  # given back
+            self._give_back()
             return record
         self._absent[key_id] = now + _ABSENT_SECONDS
         self._absent.move_to_end(key_id)
         if len(self._absent) > _ENTRIES:
             self._absent.popitem(last=False)
         return None
+
+    def _give_back(self) -> None:
+        self._misses.take(self._clock(), 0.0, debt=-1.0)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.identity import keys
 from pinakes.core.identity.lookups import AT_ONCE, PER_SECOND, KeyLookups
+from pinakes.core.resilience import deadline
 from pinakes.core.tenancy.directory import CachedRecords
 from pinakes.core.tenancy.models import KeyRecord
 from tests.unit.core.limits._world import Clock
@@ -26,10 +27,13 @@ class Counting:
         self.keys = CachedRecords(store, KeyRecord.from_json, 3600, 0)
         self.there: dict[str, KeyRecord] = {}
         self.reads = 0
+        self.fails: Fault | None = None
 
     async def get(self, rid: str) -> Any:
         self.reads += 1
         await asyncio.sleep(0)
+        if self.fails is not None:
+            raise self.fails
         record = self.there.get(rid)
         return None if record is None else _Stored(record.to_json())
 
@@ -56,10 +60,12 @@ class World:
         self.lookups = KeyLookups(directory, self.clock)
 
     async def ask(self, key_id: str) -> str:
-        """Ask for a key: `found`, `absent`, or the kind of the refusal."""
+        """Ask for a key: `found`, `absent`, `failed` as the engine does, or `unavailable` because too many are asked for."""
         try:
             found = await self.lookups.find(key_id, administration=False)
         except Fault as fault:
+            if fault is self.directory.fails:
+                return "failed"
             assert fault.kind is Kind.UNAVAILABLE
             assert fault.retry_after
             return "unavailable"
@@ -93,6 +99,27 @@ async def test_keys_that_are_there_use_up_nothing(world: World) -> None:
         world.directory.add(key_id)
         assert await world.ask(key_id) == "found"
     assert (await world.flood(AT_ONCE + 1)).count("unavailable") == 1
+
+
+async def test_look_ups_that_the_engine_fails_use_up_nothing(world: World) -> None:
+    world.directory.fails = unavailable("the engine")
+    for _ in range(3):
+        assert set(await world.flood(AT_ONCE)) == {"failed"}
+    assert (await world.flood(AT_ONCE + 1)).count("unavailable") == 1, "so many may be under way at once"
+    world.directory.fails = None
+    assert (await world.flood(AT_ONCE + 1)).count("unavailable") == 1
+
+
+async def test_look_ups_whose_callers_have_no_time_for_them_count(world: World) -> None:
+    world.directory.fails = deadline.exceeded()
+    assert set(await world.flood(10)) == {"failed"}
+    world.directory.fails = None
+    leaving = [asyncio.create_task(world.ask(keys.generate().key_id)) for _ in range(10)]
+    await asyncio.sleep(0)
+    for call in leaving:
+        call.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    assert (await world.flood(AT_ONCE)).count("unavailable") == 20
 
 
 async def test_a_new_key_is_looked_up_again_when_the_flood_is_over(world: World) -> None:
