@@ -220,6 +220,8 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "rpc/searching.py", "Searching.charge", _SEARCHING, (*CHECKS, statements, keywords)),
     Target(CORE + "identity/lookups.py", "KeyLookups.find", _KEYS, (*CHECKS, statements)),
     Target(CORE + "limits/limiter.py", "Limiter.budget", _LIMITS),
+    Target(CORE + "limits/limiter.py", "Limiter._refill", _LIMITS, (*CHECKS, statements)),
+    Target(CORE + "limits/holdings.py", "Home.heard", _LIMITS, (*CHECKS, statements)),
     Target(CORE + "limits/limiter.py", "Limiter._made", _LIMITS, (*CHECKS, statements)),
     Target(CORE + "rpc/chain.py", "build.take", _AUTHORIZE, (statements,)),
 )
@@ -249,6 +251,7 @@ EQUAL: dict[str, str] = {
     'names_personal_data: without or ":" not in query': "nothing is named then",
     "KeyLookups.find: without self._absent.move_to_end(key_id)": "which one is forgotten first is another",
     "Budget.take: without the check: self._enough(rooms, now)": "the same is found by the longer way",
+    "Home.heard: without and not self.asking.done()": "what is done isn't waited for long",
     "SearchIds.read: without or raw[:1] != _FORMAT": "the format is signed with the rest",
 }
 
