@@ -224,6 +224,7 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "limits/holdings.py", "Home.heard", _LIMITS, (*CHECKS, statements)),
     Target(CORE + "limits/limiter.py", "Limiter._made", _LIMITS, (*CHECKS, statements)),
     Target(CORE + "rpc/chain.py", "build.take", _AUTHORIZE, (statements,)),
+    Target(CORE + "rpc/chain.py", "build.wait_and_take", _AUTHORIZE, (*CHECKS, statements)),
 )
 
 # Mutants that change nothing that anybody could notice, each with the reason.

@@ -63,6 +63,8 @@ ORDER = (
 )
 # A stream outlives its credential's check: it is checked again with a message, so often at most.
 REAUTHENTICATE_SECONDS = 1.0
+# Who waits for a rate looks so often whether the limit is another by now, and whether the credential still holds.
+WAIT_SECONDS = 1.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _log = logs.logger("pinakes.rpc")
 
@@ -295,15 +297,19 @@ def build(
                 call.add(budget.told())
 
     async def wait_and_take(call: Call) -> None:
+        told_until = 0.0
         while True:
             try:
                 return await take(call)
             except Fault as fault:
                 if fault.kind is not Kind.EXHAUSTED or fault.retry_after is None:
                     raise
-                if call.on_backoff is not None:
+                now, seconds = time.monotonic(), fault.retry_after
+                if call.on_backoff is not None and now >= told_until:
                     call.on_backoff(fault)
-                await asyncio.sleep(fault.retry_after)
+                    told_until = now + seconds
+            await asyncio.sleep(min(seconds, WAIT_SECONDS))
+            await authenticate_again(call)
 
     async def authorize(call: Call) -> None:
         await checks.authorize(call, RULES[call.method], directory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class WriteStream:
         self._stream_id = ""
         self._mode = ACCEPTED
         self._last = 0
+        self._held_until = 0.0
         self._ending = asyncio.Event()
         call.on_backoff = self._back_off
 
@@ -137,7 +139,8 @@ class WriteStream:
                 reading = asyncio.create_task(self._next())
                 while not reading.done() and not ending.done():
                     done, _ = await asyncio.wait({reading, ending}, timeout=idle, return_when=asyncio.FIRST_COMPLETED)
-                    if not done and not self._under_way:
+                    # While the caller is told to wait, it isn't the one who is silent.
+                    if not done and not self._under_way and time.monotonic() - self._held_until >= idle:
                         raise _idle(idle)
                 if ending.done():
                     return
@@ -276,8 +279,11 @@ class WriteStream:
                 await self._ending.wait()
 
     def _back_off(self, fault: Fault) -> None:
+        """Tell the caller to wait; so long it may be silent."""
         _BACKOFF.inc()
-        delay = _duration(fault.retry_after or _PAUSE_SECONDS)
+        seconds = fault.retry_after or _PAUSE_SECONDS
+        self._held_until = time.monotonic() + seconds
+        delay = _duration(seconds)
         self._say(Response(backoff=index_pb2.StreamBackoff(retry_delay=delay, reason=fault.message)))
 
     # ---- answering

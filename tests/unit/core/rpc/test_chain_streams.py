@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import grpc
@@ -86,13 +87,20 @@ class OneTenant:
         """Begin."""
         self.record = TenantRecord(tenant_id="acme", uid="u-acme", state="active", create_ms=1, update_ms=1)
         self.authentications = 0
+        self.revoked = False
+        self.faults: list[Fault] = []
+        """Those of looking for the tenant while a message is limited."""
 
     async def authenticate(self, metadata: Mapping[str, Any], *, administration: bool, peer: object) -> Principal:
         self.authentications += 1
+        if self.revoked:
+            raise Fault(Kind.UNAUTHENTICATED, "KEY_REVOKED", "revoked")
         assert metadata["authorization"] == "Bearer key"
         return Principal("key:k", Role.SERVICE, ("acme",), None, (self.record.uid,))
 
     async def tenant(self, tenant_id: str, *, administration: bool = False) -> TenantRecord | None:
+        if self.faults and calls.current().number:
+            raise self.faults.pop()
         return self.record if tenant_id == "acme" else None
 
     known_tenant = tenant
@@ -224,22 +232,87 @@ async def test_the_faults_of_single_writes_are_those_of_their_message_and_dont_e
     assert found == [{1: "writes[1].delete.name"}, {}]
 
 
-async def test_over_its_rate_a_stream_waits_and_says_so() -> None:
-    pauses: list[Fault] = []
+def listening(heard: Callable[[Fault], None]) -> Callable[..., AsyncIterator[Response]]:
+    """Return a handler that acknowledges, and hears of the pauses that the stream makes."""
 
     async def listen(messages: AsyncIterator[Request], context: object) -> AsyncIterator[Response]:
-        calls.current().on_backoff = pauses.append
+        calls.current().on_backoff = heard
         async for answer in echo(messages, context):
             yield answer
 
+    return listen
+
+
+async def test_over_its_rate_a_stream_waits_and_says_so() -> None:
+    pauses: list[Fault] = []
+
     made, _ = built(rate=20.0)
     began = time.monotonic()
-    sent = await stream(made, Context(), listen, message(1, PARENT), *(message(number) for number in range(2, 26)))
+    later = (message(number) for number in range(2, 26))
+    sent = await stream(made, Context(), listening(pauses.append), message(1, PARENT), *later)
     assert len(sent) == 25
     assert pauses
     assert pauses[0].retry_after
     # 26 units at 20 a second, one second of which may be saved up.
     assert time.monotonic() - began > 0.25
+
+
+async def test_while_a_message_waits_for_its_rate_its_caller_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "REAUTHENTICATE_SECONDS", 0.0)
+    monkeypatch.setattr(chain, "WAIT_SECONDS", 0.02)
+    pauses: list[Fault] = []
+    made, world = built(rate=2.0)
+    assert len(await stream(made, Context(), listening(pauses.append), message(1, PARENT), message(2))) == 2
+    assert len(pauses) == 1
+    assert 3 < world.authentications < 50, "its key is looked at all the while, and its rate now and then"
+
+
+async def test_who_does_not_listen_waits_all_the_same() -> None:
+    made, _ = built(rate=4.0)
+    assert len(await stream(made, Context(), echo, *(message(number, PARENT) for number in range(1, 6)))) == 5
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(Kind.UNAVAILABLE, "AWAY", "away", retry_after=0.1), Fault(Kind.EXHAUSTED, "FULL", "full")]
+)
+async def test_what_is_no_rate_is_not_waited_for(fault: Fault) -> None:
+    made, world = built()
+    world.faults = [fault]
+    context = Context()
+    assert await stream(made, context, echo, message(1, PARENT)) == []
+    assert context.details == fault.message
+
+
+async def test_a_message_that_waits_for_its_rate_goes_on_when_the_rate_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chain, "WAIT_SECONDS", 0.02)
+    made, world = built(rate=0.01)
+
+    def raise_it(_: Fault) -> None:
+        world.record = replace(world.record, rate_limit=1000.0)
+
+    async with asyncio.timeout(5):
+        assert len(await stream(made, Context(), listening(raise_it), message(1, PARENT))) == 1
+
+
+@pytest.mark.parametrize("pause", [0.02, 1.0])
+async def test_a_key_that_is_revoked_while_a_message_waits_for_its_rate_writes_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    monkeypatch.setattr(chain, "REAUTHENTICATE_SECONDS", 0.0)
+    monkeypatch.setattr(chain, "WAIT_SECONDS", pause)
+    made, world = built(rate=1.5)
+    context = Context()
+    pauses: list[Fault] = []
+
+    def revoke(fault: Fault) -> None:
+        pauses.append(fault)
+        world.revoked = True
+
+    assert await stream(made, context, listening(revoke), message(1, PARENT)) == []
+    assert context.code is grpc.StatusCode.UNAUTHENTICATED
+    assert len(pauses) == 1
 
 
 async def test_callers_are_told_what_is_left_of_their_rate() -> None:
