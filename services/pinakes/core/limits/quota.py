@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pinakes.core.limits.figures import InForce
     from pinakes.core.tenancy.models import TenantRecord
     from pinakes.core.usage.ledger import Usage
+    from pinakes.core.usage.recent import Part
 
 NEAR = 0.9
 """Part of a limit from which on each write is looked at."""
@@ -41,6 +42,23 @@ class Incoming(NamedTuple):
 
     document_id: str
     size: int
+
+
+@dataclass(slots=True)
+class Admitted:
+    """What became of documents that are to be written: of each None or its fault, and the room that the others take."""
+
+    faults: list[Fault | None]
+    _part: Part | None = None
+    _documents: int = 0
+    _size: int = 0
+
+    def give_back(self) -> None:
+        """Give the room back, because nothing was written."""
+        if self._part is not None:
+            self._part.documents -= self._documents
+            self._part.size -= self._size
+            self._part = None
 
 
 @dataclass(slots=True)
@@ -61,6 +79,10 @@ class _Held:
         self.let_in.forget(now - max(KNOWN_SECONDS, counted) - REFRESH_SECONDS)
         return self.let_in.since(when)
 
+    def admit(self, faults: list[Fault | None], documents: int, size: int) -> Admitted:
+        """Let documents and bytes in."""
+        return Admitted(faults, self.let_in.add(documents, size), documents, size)
+
 
 class Quota:
     """Holds tenants to what they may hold. One per process."""
@@ -76,28 +98,29 @@ class Quota:
         limits = self._in_force(tenant)
         return bool(limits.documents or limits.bytes)
 
-    async def admit(self, scope: TenantScope, tenant: TenantRecord, incoming: Sequence[Incoming]) -> list[Fault | None]:
+    async def admit(self, scope: TenantScope, tenant: TenantRecord, incoming: Sequence[Incoming]) -> Admitted:
         """Tell for each document whether it may be written: None, or the fault of kind EXHAUSTED that refuses it.
 
         What changes a document without making it larger may always be written. While the engine can't count, all may.
+        What may be written counts at once; who writes nothing after all, gives it back.
         """
         if not incoming or not self.bounds(tenant):
-            return [None] * len(incoming)
+            return Admitted([None] * len(incoming))
         limits = self._in_force(tenant)
         held = self._of(tenant.uid)
         try:
             known = await self._usage.known(tenant)
             documents, size = held.since(time.monotonic() - KNOWN_SECONDS - REFRESH_SECONDS)
-            documents, size = documents + len(incoming), size + sum(one.size for one in incoming)
-            if _below(known.documents + documents, limits.documents) and _below(known.bytes + size, limits.bytes):
-                held.let_in.add(len(incoming), sum(one.size for one in incoming))
-                return [None] * len(incoming)
+            more, larger = len(incoming), sum(one.size for one in incoming)
+            documents, size = known.documents + documents + more, known.bytes + size + larger
+            if _below(documents, limits.documents) and _below(size, limits.bytes):
+                return held.admit([None] * more, more, larger)
             async with held.lock:
                 counts = await self._counted(tenant, held)
                 return await self._one_by_one(scope, incoming, limits, held, counts)
         except Fault:
             # The engine is away. What is accepted now is counted when it is applied, and the next writes are refused.
-            return [None] * len(incoming)
+            return Admitted([None] * len(incoming))
 
     def _of(self, tenant_uid: str) -> _Held:
         """Return what is known of a tenant, and forget the one that has written nothing for longest when there are too many."""
@@ -127,7 +150,7 @@ class Quota:
 
     async def _one_by_one(
         self, scope: TenantScope, incoming: Sequence[Incoming], limits: InForce, held: _Held, counts: Counts
-    ) -> list[Fault | None]:
+    ) -> Admitted:
         """Let in what there is room for, in order."""
         there = await scope.mget([one.document_id for one in incoming], ("bytes",))
         documents, size = held.since(held.begun - REFRESH_SECONDS)
@@ -150,8 +173,7 @@ class Quota:
                 would_refuse(beyond[0], scope.owner.tenant_uid)
             documents, size = documents + more, size + larger
             answers.append(None)
-        held.let_in.add(documents - before[0], size - before[1])
-        return answers
+        return held.admit(answers, documents - before[0], size - before[1])
 
 
 def check_count(limit: Limit, most: int, count: int, tenant_uid: str, *, dry_run: bool) -> None:

@@ -12,7 +12,9 @@ TOGETHER_SECONDS = 0.1
 
 
 @dataclass(slots=True)
-class _Part:
+class Part:
+    """What was added within a moment."""
+
     begun: float
     ended: float
     documents: int
@@ -23,10 +25,10 @@ class _Part:
 class Recent:
     """Documents and bytes by when (monotonic) they were added; both are negative where more was taken away."""
 
-    _parts: deque[_Part] = field(default_factory=deque)
+    _parts: deque[Part] = field(default_factory=deque)
 
-    def add(self, documents: int, size: int) -> None:
-        """Add what came just now."""
+    def add(self, documents: int, size: int) -> Part:
+        """Add what came just now. Returns what it became a part of: there it can be taken out again."""
         now = time.monotonic()
         last = self._parts[-1] if self._parts else None
         # By its beginning: who adds all the time would otherwise have one part, which never grows old.
@@ -35,7 +37,9 @@ class Recent:
             last.documents += documents
             last.size += size
         else:
-            self._parts.append(_Part(now, now, documents, size))
+            last = Part(now, now, documents, size)
+            self._parts.append(last)
+        return last
 
     def since(self, when: float) -> tuple[int, int]:
         """Return the documents and bytes that were added since then, or a tenth of a second before."""

@@ -68,7 +68,7 @@ async def _with_room(changes: list[Change], writer: Writer) -> tuple[list[tuple[
     placed = list(enumerate(changes))
     if not writer.bounded:
         return placed, None
-    beyond = await writer.beyond(
+    beyond, _ = await writer.beyond(
         {
             place: Incoming(change.document_id, content_bytes(orjson.loads(change.data)))
             for place, change in placed

@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 
 from pinakes.core.engine.revisions import STEP
 from pinakes.core.faults import Fault, Kind, Violation, invalid
-from pinakes.core.limits.quota import Incoming
+from pinakes.core.limits.quota import Admitted, Incoming
 from pinakes.core.queue.producer import Claim, StreamPosition
 from pinakes.core.rpc import names
 from pinakes.core.rpc.errors import status_of
@@ -90,16 +90,22 @@ async def write_items(  # the knobs of a batch and of a stream
     plain, conditional = _checked(given, items, writer, attempt)
     if attempt is None or validate_only or not (plain or conditional or position is not None):
         return items
-    plain, conditional = await _within_quota(plain, conditional, items, writer)
-    if mode == index_pb2.WRITE_MODE_ACCEPTED:
-        await _accept(items, plain, writer, attempt.first, once, position, track=track)
-    else:
-        searchable = mode == index_pb2.WRITE_MODE_SEARCHABLE
-        await asyncio.gather(
-            _apply(plain, items, writer, searchable=searchable),
-            _bound(conditional, items, writer, searchable=searchable),
-        )
-        await writer.acknowledge(searchable=searchable)
+    plain, conditional, room = await _within_quota(plain, conditional, items, writer)
+    try:
+        if mode == index_pb2.WRITE_MODE_ACCEPTED:
+            await _accept(items, plain, writer, attempt.first, once, position, track=track)
+        else:
+            searchable = mode == index_pb2.WRITE_MODE_SEARCHABLE
+            await asyncio.gather(
+                _apply(plain, items, writer, searchable=searchable),
+                _bound(conditional, items, writer, searchable=searchable),
+            )
+            await writer.acknowledge(searchable=searchable)
+    except Fault:
+        room.give_back()  # who tries again asks for it again
+        raise
+    if items.repeated or items.kept is not None:
+        room.give_back()
     if not items.repeated:
         count(items.outcomes)
     return items
@@ -175,10 +181,10 @@ def _id(write: index_pb2.DocumentWrite, writer: Writer) -> str | None:
 
 async def _within_quota(
     plain: list[tuple[int, Change]], conditional: list[Conditional], items: Items, writer: Writer
-) -> tuple[list[tuple[int, Change]], list[Conditional]]:
-    """Return the writes that the tenant has room for, and reject the others. Deletions need none."""
+) -> tuple[list[tuple[int, Change]], list[Conditional], Admitted]:
+    """Return the writes that the tenant has room for, with that room, and reject the others. Deletions need none."""
     if not writer.bounded:
-        return plain, conditional
+        return plain, conditional, Admitted([])
     incoming = {
         place: Incoming(change.document_id, change.size) for place, change in plain if not change.deletion
     } | {
@@ -186,12 +192,13 @@ async def _within_quota(
         for item in conditional
         if item.document is not None
     }  # fmt: skip
-    beyond = await writer.beyond(incoming)
+    beyond, room = await writer.beyond(incoming)
     for place, fault in beyond.items():
         items.outcomes[place] = Applied(Outcome.OUTCOME_REJECTED, fault=fault)
-    if not beyond:
-        return plain, conditional
-    return [one for one in plain if one[0] not in beyond], [one for one in conditional if one.place not in beyond]
+    if beyond:
+        plain = [one for one in plain if one[0] not in beyond]
+        conditional = [one for one in conditional if one.place not in beyond]
+    return plain, conditional, room
 
 
 def name_of(write: index_pb2.DocumentWrite) -> str:

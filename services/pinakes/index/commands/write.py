@@ -27,9 +27,9 @@ from pinakes.core.engine.documents import (
 )
 from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault, Kind, concurrent_change, etag_mismatch, invalid, not_found
-from pinakes.core.limits.quota import Incoming
+from pinakes.core.limits.quota import Admitted, Incoming
 from pinakes.core.query.update_mask import update_paths
-from pinakes.core.queue.producer import Claim
+from pinakes.core.queue.producer import Claim, Enqueued
 from pinakes.core.rpc import call as calls
 from pinakes.core.writing import changes
 from pinakes.core.writing.apply import Applied, apply, count, outcome_name
@@ -132,23 +132,31 @@ class Writer:
         if searchable:
             await self.platform.cache.advance(generation_key(self.scope.owner.tenant_uid, self.collection.uid))
 
-    async def refuse_beyond(self, document_id: str, size: int) -> None:
-        """Refuse a document of so many bytes for which the tenant has no room. Raises a fault of kind EXHAUSTED."""
-        (fault,) = await self.admit([Incoming(document_id, size)])
-        if fault is not None:
-            raise fault
+    async def refuse_beyond(self, document_id: str, size: int, *, keep: bool = True) -> Admitted:
+        """Refuse a document of so many bytes for which the tenant has no room. Raises a fault of kind EXHAUSTED.
+
+        Returns the room that it takes, which is given back when nothing is written; without `keep` it is only looked for.
+        """
+        admitted = await self.admit([Incoming(document_id, size)])
+        for fault in admitted.faults:
+            if fault is not None:
+                raise fault
+        if not keep:
+            admitted.give_back()
+        return admitted
 
     @property
     def bounded(self) -> bool:
         """Whether there is anything that the tenant's documents could go beyond."""
         return self.platform.quota.bounds(calls.current().tenant)
 
-    async def beyond(self, incoming: Mapping[int, Incoming]) -> dict[int, Fault]:
-        """Return the places of the documents that the tenant has no room for, with the fault of each."""
-        faults = await self.admit(list(incoming.values()))
-        return {place: fault for place, fault in zip(incoming, faults, strict=True) if fault is not None}
+    async def beyond(self, incoming: Mapping[int, Incoming]) -> tuple[dict[int, Fault], Admitted]:
+        """Return the places of the documents that the tenant has no room for, with the fault of each, and the others' room."""
+        admitted = await self.admit(list(incoming.values()))
+        faults = zip(incoming, admitted.faults, strict=True)
+        return {place: fault for place, fault in faults if fault is not None}, admitted
 
-    async def admit(self, incoming: Sequence[Incoming]) -> list[Fault | None]:
+    async def admit(self, incoming: Sequence[Incoming]) -> Admitted:
         """Return, for each document, None or the fault of what the tenant has no room for."""
         return await self.platform.quota.admit(self.scope, calls.current().tenant, incoming)
 
@@ -179,10 +187,10 @@ async def _create(request: index_pb2.CreateDocumentRequest, writer: Writer, atte
         raise _exists(writer, document_id)
     revision = writer.revision(attempt, seen)
     body = writer.compile(request.document, document_id, None, revision)
-    await writer.refuse_beyond(document_id, body["bytes"])
+    room = await writer.refuse_beyond(document_id, body["bytes"], keep=not request.validate_only)
     if request.validate_only:
         return writer.message(body)
-    if not await _put(writer, document_id, body, seen, request.mode):
+    if not await _put(writer, document_id, body, seen, request.mode, room):
         raise _exists(writer, document_id)
     _tell(request.mode, Outcome.OUTCOME_CREATED, revision)
     return writer.message(body)
@@ -244,10 +252,10 @@ async def _update(
         writer.check(merged, "document")
         revision = writer.revision(attempt, seen)
         body = writer.compile(merged, document_id, create_ms, revision)
-        await writer.refuse_beyond(document_id, body["bytes"])
+        room = await writer.refuse_beyond(document_id, body["bytes"], keep=not request.validate_only)
         if request.validate_only:
             return writer.message(body)
-        if await _put(writer, document_id, body, seen, request.mode):
+        if await _put(writer, document_id, body, seen, request.mode, room):
             _tell(request.mode, Outcome.OUTCOME_CREATED if there is None else Outcome.OUTCOME_UPDATED, revision)
             return writer.message(body)
         # Something came between: a newer version, which the next look compares with the etag, or the same one, indexed
@@ -335,10 +343,10 @@ async def _undelete(
     writer.check(kept, "document")  # the collection may have other attributes now
     revision = writer.revision(attempt, seen)
     body = writer.compile(kept, document_id, create_ms, revision)
-    await writer.refuse_beyond(document_id, body["bytes"])
+    room = await writer.refuse_beyond(document_id, body["bytes"], keep=not request.validate_only)
     if request.validate_only:
         return writer.message(body)
-    if not await _put(writer, document_id, body, seen, request.mode):
+    if not await _put(writer, document_id, body, seen, request.mode, room):
         raise concurrent_change("document")
     _tell(request.mode, Outcome.OUTCOME_CREATED, revision)
     return writer.message(body)
@@ -360,10 +368,14 @@ async def _once(request: Any, writer: Writer, answer: type[M], work: Callable[[A
     )
 
 
-async def _put(writer: Writer, document_id: str, body: Json, seen: Found | None, mode: Mode) -> bool:
-    """Write a body if the document is still what was seen."""
+async def _put(
+    writer: Writer, document_id: str, body: Json, seen: Found | None, mode: Mode, room: Admitted | None = None
+) -> bool:
+    """Write a body if the document is still what was seen; if not, give back the room that it would have taken."""
     searchable = mode == SEARCHABLE
     if not await writer.scope.write_if(Put(document_id, body), seen, searchable=searchable):
+        if room is not None:
+            room.give_back()
         return False
     await writer.acknowledge(searchable=searchable)
     return True
@@ -385,24 +397,35 @@ async def _accept(
 ) -> resources_pb2.Document:
     """Queue one write, and return the document as it will be."""
     platform, owner = writer.platform, writer.scope.owner
-    revision = platform.revisions.next()
+    revision, room = platform.revisions.next(), Admitted([])
     if document is None:
         change, will_be = changes.deletion(document_id, revision), resources_pb2.Document(name=owner.name(document_id))
     else:
         change, will_be = _prepared(document, document_id, revision, writer)
-        await writer.refuse_beyond(document_id, change.size)
+        room = await writer.refuse_beyond(document_id, change.size, keep=not request.validate_only)
     if request.validate_only:
         return will_be
+    try:
+        done = await _enqueue(request, change, will_be, writer)
+    except Fault:
+        room.give_back()  # who tries again asks for it again
+        raise
+    if done.seen is not None:
+        room.give_back()
+        return resources_pb2.Document.FromString(recalled(done.seen, request))
+    _tell(ACCEPTED, Outcome.OUTCOME_ACCEPTED, revision)
+    return will_be
+
+
+async def _enqueue(request: Any, change: Change, will_be: resources_pb2.Document, writer: Writer) -> Enqueued:
+    """Queue the write of a request, once per request id."""
+    platform, owner = writer.platform, writer.scope.owner
     claim = None
     if request.request_id:
         await platform.requests.check_unused(owner.tenant_uid, request.request_id)
         claim = Claim(request.request_id, remembered(request, will_be))
     parts = platform.queue.parts(owner, [(0, change)], writer.collection.version)
-    done = await platform.queue.enqueue(owner, parts, 1, claim=claim)
-    if done.seen is not None:
-        return resources_pb2.Document.FromString(recalled(done.seen, request))
-    _tell(ACCEPTED, Outcome.OUTCOME_ACCEPTED, revision)
-    return will_be
+    return await platform.queue.enqueue(owner, parts, 1, claim=claim)
 
 
 def _prepared(

@@ -157,7 +157,7 @@ async def _in_turn(context: Context, piece: Piece) -> TenantRecord:
 async def _with_room(context: Context, tenant: TenantRecord, rows: Sequence[Row]) -> tuple[list[Row], list[Refused]]:
     """Return the rows that the tenant has room for, and those it hasn't."""
     incoming = [Incoming(row.change.document_id, row.change.size) for row in rows]
-    faults = await context.platform.quota.admit(context.scope, tenant, incoming)
+    faults = (await context.platform.quota.admit(context.scope, tenant, incoming)).faults
     beyond = [
         Refused(row.line, fault.reason, fault.message)
         for row, fault in zip(rows, faults, strict=True)

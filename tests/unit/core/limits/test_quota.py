@@ -13,7 +13,7 @@ import pytest
 from pinakes.core.engine.usage import Counts
 from pinakes.core.limits import quota
 from pinakes.core.limits.figures import in_force
-from pinakes.core.limits.quota import Incoming, Quota
+from pinakes.core.limits.quota import Admitted, Incoming, Quota
 from pinakes.core.tenancy.models import TenantRecord
 from pinakes.core.usage import ledger, recent
 from pinakes.core.usage.ledger import Usage
@@ -41,10 +41,44 @@ def made() -> Quota:
     return Quota(usage, lambda record: in_force(record, DEFAULTS))
 
 
+async def ask(subject: Quota, record: TenantRecord, count: int) -> Admitted:
+    """Ask for room for so many new documents of ten bytes."""
+    incoming = [Incoming(f"d{number}", 10) for number in range(count)]
+    return await subject.admit(cast("Any", Empty()), record, incoming)
+
+
 async def let_in(subject: Quota, record: TenantRecord, count: int) -> int:
     """Send so many new documents, and return how many may be written."""
-    incoming = [Incoming(f"d{number}", 10) for number in range(count)]
-    return (await subject.admit(cast("Any", Empty()), record, incoming)).count(None)
+    return (await ask(subject, record, count)).faults.count(None)
+
+
+@pytest.mark.parametrize("limits", [{"documents": 20}, {"bytes": 200}])
+async def test_what_is_given_back_takes_no_room(limits: dict[str, int]) -> None:
+    subject, record = made(), tenant("asking", **limits)
+    for _ in range(5):
+        for count in (12, 30):  # far from the limit, and beyond it
+            admitted = await ask(subject, record, count)
+            assert admitted.faults.count(None) == min(count, 20)
+            for _ in range(2):
+                admitted.give_back()
+    assert await let_in(subject, record, 30) == 20
+    assert await let_in(subject, record, 1) == 0
+
+
+async def test_what_is_given_back_is_missing_from_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, subject, record = Clock(), made(), tenant("slow", documents=20)
+    for module in (quota, recent, ledger):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock, time=clock))
+    tried = await ask(subject, record, 20)
+    clock.now += 2.0
+    tried.give_back()
+    assert await let_in(subject, record, 30) == 20
+    clock.now += 2.0
+    tried = await ask(subject, record, 20)
+    clock.now += 60.0
+    assert await let_in(subject, record, 20) == 20, "what was let in so long ago was counted since, or never written"
+    tried.give_back()
+    assert await let_in(subject, record, 20) == 0, "what is forgotten can't be given back any more"
 
 
 async def test_of_too_many_tenants_the_one_that_wrote_last_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
