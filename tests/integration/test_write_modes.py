@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import Path
 
 import grpc
 import pytest
 from google.longrunning import operations_pb2
 
+from pinakes.client import AsyncClient
 from pinakes.core.platform import Platform as Parts
 from pinakes.core.queue.consumer import Consumer, Lease
 from pinakes.core.writing.changes import Change
@@ -18,7 +20,7 @@ from pinakes.v1 import index_pb2
 from pinakes.v1 import operations_pb2 as verbs_pb2
 from tests.integration._caller import ACCEPTED, APPLIED, SEARCHABLE, Caller, Document, caller, refused, until
 from tests.integration._engine import Direct, direct
-from tests.integration._servers import bearer, new_tenant, reason
+from tests.integration._servers import bearer, new_tenant, open_channel, reason, running, stubs, until_health
 from tests.integration._workers import parts
 
 __all__ = ["caller", "direct", "parts"]
@@ -199,6 +201,25 @@ async def test_single_writes_with_an_id_are_done_once(caller: Caller) -> None:
     await caller.delete("c", request_id="delete")
     back = await caller.undelete("c", request_id="undelete")
     assert await caller.undelete("c", request_id="undelete") == back
+
+
+async def test_what_was_accepted_is_answered_as_it_was_though_the_tenant_is_full_by_it(
+    platform: Platform, tmp_path: Path
+) -> None:
+    with running(platform, "index", tmp_path) as process:  # one, that knows what it has let in
+        async with open_channel(process.address) as channel:
+            await until_health(channel)
+            full = Caller(await new_tenant(platform), stubs(channel), channel)
+            async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
+                await admin.set_limits(full.tenant.tenant_id, {"documents": 1})
+            create = index_pb2.CreateDocumentRequest(
+                parent=full.tenant.collection, document=Document(title="x"), mode=ACCEPTED, request_id="last"
+            )
+            made = await full.index.CreateDocument(create, metadata=full.metadata)
+            assert await full.index.CreateDocument(create, metadata=full.metadata) == made
+            create.request_id = "another"
+            call = full.index.CreateDocument(create, metadata=full.metadata)
+            assert await refused(call, grpc.StatusCode.RESOURCE_EXHAUSTED) == "DOCUMENTS_EXHAUSTED"
 
 
 async def test_of_many_at_once_with_one_id_one_is_done(caller: Caller) -> None:

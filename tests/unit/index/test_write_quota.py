@@ -16,7 +16,7 @@ from pinakes.core.engine.usage import Counts
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.limits.figures import in_force
 from pinakes.core.limits.quota import Quota
-from pinakes.core.queue.producer import Enqueued
+from pinakes.core.queue.producer import Claim, Enqueued
 from pinakes.core.rpc import call as calls
 from pinakes.core.settings import Limits
 from pinakes.core.tenancy.etags import Etags
@@ -37,7 +37,7 @@ FULL = Fault(Kind.EXHAUSTED, "QUEUE_FULL", "full", retry_after=1.0)
 class Store:
     """Engine and queue of one tenant. `counted` is what the engine counts, `lost` how often others come first.
 
-    `answers` are those of the queue, the first one first.
+    `answers` are those of the queue, the first one first; `claims` what it remembers of request ids.
     """
 
     owner = Owner("t", "c", "id-t", "default")
@@ -47,6 +47,7 @@ class Store:
         self.counted = Counts(0, 0)
         self.lost = 0
         self.answers: list[Fault | Enqueued] = []
+        self.claims: dict[str, bytes] = {}
         self.revisions = itertools.count(FIRST_REVISION, 1000)
 
     async def settled(self, ids: Sequence[str]) -> list[Found | None]:
@@ -68,7 +69,15 @@ class Store:
     def parts(self, *_: object) -> list[Any]:
         return []
 
-    async def enqueue(self, *_: object, **__: object) -> Enqueued:
+    async def check_unused(self, _tenant: str, _id: str) -> None:
+        """Find it unused."""
+
+    async def claimed(self, _tenant: str, request_id: str) -> bytes | None:
+        return self.claims.get(request_id)
+
+    async def enqueue(self, *_: object, claim: Claim | None = None, **__: object) -> Enqueued:
+        if claim is not None:
+            self.claims[claim.request_id] = claim.value
         answer = self.answers.pop(0) if self.answers else Enqueued()
         if isinstance(answer, Fault):
             raise answer
@@ -167,3 +176,19 @@ async def test_what_the_queue_did_not_take_has_taken_no_room() -> None:
     items = await write_items(given, writer, ACCEPTED)
     assert [one.outcome for one in items.outcomes] == [index_pb2.WriteResult.OUTCOME_ACCEPTED] * 2
     assert await refused(write.create(creation(mode=ACCEPTED), writer)) == "DOCUMENTS_EXHAUSTED"
+
+
+async def test_what_was_accepted_is_answered_as_it_was_though_the_tenant_is_full_now() -> None:
+    writer, _ = made(documents=2)
+    create = creation(mode=ACCEPTED, request_id="create")
+    replace = update("b", update_mask={"paths": ["*"]}, allow_missing=True, mode=ACCEPTED, request_id="replace")
+    first = await write.create(create, writer), await write.update(replace, "d", writer)
+    assert (await write.create(create, writer), await write.update(replace, "d", writer)) == first
+    for request_id, reason in (
+        ("", "DOCUMENTS_EXHAUSTED"),
+        ("new", "DOCUMENTS_EXHAUSTED"),
+        ("replace", "REQUEST_ID_REUSED"),
+    ):
+        assert await refused(write.create(creation(mode=ACCEPTED, request_id=request_id), writer)) == reason
+    asked = creation(mode=ACCEPTED, request_id="create", validate_only=True)
+    assert await refused(write.create(asked, writer)) == "DOCUMENTS_EXHAUSTED"

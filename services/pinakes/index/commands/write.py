@@ -402,7 +402,12 @@ async def _accept(
         change, will_be = changes.deletion(document_id, revision), resources_pb2.Document(name=owner.name(document_id))
     else:
         change, will_be = _prepared(document, document_id, revision, writer)
-        room = await writer.refuse_beyond(document_id, change.size, keep=not request.validate_only)
+        try:
+            room = await writer.refuse_beyond(document_id, change.size, keep=not request.validate_only)
+        except Fault:
+            if (kept := await _accepted_before(request, writer)) is None:
+                raise
+            return resources_pb2.Document.FromString(kept)
     if request.validate_only:
         return will_be
     try:
@@ -415,6 +420,14 @@ async def _accept(
         return resources_pb2.Document.FromString(recalled(done.seen, request))
     _tell(ACCEPTED, Outcome.OUTCOME_ACCEPTED, revision)
     return will_be
+
+
+async def _accepted_before(request: Any, writer: Writer) -> bytes | None:
+    """Return the answer to a request that was accepted before, or None: what is full now may be so by that very write."""
+    if request.validate_only or not request.request_id:
+        return None
+    kept = await writer.platform.queue.claimed(writer.scope.owner.tenant_uid, request.request_id)
+    return None if kept is None else recalled(kept, request)
 
 
 async def _enqueue(request: Any, change: Change, will_be: resources_pb2.Document, writer: Writer) -> Enqueued:
