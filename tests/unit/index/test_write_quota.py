@@ -30,6 +30,7 @@ from pinakes.v1 import index_pb2, resources_pb2
 from tests.unit.core.limits._world import DEFAULTS, tenant
 
 ACCEPTED, APPLIED = index_pb2.WRITE_MODE_ACCEPTED, index_pb2.WRITE_MODE_APPLIED
+Outcome = index_pb2.WriteResult
 FIRST_REVISION = 893_066_049_208_067_500
 FULL = Fault(Kind.EXHAUSTED, "QUEUE_FULL", "full", retry_after=1.0)
 
@@ -121,6 +122,13 @@ def update(body: str, **more: Any) -> Any:
     return index_pb2.UpdateDocumentRequest(document=resources_pb2.Document(body=body), **more)
 
 
+def puts(*ids: str, **fields: str) -> Given:
+    request = index_pb2.BatchWriteDocumentsRequest()
+    for document_id in ids:
+        request.writes.add(put=resources_pb2.Document(name=Store.owner.name(document_id), **fields))
+    return Given(request.writes, {}, request.SerializeToString(), request.WRITES_FIELD_NUMBER)
+
+
 async def refused(work: Awaitable[object]) -> str:
     with pytest.raises(Fault) as caught:
         await work
@@ -163,10 +171,7 @@ async def test_what_the_queue_did_not_take_has_taken_no_room() -> None:
     store.answers = [FULL] * 3
     for _ in range(3):
         assert await refused(write.create(creation(mode=ACCEPTED), writer)) == "QUEUE_FULL"
-    request = index_pb2.BatchWriteDocumentsRequest()
-    for document_id in "ab":
-        request.writes.add(put=resources_pb2.Document(name=f"tenants/id-t/collections/default/documents/{document_id}"))
-    given = Given(request.writes, {}, request.SerializeToString(), request.WRITES_FIELD_NUMBER)
+    given = puts("a", "b")
     store.answers = [FULL, Enqueued(repeated=True), FULL, Enqueued(seen=b"kept")]
     for answer in list(store.answers):
         if isinstance(answer, Fault):
@@ -174,8 +179,17 @@ async def test_what_the_queue_did_not_take_has_taken_no_room() -> None:
         else:
             await write_items(given, writer, ACCEPTED)
     items = await write_items(given, writer, ACCEPTED)
-    assert [one.outcome for one in items.outcomes] == [index_pb2.WriteResult.OUTCOME_ACCEPTED] * 2
+    assert [one.outcome for one in items.outcomes] == [Outcome.OUTCOME_ACCEPTED] * 2
     assert await refused(write.create(creation(mode=ACCEPTED), writer)) == "DOCUMENTS_EXHAUSTED"
+
+
+async def test_a_write_that_an_etag_binds_takes_the_room_of_its_content_alone() -> None:
+    writer, store = made(bytes=4)
+    await write.update(update("1234", allow_missing=True), "d", writer)
+    for body, outcome in (("5678", Outcome.OUTCOME_UPDATED), ("56789", Outcome.OUTCOME_REJECTED)):
+        given = puts("d", body=body, etag=writer.etag(store.there["d"].source))
+        items = await write_items(given, writer, APPLIED)
+        assert [one.outcome for one in items.outcomes] == [outcome]
 
 
 async def test_what_was_accepted_is_answered_as_it_was_though_the_tenant_is_full_now() -> None:

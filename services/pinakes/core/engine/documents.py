@@ -7,7 +7,7 @@ import base64
 import hashlib
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -208,7 +208,17 @@ def content_bytes(body: Mapping[str, Any]) -> int:
     texts += [*body.get("tags", ()), *body.get("readers", ()), body.get("source_uri", "")]
     attributes: str = body.get("attrs", "")
     size = len(attributes) // 4 * 3 - attributes[-2:].count("=")
-    return size + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return size + _in_utf8(texts)
+
+
+def document_bytes(document: resources_pb2.Document) -> int:
+    """Return the size that a document's body will have by `content_bytes`."""
+    texts = [document.title, document.body, *document.tags, *document.readers, document.source_uri]
+    return document.attributes.ByteSize() + _in_utf8(texts)
+
+
+def _in_utf8(texts: Iterable[str]) -> int:
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
 def tombstone(owner: Owner, document_id: str, revision: int, old: Mapping[str, Any] | None = None) -> Json:

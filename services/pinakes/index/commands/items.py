@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
+from pinakes.core.engine.documents import document_bytes
 from pinakes.core.engine.revisions import STEP
 from pinakes.core.faults import Fault, Kind, Violation, invalid
 from pinakes.core.limits.quota import Admitted, Incoming
@@ -188,7 +189,7 @@ async def _within_quota(
     incoming = {
         place: Incoming(change.document_id, change.size) for place, change in plain if not change.deletion
     } | {
-        item.place: Incoming(item.document_id, item.document.ByteSize())
+        item.place: Incoming(item.document_id, document_bytes(item.document))
         for item in conditional
         if item.document is not None
     }  # fmt: skip

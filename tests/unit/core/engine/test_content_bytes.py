@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pinakes.core.engine.documents import Owner, compile_document, content_bytes
+from pinakes.core.engine.documents import Owner, compile_document, content_bytes, document_bytes
 from pinakes.core.query.schema import Schema
 from pinakes.v1 import resources_pb2
 
@@ -11,9 +11,10 @@ OWNER = Owner("t", "c", "tenant", "collection")
 
 
 def size_of(**fields: object) -> int:
-    """Return the size that a compiled document says."""
+    """Return the size that a compiled document says, which is known before it is compiled."""
     document = resources_pb2.Document(**fields)
     size: int = compile_document(document, OWNER, Schema(), "d", 1 << 40, 1)["bytes"]
+    assert document_bytes(document) == size
     return size
 
 
@@ -28,7 +29,7 @@ def test_attributes_count_as_the_contract_has_them() -> None:
         document = resources_pb2.Document(title="x", language="en")
         document.attributes["kind"] = "y" * length
         body = compile_document(document, OWNER, Schema(), "d", 1 << 40, 1)
-        assert body["bytes"] == 1 + document.attributes.ByteSize()
+        assert body["bytes"] == document_bytes(document) == 1 + document.attributes.ByteSize()
 
 
 def test_names_and_what_the_engine_needs_beside_the_content_count_nothing() -> None:
