@@ -83,6 +83,29 @@ async def test_a_stream_that_sends_nothing_is_ended_and_one_that_is_served_isnt(
             assert "0.6 s" in str(caught.value.details())
 
 
+async def test_a_stream_that_waits_for_its_rate_is_not_one_that_sends_nothing(
+    platform: Platform, tmp_path: Path
+) -> None:
+    slow = await _servers.new_tenant(platform)
+    async with AsyncClient(platform.endpoint, key=platform.admin_key) as admin:
+        await admin.set_limits(slow.tenant_id, {"documents_per_second": 1})
+    async with server(platform, tmp_path, PINAKES_STREAM_IDLE_SECONDS="0.5") as (_, channel):
+        call = opened(channel, slow)
+        many = message(slow, 1, parent=slow.collection, mode=APPLIED)
+        for number in range(2):  # two more than there are at once: two seconds are owed
+            many.writes.add(put=resources_pb2.Document(name=slow.document(f"more-{number}")))
+        await call.write(many)
+        assert [(await call.read()).WhichOneof("event") for _ in range(2)] == ["opened", "acknowledgement"]
+        await call.write(message(slow, 2))
+        answers = []
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            while (answer := await call.read()) is not EOF:
+                answers.append(answer)
+        assert answers[0].backoff.retry_delay.ToMilliseconds() > 1000
+        assert answers[-1].acknowledgement.sequence == 2
+        assert _servers.reason(caught.value) == "STREAM_IDLE"
+
+
 async def test_a_full_queue_slows_a_stream_down_and_nothing_is_lost(
     platform: Platform, tenant: Tenant, tmp_path: Path
 ) -> None:
