@@ -42,12 +42,16 @@ _log = logger("pinakes.moves")
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """How far a copy is. `lost` says that the engine knows nothing of it any more: its node went away."""
+    """How far a task is. `lost` says that the engine knows nothing of it any more: its node went away.
+
+    One that is lost or `failed` has ended, and is to be begun again.
+    """
 
     finished: bool
     total: int = 0
     done: int = 0
     lost: bool = False
+    failed: bool = False
 
 
 @dataclass(slots=True)
@@ -150,7 +154,7 @@ class TenantMove:
         return await self._task("/_reindex", params, body)
 
     async def look(self, task: str) -> Copying:
-        """Tell how far a task is. Raises a fault of kind UNAVAILABLE if it failed; then it is to be begun again."""
+        """Tell how far a task is. Raises a fault if the engine can't be asked; the task may go on all the same."""
         try:
             answer = await self._engine.call("move_task", "GET", f"/_tasks/{task}")
         except EngineRefusal as refusal:
@@ -166,7 +170,7 @@ class TenantMove:
             failures = response.get("failures") or [{}]
             kind = answer.get("error", failures[0].get("cause", {})).get("type", "")
             _log.warning("a task of a move failed", task=task, kind=kind)
-            raise unavailable("the search engine")
+            return Copying(finished=True, total=status["total"], done=done, failed=True)
         return Copying(finished=True, total=status["total"], done=done)
 
     async def cancel(self, task: str) -> None:

@@ -181,25 +181,27 @@ class Mover:
             await self._done("removal", lambda: self._work.begin_removal(place))
 
     async def _done(self, what: str, begin: Callable[[], Awaitable[str]]) -> None:
-        """Begin a task of the engine, or go on waiting for it, until it is done; begin it again if it got lost or failed."""
+        """Begin a task of the engine, or go on waiting for it, until it is done; begin it again if it got lost.
+
+        Raises a fault of kind UNAVAILABLE if it failed: the runner has it begun again. What can't be asked for just now
+        isn't forgotten: it may go on, and who ends the move must know it.
+        """
         context = self._context
         while True:
             if not (task := context.checkpoint.get(what)):
                 task = await begin()
                 await self._begun(what, task)
-            try:
-                found = await self._work.look(task)
-            except Fault:
-                await self._save(**{what: ""})
-                raise
+            found = await self._work.look(task)
             if what == "task":
                 await context.advance(done=found.done, total=found.total)
-            if found.finished:
-                await self._save(**{what: ""})
-                if not found.lost:
-                    return
-            else:
+            if not found.finished:
                 await context.sleep(LOOK_SECONDS)
+                continue
+            await self._save(**{what: ""})
+            if found.failed:
+                raise unavailable("the search engine")
+            if not found.lost:
+                return
 
     async def _compare(self, placement: Placement, since: int = 0) -> None:
         """Compare both places, and mend, until nothing differs; keep what that came to."""
