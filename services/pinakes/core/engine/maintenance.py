@@ -87,7 +87,11 @@ class Maintenance:
     async def _bury_all(
         self, operation: str, over: Callable[[], Awaitable[Json | None]], time: str, next_revision: Callable[[], int]
     ) -> int:
-        """Bury all that a condition finds, the oldest by the field `time` first; it is asked for before each page."""
+        """Bury all that a condition finds, the oldest by the field `time` first; it is asked for before each page.
+
+        A page of which nothing was buried, because the engine takes no writes for instance, would be found again at once:
+        the rest waits for the next time.
+        """
         buried = 0
         while (condition := await over()) is not None:
             query = await self._settled(condition, {"term": {"deleted": False}})
@@ -95,8 +99,9 @@ class Maintenance:
                     "sort": [{time: "asc"}]}  # fmt: skip
             answer = await self._call(operation, f"/{self._index}/_search", body=body)
             hits = answer["hits"]["hits"]
-            buried += await self._bury(hits, next_revision)
-            if len(hits) < PAGE:
+            done = await self._bury(hits, next_revision)
+            buried += done
+            if len(hits) < PAGE or not done:
                 break
             await self._call("refresh", f"/{self._index}/_refresh")
         return buried
