@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How large things really are: shards of document indices on disk, and every tenant's part of them.
 
-One call tells of all shards; one aggregation a shard, page by page in the order of tenants, tells who is in it. Neither
-grows with anything but what is counted.
+One call tells of all shards that are there, another how many there should be; one aggregation a shard, page by page in the
+order of tenants, tells who is in it. None grows with anything but what is counted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ class Sizes:
         self._engine = engine
 
     async def shards(self) -> list[ShardSize]:
-        """Return the primary shards of all document indices."""
+        """Return the primary shards of all document indices, but those that are away just now."""
         path = f"/{document_indices(self._engine.prefix)}/_stats/docs,store"
         answer = await self._call("sizes", "GET", path, params={"level": "shards", "filter_path": _SHARDS})
         return [
@@ -61,6 +62,15 @@ class Sizes:
             for copy in copies
             if copy["routing"]["primary"]
         ]
+
+    async def declared(self) -> Counter[str]:
+        """Return how many primary shards each document index has by its alias, those too that are away just now."""
+        path = f"/{document_indices(self._engine.prefix)}/_settings/index.number_of_shards"
+        params = {"flat_settings": "true", "expand_wildcards": "open,closed"}
+        found: Counter[str] = Counter()
+        for index, kept in (await self._call("sizes", "GET", path, params=params)).items():
+            found[index.rpartition("-v")[0]] += int(kept["settings"]["index.number_of_shards"])
+        return found
 
     async def shares(self, shard: ShardSize) -> list[Share]:
         """Return what every tenant has in a shard, in the order of their uids."""
