@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 # A job that doesn't see by itself that it must stop is cancelled after so long.
 GRACE_SECONDS = 8.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
-# Without any progress for so long, an operation fails with what kept it from going on.
+# After faults in a row for so long, an operation fails with the last of them.
 _PATIENCE_SECONDS = 86_400.0
+# A fault so long after the last one is the first of another row: longer than a job itself waits for a store that is away.
+_APART_SECONDS = 3600.0
 # An engine that is there and doesn't finish in time won't finish later either.
 _LATE = 10
 R = TypeVar("R")
@@ -106,21 +109,19 @@ class Leased:
 
     async def _work(self) -> str:
         """Run the job until it has an end. Raises `Stopped` when another worker has the operation."""
-        failures, since, before = 0, time.monotonic(), self.record.checkpoint
+        row = _Row(self.record)
         while True:
             try:
                 response = await self._attempt(self._job.run)
             except Stopped as stopped:
                 return await self._stopped(stopped.why)
             except Fault as fault:
-                if self.record.checkpoint != before:
-                    failures, since, before = 0, time.monotonic(), self.record.checkpoint
-                failures += 1
-                if not _may_pass(fault, failures, time.monotonic() - since):
+                row.add(self.record)
+                if not _may_pass(fault, row.failures, row.seconds):
                     return await self._fail(fault)
                 metrics.OPERATIONS.labels(self.record.verb, "retried").inc()
-                _log.info("operation waits", operation=self.record.operation_id, failures=failures, error=fault)
-                await self._wait(_pause(failures, fault))
+                _log.info("operation waits", operation=self.record.operation_id, failures=row.failures, error=fault)
+                await self._wait(_pause(row.failures, fault))
             except Exception:
                 _log.exception("operation failed", operation=self.record.operation_id, verb=self.record.verb)
                 return await self._fail(_unforeseen(self.record))
@@ -291,6 +292,33 @@ class Leased:
             _log.warning("operation not cleared away", operation=self.record.operation_id, error=error)
 
 
+class _Row:
+    """Faults in a row: `failures` without getting further, and for how many `seconds` without going on for long, either.
+
+    What was before the first of them doesn't count: a job may well wait for days, or work for as long without a checkpoint.
+    """
+
+    def __init__(self, record: OperationRecord) -> None:
+        self.failures = 0
+        self._first = self._last = -math.inf
+        self._checkpoint, self._done = record.checkpoint, record.progress.done
+
+    @property
+    def seconds(self) -> float:
+        return self._last - self._first
+
+    def add(self, record: OperationRecord) -> None:
+        """Count a fault that happened now, at what the record says."""
+        now = time.monotonic()
+        further = record.checkpoint != self._checkpoint or record.progress.done > self._done
+        if further:
+            self.failures = 0
+        if further or now - self._last > _APART_SECONDS:
+            self._first = now
+        self.failures, self._last = self.failures + 1, now
+        self._checkpoint, self._done = record.checkpoint, max(self._done, record.progress.done)
+
+
 def _state_of(context: Context) -> dict[str, Any]:
     return {"checkpoint": context.checkpoint, "progress": context.progress, "failures": context.failures}
 
@@ -300,7 +328,7 @@ def _kept(record: OperationRecord) -> dict[str, Any]:
 
 
 def _may_pass(fault: Fault, failures: int, seconds: float) -> bool:
-    """Whether it makes sense to try again after so many failures without progress in so many seconds."""
+    """Whether it makes sense to try again after so many failures without progress, in a row of so many seconds."""
     if fault.kind not in PASSING or seconds > _PATIENCE_SECONDS:
         return False
     return fault.kind is not Kind.DEADLINE or failures < _LATE
