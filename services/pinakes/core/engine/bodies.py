@@ -111,6 +111,18 @@ class PackedPut(NamedTuple):
     tombstone: None = None
 
 
+def answered(answer: Json) -> bool:
+    """Whether every shard is in the answer of a search or a count. The engine doesn't call one failed that is nowhere."""
+    return bool(answer["_shards"]["successful"] >= answer["_shards"]["total"])
+
+
+def whole(answer: Json) -> Json:
+    """Return the answer of a search or a count if nothing is missing in it. Raises a fault of kind UNAVAILABLE."""
+    if not answered(answer) or answer.get("timed_out"):
+        raise unavailable("the search engine")
+    return answer
+
+
 def page_of(answer: Json, seconds: float, *, partial: bool) -> Page:
     """Return what a search found; without `partial` it is all there is, or a fault."""
     shards, found = answer["_shards"], answer["hits"]
@@ -126,7 +138,7 @@ def page_of(answer: Json, seconds: float, *, partial: bool) -> Page:
     ]
     if answer.get("timed_out") and not (partial and hits):
         raise Fault(Kind.DEADLINE, "SEARCH_TIMEOUT", f"the search took longer than {seconds:g} s; narrow it")
-    if shards["failed"] and not (partial and shards["successful"]):
+    if not answered(answer) and not (partial and shards["successful"]):
         raise unavailable("the search engine")
     total = found.get("total", {"value": 0, "relation": "eq"})
     return Page(

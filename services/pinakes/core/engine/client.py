@@ -16,6 +16,7 @@ from opensearchpy.exceptions import ConnectionError as EngineConnectionError
 from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.serializer import JSONSerializer
 
+from pinakes.core.engine.bodies import answered
 from pinakes.core.engine.bulk import BUSY, CLOSED, FILTER, BulkWriter
 from pinakes.core.engine.connection import EngineConnection
 from pinakes.core.engine.refusals import told
@@ -160,7 +161,7 @@ class Engine:
             raise engine_fault(refusal) from None
         moment.id = opened["pit_id"]
         try:
-            if opened["_shards"]["failed"]:
+            if not answered(opened):
                 raise unavailable("the search engine")
             yield moment
         finally:

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from pinakes.core.engine.bodies import whole
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.setup import document_indices, record_index
-from pinakes.core.faults import unavailable
 
 Json = dict[str, Any]
 DOCUMENTS, TOMBSTONES, JOURNAL = "documents", "tombstones", "deletions"
@@ -76,7 +76,7 @@ class Remains:
         await self._call("refresh", "POST", f"/{self._everything}/_refresh")
         found = Counter(await self._count_documents()) + Counter(await self._count_records())
         journal = await self._call("journal", "POST", f"/{self._journal}/_count", {"query": self._journalled})
-        found[JOURNAL] = int(journal["count"])
+        found[JOURNAL] = int(whole(journal)["count"])
         return {kind: count for kind, count in sorted(found.items()) if count}
 
     async def document_ids(self, after: tuple[str, str] | None = None) -> AsyncIterator[list[tuple[str, str, bool]]]:
@@ -176,11 +176,8 @@ class Remains:
         return hits
 
     async def _search(self, index: str, body: Json) -> Json:
-        answer = await self._call("search", "POST", f"/{index}/_search", body)
         # A shard that doesn't answer may hold something: what can't be seen isn't gone.
-        if answer["_shards"]["failed"] or answer["timed_out"]:
-            raise unavailable("the search engine")
-        return answer
+        return whole(await self._call("search", "POST", f"/{index}/_search", body))
 
     async def _call(self, what: str, method: str, path: str, body: Any = None, params: Json | None = None) -> Json:
         try:

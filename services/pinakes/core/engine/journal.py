@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pinakes.core.engine.bodies import whole
 from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.records import RecordStore
 from pinakes.core.engine.setup import record_index
-from pinakes.core.faults import unavailable
 from pinakes.core.tenancy.models import ERASED, TenantRecord, now_ms
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ class DeletionJournal:
         """Return those of these uids whose tenants are noted as erased. Raises a fault of kind UNAVAILABLE if it isn't known."""
         rids = sorted({f"{ERASED}/{uid}" for uid in tenant_uids})
         body: Json = {"size": min(len(rids), _HITS), "query": {"terms": {"rid": rids}}, "_source": ["rid"]}
-        answer = await self._engine.call("journal_erased", "POST", f"/{self._index}/_search", body=body)
-        if answer["_shards"]["failed"] or answer["timed_out"]:
-            raise unavailable("the search engine")
+        answer = whole(await self._engine.call("journal_erased", "POST", f"/{self._index}/_search", body=body))
         return {hit["_source"]["rid"].removeprefix(f"{ERASED}/") for hit in answer["hits"]["hits"]}
 
     async def erasures(self) -> list[tuple[str, str]]:
@@ -131,7 +129,7 @@ class DeletionJournal:
             body: Json = {"size": PAGE, "query": {"term": {"state": "deleted"}}, "sort": [{"rid": "asc"}]}
             if after is not None:
                 body["search_after"] = [after]
-            answer = await self._engine.call("journal_page", "POST", f"/{self._index}/_search", body=body)
+            answer = whole(await self._engine.call("journal_page", "POST", f"/{self._index}/_search", body=body))
             hits = answer["hits"]["hits"]
             if hits:
                 yield [(hit["_id"], hit["_source"]["record"]) for hit in hits]

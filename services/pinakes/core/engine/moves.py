@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from pinakes.core.engine.bodies import whole
 from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import Owner
@@ -130,7 +131,7 @@ class TenantMove:
         """Count the tenant's documents and tombstones in an index, those just written too."""
         await self.refresh(place)
         answer = await self._call("move_count", "POST", f"/{self._alias(place)}/_count", body=self._query())
-        return int(answer["count"])
+        return int(whole(answer)["count"])
 
     async def refresh(self, place: Place) -> None:
         """Make what was written so far visible."""
@@ -283,6 +284,8 @@ class TenantMove:
             "move_mget", "POST", f"/{self._alias(place)}/_mget",
             params=params | ({"routing": routing} if routing else {}), body={"ids": ids},
         )  # fmt: skip
+        if any("error" in doc for doc in answer["docs"]):
+            raise unavailable("the search engine")  # what can't be read isn't missing
         return list(answer["docs"])
 
     def _line(self, target: Place, doc: Json) -> Line:
@@ -304,10 +307,12 @@ class TenantMove:
             "sort": [{"collection": "asc"}, {"id": "asc"}, {"revision": "asc"}],
         }  # fmt: skip
         routing = place.routing(self._tenant)
-        params = {"filter_path": "hits.hits.sort"} | ({"routing": routing} if routing else {})
+        params = {"filter_path": "hits.hits.sort,timed_out,_shards.total,_shards.successful"} | (
+            {"routing": routing} if routing else {}
+        )
         while True:
             answer = await self._call("move_page", "POST", f"/{self._alias(place)}/_search", params=params, body=body)
-            page: list[Entry] = [tuple(hit["sort"]) for hit in answer.get("hits", {}).get("hits", [])]
+            page: list[Entry] = [tuple(hit["sort"]) for hit in whole(answer).get("hits", {}).get("hits", [])]
             if page:
                 yield page
                 body["search_after"] = page[-1]

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from pinakes.core.engine.bodies import Found, PackedPut, Page, Put, page_of
+from pinakes.core.engine.bodies import Found, PackedPut, Page, Put, page_of, whole
 from pinakes.core.engine.bulk import Item, Line, Stale, line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.dictionary import read_similar, similar_body
@@ -329,7 +329,7 @@ class TenantScope:
         place = (await self._to_read()).active
         path = f"/{self._alias(place)}/_count"
         answer = await self._call("count", "POST", path, params=self._routing(place), body={"query": query})
-        return int(answer["count"])
+        return int(whole(answer)["count"])
 
     # ---- places
 

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from pinakes.core.engine import mapping
+from pinakes.core.engine.bodies import whole
 from pinakes.core.engine.bulk import Line, line
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.documents import content_bytes, prefix_of
@@ -141,7 +142,8 @@ async def _rewrite(engine: Engine, index: str, meta: Json, most: int) -> int:
     written = 0
     await engine.call("refresh", "POST", f"/{index}/_refresh")
     while written < most:
-        answer = await engine.call("older_documents", "POST", f"/{index}/_search", body=body)
+        # Only where all shards say so there is none left.
+        answer = whole(await engine.call("older_documents", "POST", f"/{index}/_search", body=body))
         hits = answer["hits"]["hits"]
         if not hits:
             await engine.call("mapping", "PUT", f"/{index}/_mapping", body={"_meta": {"format": meta["format"]}})

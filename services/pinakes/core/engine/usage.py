@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pinakes.core.engine.bodies import answered
 from pinakes.core.engine.client import Engine, EngineRefusal, engine_fault
 from pinakes.core.engine.journal import DeletionJournal
 from pinakes.core.faults import unavailable
@@ -251,7 +252,7 @@ def _count(tenant_uid: str) -> Json:
 
 
 def _counts(answer: Json) -> Counts | None:
-    if answer.get("status") != 200 or answer["timed_out"] or answer["_shards"]["failed"]:
+    if answer.get("status") != 200 or answer["timed_out"] or not answered(answer):
         return None
     return Counts(int(answer["hits"]["total"]["value"]), int(answer["aggregations"]["bytes"]["value"]))
 
