@@ -103,6 +103,11 @@ async def test_a_key_that_is_used_moves_to_the_newest_pepper_and_works_when_the_
     unknowing = KeyUses(both.engine, Directory(both.engine, 60))
     assert await unknowing.take_over(both.authenticator._peppers.newest) == 0
     assert await bare.directory.keys.store.get(key_id) == written, "what is taken over isn't written again each time"
+    await both.engine.call("refresh", "POST", f"/{both.engine.prefix}-sys-uses/_refresh")
+    assert key_id not in {use["key_id"] for use in await both.uses.store.page(None, ("rehashed",), None, 500)}, (
+        "nor read"
+    )
+    assert (await both.uses.last_used([key_id]))[0] > 0
     for server in (both, last):
         assert await server.hash_of(key_id) == pepper_id(NEWER.encode())
         assert await server.let_in(tenant.key) == name

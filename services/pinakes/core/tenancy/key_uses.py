@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.client import EngineRefusal
-from pinakes.core.engine.records import RecordStore
-from pinakes.core.faults import Fault, not_found
+from pinakes.core.engine.records import Conflict, RecordStore
+from pinakes.core.faults import Fault, Kind, not_found
 from pinakes.core.telemetry.logs import logger
 from pinakes.core.tenancy.models import ACTIVE, KeyRecord, now_ms
 
@@ -109,7 +109,8 @@ class KeyUses:
     async def take_over(self, newest: str) -> int:
         """Put noted hashes with the newest pepper into the records of their keys; return how many.
 
-        For TenantService, which writes those. A record that has changed since, by a rotation, is left alone.
+        For TenantService, which writes those. A record that has changed since, by a rotation, is left alone. None is looked
+        at again, but those that the engine doesn't take now.
         """
         taken, after = 0, None
         while page := await self.store.page(None, (_REHASHED,), after, _PAGE):
@@ -124,14 +125,24 @@ class KeyUses:
                 raise not_found("pinakes/ApiKey", use["key_id"])
             return old.changed(pepper=use["pepper"], digest=use["digest"])
 
-        known = self._directory.keys.known(use["key_id"])
-        if known is not None and known.version > use["version"]:
-            return False
+        taken = True
         try:
             await self._directory.keys.change(use["key_id"], use["tenant_uid"], "key", decide)
-        except Fault:
-            return False
-        return True
+        except Fault as fault:
+            if fault.kind is not Kind.NOT_FOUND:
+                return False
+            taken = False
+        await self._file(use)
+        return taken
+
+    async def _file(self, use: Json) -> None:
+        """File a use among those without a hash, unless it was written anew."""
+        stored = await self.store.get(use["key_id"])
+        if stored is None or stored.record != use:
+            return
+        kept = {name: use[name] for name in ("key_id", "tenant_uid", "used_ms")}
+        with suppress(Conflict):
+            await self.store.replace(stored, use["tenant_uid"], ACTIVE, kept)
 
     async def _run(self) -> None:
         while True:
