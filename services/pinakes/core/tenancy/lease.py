@@ -11,9 +11,10 @@ import asyncio
 import contextvars
 import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pinakes.core.faults import Fault
+from pinakes.core.faults import Fault, unavailable
 from pinakes.core.tenancy.directory import POLL_SECONDS
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # What a clock that a lease is measured by may be slow.
 MARGIN_SECONDS = 0.1
 _MOST_GONE = 10_000
+# Of a confirmation that takes longer than the lease is.
+_TRIES = 2
 
 
 def poll_seconds(lease_seconds: float) -> float:
@@ -47,7 +50,7 @@ class PlacementLease:
         """Confirm by these records, for so many seconds."""
         self._tenants = tenants
         self._seconds = seconds
-        self._asking: dict[str, asyncio.Task[object]] = {}
+        self._asking: dict[str, asyncio.Task[TenantRecord | None]] = {}
         self._gone: dict[str, float] = {}
 
     async def to_write(self, tenant: TenantRecord) -> tuple[Placement, float]:
@@ -57,15 +60,20 @@ class PlacementLease:
         can't be confirmed.
         """
         found = self._known(tenant)
-        if found is None:
-            await self._ask(tenant)
+        for _ in range(_TRIES):
+            if found is not None:
+                return found
+            record = await self._ask(tenant)
+            if record is None or record.uid != tenant.uid:
+                # There is no such tenant any more, or its place was taken by another.
+                if len(self._gone) > _MOST_GONE:
+                    self._gone.clear()
+                self._gone[tenant.uid] = time.monotonic() + self._seconds
+                return tenant.placement, math.inf
             found = self._known(tenant)
         if found is None:
-            # There is no such tenant any more, or its place was taken by another.
-            if len(self._gone) > _MOST_GONE:
-                self._gone.clear()
-            self._gone[tenant.uid] = time.monotonic() + self._seconds
-            return tenant.placement, math.inf
+            # What took longer to read than the lease is says where documents were, not where they are.
+            raise unavailable("the search engine")
         return found
 
     def known(self, tenant: TenantRecord) -> Placement:
@@ -77,10 +85,9 @@ class PlacementLease:
         """Return the tenant's placement, confirmed if that can be done, else as it was last known."""
         if (found := self._known(tenant)) is not None:
             return found[0]
-        try:
-            return (await self.to_write(tenant))[0]
-        except Fault:
-            return self.known(tenant)
+        with suppress(Fault):
+            await self._ask(tenant)
+        return self.known(tenant)
 
     def _known(self, tenant: TenantRecord) -> tuple[Placement, float] | None:
         record, at = self._tenants.confirmed(tenant.tenant_id)
@@ -89,7 +96,7 @@ class PlacementLease:
             return (record.placement, until) if time.monotonic() < until else None
         return (tenant.placement, math.inf) if self._gone.get(tenant.uid, 0.0) > time.monotonic() else None
 
-    async def _ask(self, tenant: TenantRecord) -> None:
+    async def _ask(self, tenant: TenantRecord) -> TenantRecord | None:
         """Read the record as it was last written; callers at the same time share the request."""
         rid = tenant.tenant_id
         task = self._asking.get(rid)
@@ -99,4 +106,4 @@ class PlacementLease:
             task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
             self._asking[rid] = task
             task.add_done_callback(lambda _: self._asking.pop(rid, None))
-        await asyncio.shield(task)
+        return await asyncio.shield(task)

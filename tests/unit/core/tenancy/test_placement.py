@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from pinakes.core.faults import Fault, unavailable
+from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.tenancy.directory import CachedRecords
 from pinakes.core.tenancy.lease import PlacementLease
 from pinakes.core.tenancy.models import TenantRecord
@@ -66,11 +66,12 @@ class Stored:
         self.record = TenantRecord(tenant_id="a", uid="u")
         self.away = False
         self.reads = 0
+        self.seconds = 0.01
 
     async def get(self, _rid: str) -> Any:
         """Read the record."""
         self.reads += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.seconds)
         if self.away:
             raise unavailable("the search engine")
 
@@ -110,3 +111,27 @@ async def test_a_write_goes_by_a_placement_that_was_confirmed_within_the_lease_a
     assert (await lease.to_read(tenant)).step == "preparing"
     stored.away, stored.record = False, TenantRecord(tenant_id="a", uid="another")
     assert (await lease.to_write(tenant))[0] == UNMOVED, "of a tenant that is gone, the one that its record has"
+
+
+async def test_a_confirmation_that_takes_longer_than_the_lease_is_no_reason_to_go_by_what_was_known_before() -> None:
+    stored = Stored()
+    tenant = stored.record
+    lease = PlacementLease(CachedRecords(cast("Any", stored), TenantRecord.from_json, 60.0, 0), 0.05)
+    moved = UNMOVED.begun(OWN, "op", 1).at(Step.COPYING, 2).at(Step.WINDOW, 3, active=OWN)
+    stored.record, stored.seconds = tenant.changed(placement=moved), 0.06
+    with pytest.raises(Fault) as caught:
+        await lease.to_write(tenant)
+    assert caught.value.kind is Kind.UNAVAILABLE
+    assert stored.reads == 2, "the second may be quicker"
+    assert await lease.to_read(tenant) == moved, "which is where documents were a moment ago"
+
+    async def quicker(rid: str) -> Any:
+        stored.seconds = 0.06 if stored.seconds == 0.01 else 0.01
+        return await Stored.get(stored, rid)
+
+    stored.get = quicker  # type: ignore[method-assign]
+    await asyncio.sleep(0.05)
+    stored.seconds = 0.01
+    found, until = await lease.to_write(tenant)
+    assert found == moved
+    assert time.monotonic() < until <= time.monotonic() + 0.05
