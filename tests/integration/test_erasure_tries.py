@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an erasure meets: its own failure half-way, a copy that nobody waits for any more, and rows that processes hold."""
+"""What an erasure meets: its own failure half-way, a copy that nobody waits for any more, rows that processes hold, and late writes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ import pytest
 from google.protobuf import json_format
 
 from pinakes.core.engine import erasure
+from pinakes.core.engine.bodies import Put
+from pinakes.core.engine.client import Engine
+from pinakes.core.engine.documents import compile_document
 from pinakes.core.engine.insights import InsightStore
 from pinakes.core.engine.moves import TenantMove
+from pinakes.core.engine.scope import TenantScope
 from pinakes.core.faults import Fault, Kind
 from pinakes.core.lifecycle import erasing
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import FAILED, MOVE, RUNNING, SUCCEEDED, OperationRecord
 from pinakes.core.operations.store import OperationStore
+from pinakes.core.tenancy.directory import Directory
+from pinakes.core.tenancy.lease import PlacementLease
 from pinakes.core.tenancy.models import TenantRecord, now_ms
 from pinakes.core.tenancy.placement import POOL, Place
 from pinakes.core.usage.ledger import Usage
 from pinakes.local import Platform as Local
 from pinakes.search.insight import InsightRecorder
 from pinakes.search.search_ids import asked
-from pinakes.v1 import lifecycle_pb2
+from pinakes.v1 import lifecycle_pb2, resources_pb2
 from pinakes.worker.jobs import erase_tenant
 from pinakes.worker.leased import Leased
 from tests.integration._erasure import Deployment, deployment
@@ -152,3 +158,29 @@ async def test_rows_that_a_process_held_meanwhile_are_not_written(made: Deployme
     kinds = {index.split("-")[1] for index in await made.everywhere(tenant.uid)}
     assert kinds == {"tenants", "deletions", "receipts", "operations"}
     assert {"insights", "usage"} <= {index.split("-")[1] for index in await made.everywhere(other.uid)}
+
+
+async def test_a_server_that_was_cut_off_writes_nothing_after_an_erasure_though_it_still_knows_the_tenant(
+    made: Deployment,
+) -> None:
+    platform, tenant = made.platform, await made.tenant()
+    engine = Engine(platform.settings)
+    there = Directory(engine, 3600.0)  # it isn't told of changes
+    engine.placements = PlacementLease(there.tenants, 0.25)
+    try:
+        known = await there.tenant(tenant.tenant_id)
+        assert known is not None
+        collection = await made.collection(tenant, "default")
+        scope = TenantScope.for_work(engine, known, collection)
+        revision, document = platform.revisions.next(), resources_pb2.Document(title="x")
+        put = Put("late", compile_document(document, scope.owner, collection.schema(), "late", revision, 1))
+        assert (await done(made, await begun(made, tenant))).state == SUCCEEDED
+        await asyncio.sleep(0.25)
+        assert await there.tenant(tenant.tenant_id) == known
+        for write in (scope.bulk([put], searchable=True), scope.write_if(put, None, searchable=True)):
+            with pytest.raises(Fault) as caught:
+                await write
+            assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, "TENANT_NOT_FOUND")
+    finally:
+        await engine.close()
+    assert await made.count(tenant.uid) == 0

@@ -94,7 +94,13 @@ class Applier:
                 if item.change.deletion:
                     item.change = item.change._replace(over=older.change.data or older.change.over)
             latest[item.change.document_id] = item
-        await self._again(lambda: self._apply(scope, list(latest.values())))
+        try:
+            await self._again(lambda: self._apply(scope, list(latest.values())))
+        except Fault as fault:
+            if fault.kind is not Kind.NOT_FOUND:
+                raise
+            for item in latest.values():  # its tenant is gone since it was looked up
+                item.result = item.result or Applied(Outcome.OUTCOME_NOT_FOUND)
 
     async def _apply(self, scope: TenantScope, work: list[_Work]) -> None:
         """Apply the writes, of different documents, that have no outcome yet. Raises a fault while one is refused for now."""

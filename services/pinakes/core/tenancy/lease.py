@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pinakes.core.faults import Fault, unavailable
+from pinakes.core.faults import Fault, not_found, unavailable
+from pinakes.core.rpc import names
 from pinakes.core.tenancy.directory import POLL_SECONDS
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 # What a clock that a lease is measured by may be slow.
 MARGIN_SECONDS = 0.1
-_MOST_GONE = 10_000
-# Of a confirmation that takes longer than the lease is.
+# Of a confirmation: one that others have asked for may be of before, and one may take longer than the lease is.
 _TRIES = 2
 
 
@@ -51,30 +50,24 @@ class PlacementLease:
         self._tenants = tenants
         self._seconds = seconds
         self._asking: dict[str, asyncio.Task[TenantRecord | None]] = {}
-        self._gone: dict[str, float] = {}
 
     async def to_write(self, tenant: TenantRecord) -> tuple[Placement, float]:
         """Return the tenant's placement and until when (monotonic) a write by it may begin.
 
-        Of a tenant that is gone it is the one that the record has. Raises a fault of kind UNAVAILABLE if the placement
-        can't be confirmed.
+        Raises a fault of kind NOT_FOUND if the tenant is gone: what was let in before isn't written any more, so an erasure
+        waits no longer for it than a move does. Raises one of kind UNAVAILABLE if that can't be known.
         """
-        found = self._known(tenant)
+        if (found := self._known(tenant)) is not None:
+            return found
+        record = None
         for _ in range(_TRIES):
-            if found is not None:
-                return found
             record = await self._ask(tenant)
-            if record is None or record.uid != tenant.uid:
-                # There is no such tenant any more, or its place was taken by another.
-                if len(self._gone) > _MOST_GONE:
-                    self._gone.clear()
-                self._gone[tenant.uid] = time.monotonic() + self._seconds
-                return tenant.placement, math.inf
-            found = self._known(tenant)
-        if found is None:
-            # What took longer to read than the lease is says where documents were, not where they are.
-            raise unavailable("the search engine")
-        return found
+            if (found := self._known(tenant)) is not None:
+                return found
+        if record is None or not _there(record, tenant.uid):
+            raise not_found("pinakes/Tenant", names.tenant(tenant.tenant_id))
+        # What took longer to read than the lease is says where documents were, not where they are.
+        raise unavailable("the search engine")
 
     def known(self, tenant: TenantRecord) -> Placement:
         """Return the tenant's placement as it was last known, confirmed or not."""
@@ -92,9 +85,9 @@ class PlacementLease:
     def _known(self, tenant: TenantRecord) -> tuple[Placement, float] | None:
         record, at = self._tenants.confirmed(tenant.tenant_id)
         until = at + self._seconds
-        if record is not None and record.uid == tenant.uid:
-            return (record.placement, until) if time.monotonic() < until else None
-        return (tenant.placement, math.inf) if self._gone.get(tenant.uid, 0.0) > time.monotonic() else None
+        if record is None or not _there(record, tenant.uid) or time.monotonic() >= until:
+            return None
+        return record.placement, until
 
     async def _ask(self, tenant: TenantRecord) -> TenantRecord | None:
         """Read the record as it was last written; callers at the same time share the request."""
@@ -107,3 +100,8 @@ class PlacementLease:
             self._asking[rid] = task
             task.add_done_callback(lambda _: self._asking.pop(rid, None))
         return await asyncio.shield(task)
+
+
+def _there(record: TenantRecord, uid: str) -> bool:
+    """Tell whether the record is of the tenant with this uid, and isn't to be erased. One that is deleted may come back."""
+    return record.uid == uid and not record.erase_ms

@@ -23,6 +23,7 @@ from pinakes.core.operations.job import Context, Job
 from pinakes.core.operations.records import CANCELLED, MOVE
 from pinakes.core.operations.store import OperationStore, free
 from pinakes.core.rpc import names
+from pinakes.core.tenancy import lease
 from pinakes.core.tenancy.models import DAY_MS, DELETED, ERASED, now_ms
 from pinakes.v1 import lifecycle_pb2
 from pinakes.worker.jobs.move import TASKS
@@ -98,9 +99,10 @@ def fence_seconds(settings: Settings) -> float:
     """Return how long after it was noted that a tenant is erased something may still be written for it.
 
     Who doesn't know its record yet begins no later than that is known, and who writes rows of insights or usage has looked
-    into the journal by a call of the engine; the write itself is another.
+    into the journal by a call of the engine; the write itself is another. Documents are written by a placement lease.
     """
-    return max(KNOWN_SECONDS, settings.engine_timeout_seconds) + settings.engine_timeout_seconds
+    rows = max(KNOWN_SECONDS, settings.engine_timeout_seconds) + settings.engine_timeout_seconds
+    return max(rows, lease.fence_seconds(settings))
 
 
 async def _others(context: Context) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.tenancy.directory import CachedRecords
 from pinakes.core.tenancy.lease import PlacementLease
-from pinakes.core.tenancy.models import TenantRecord
+from pinakes.core.tenancy.models import DELETED, ERASED, TenantRecord
 from pinakes.core.tenancy.placement import DEDICATED, UNMOVED, Place, Step
 
 OWN = Place(DEDICATED, name="u-2", shards=3)
@@ -64,7 +64,7 @@ class Stored:
 
     def __init__(self) -> None:
         self.record = TenantRecord(tenant_id="a", uid="u")
-        self.away = False
+        self.away = self.gone = False
         self.reads = 0
         self.seconds = 0.01
 
@@ -74,6 +74,9 @@ class Stored:
         await asyncio.sleep(self.seconds)
         if self.away:
             raise unavailable("the search engine")
+
+        if self.gone:
+            return None
 
         class Found:
             record = self.record.to_json()
@@ -109,8 +112,6 @@ async def test_a_write_goes_by_a_placement_that_was_confirmed_within_the_lease_a
     with pytest.raises(Fault):
         await lease.to_write(tenant)
     assert (await lease.to_read(tenant)).step == "preparing"
-    stored.away, stored.record = False, TenantRecord(tenant_id="a", uid="another")
-    assert (await lease.to_write(tenant))[0] == UNMOVED, "of a tenant that is gone, the one that its record has"
 
 
 async def test_a_confirmation_that_takes_longer_than_the_lease_is_no_reason_to_go_by_what_was_known_before() -> None:
@@ -129,9 +130,44 @@ async def test_a_confirmation_that_takes_longer_than_the_lease_is_no_reason_to_g
         stored.seconds = 0.06 if stored.seconds == 0.01 else 0.01
         return await Stored.get(stored, rid)
 
-    stored.get = quicker  # type: ignore[method-assign]
+    stored.get = quicker  # type: ignore[method-assign,assignment]
     await asyncio.sleep(0.05)
     stored.seconds = 0.01
     found, until = await lease.to_write(tenant)
     assert found == moved
     assert time.monotonic() < until <= time.monotonic() + 0.05
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        TenantRecord(tenant_id="a", uid="another", version=2),
+        TenantRecord(tenant_id="a", uid="u", version=2, state=DELETED, delete_ms=1, erase_ms=2),
+        TenantRecord(tenant_id="a", uid="u", version=2, state=ERASED, delete_ms=1, erase_ms=2),
+        None,
+    ],
+)
+async def test_nothing_is_written_for_a_tenant_that_is_erased_or_replaced_once_its_lease_is_over(
+    now: TenantRecord | None,
+) -> None:
+    stored = Stored()
+    tenant = stored.record.changed(placement=UNMOVED.begun(OWN, "op", 1))
+    stored.record = tenant
+    lease = PlacementLease(CachedRecords(cast("Any", stored), TenantRecord.from_json, 60.0, 0), 0.1)
+    _, until = await lease.to_write(tenant)
+    stored.record, stored.gone = now or tenant, now is None
+    assert (await lease.to_write(tenant))[1] == until, "for as long as an erasure waits"
+    await asyncio.sleep(until - time.monotonic())
+    for _ in range(2):  # known as gone it isn't either
+        with pytest.raises(Fault) as caught:
+            await lease.to_write(tenant)
+        assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, "TENANT_NOT_FOUND")
+    await lease.to_read(tenant)
+
+
+async def test_what_was_let_in_before_a_tenant_was_deleted_is_written_as_it_may_come_back() -> None:
+    stored = Stored()
+    tenant = stored.record
+    stored.record = tenant.changed(state=DELETED, delete_ms=1, purge_ms=2)
+    lease = PlacementLease(CachedRecords(cast("Any", stored), TenantRecord.from_json, 60.0, 0), 0.1)
+    assert (await lease.to_write(tenant))[0] == UNMOVED
