@@ -18,13 +18,15 @@ from pinakes.core.engine import maintenance as burying
 from pinakes.core.engine.bodies import Put
 from pinakes.core.engine.documents import compile_document, revision_ms
 from pinakes.core.engine.maintenance import GRACE_MS, Maintenance
+from pinakes.core.engine.records import Stored
 from pinakes.core.engine.revisions import SLOT_BITS
 from pinakes.core.faults import Fault, Kind, unavailable
+from pinakes.core.lifecycle import erasing
 from pinakes.core.operations.store import OperationStore
 from pinakes.core.platform import Platform as Parts
-from pinakes.core.tenancy.directory import collection_rid
+from pinakes.core.tenancy.directory import collection_rid, former_rid
 from pinakes.core.tenancy.marks import Mark
-from pinakes.core.tenancy.models import CollectionRecord, TenantRecord
+from pinakes.core.tenancy.models import ACTIVE, ERASED, CollectionRecord, TenantRecord
 from pinakes.core.writing import changes
 from pinakes.core.writing.apply import apply
 from pinakes.core.writing.changes import Change
@@ -32,7 +34,7 @@ from pinakes.core.writing.failures import FailedWrites
 from pinakes.local import Platform
 from pinakes.queue.v1 import entry_pb2
 from pinakes.tenant.commands import tenants
-from pinakes.v1 import resources_pb2, tenant_pb2
+from pinakes.v1 import lifecycle_pb2, resources_pb2, tenant_pb2
 from pinakes.v1.resources_pb2 import Collection
 from pinakes.worker import sweeper
 from pinakes.worker.retention import Retentions
@@ -221,6 +223,62 @@ async def test_no_tenant_is_purged_that_the_audit_log_does_not_have_on_disk(
     assert await sweeper.purge_tenants(platform) == 1
     assert [one.operation_id for one in await operations.unfinished_of(tenant.uid)] == [operation.operation_id]
     assert await purged(platform, tenant) == before, "it is told when it begins only"
+
+
+async def with_a_copy(bench: Bench) -> tuple[TenantRecord, Stored]:
+    """Return a deleted tenant whose id another should have, which failed half-way, and the copy that is left of that."""
+    platform, tenant = bench.platform, (await bench.home()).tenant
+    store = platform.directory.tenants.store
+    await tenants.delete(tenant_pb2.DeleteTenantRequest(name=f"tenants/{tenant.tenant_id}"), platform, Mark.new())
+
+    async def away(*_: object) -> None:
+        raise unavailable("the search engine")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "replace", away)
+        with pytest.raises(Fault):
+            await tenants.create(tenant_pb2.CreateTenantRequest(tenant_id=tenant.tenant_id), platform, Mark.new())
+    copy = await store.get(former_rid(tenant.tenant_id, tenant.uid))
+    assert copy is not None
+    return tenant, copy
+
+
+async def test_a_tenant_that_came_back_is_not_purged_because_another_should_have_had_its_id(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, (tenant, copy) = bench.platform, await with_a_copy(bench)
+    directory, name = platform.directory, f"tenants/{tenant.tenant_id}"
+    await tenants.undelete(lifecycle_pb2.UndeleteTenantRequest(name=name), platform, Mark.new())
+    with monkeypatch.context() as patch:
+        for module in (sweeper, erasing):
+            patch.setattr(module, "now_ms", lambda: copy.record["purge_ms"] + 1)
+        await sweeper.purge_tenants(platform)
+        assert not await purged(platform, tenant)
+        # Nor if it comes back while its purge is begun.
+        with pytest.raises(Fault) as caught:
+            await erasing.begin(platform, TenantRecord.from_json(copy.record), erasing.PLATFORM, "its time is over")
+        assert caught.value.kind is Kind.PRECONDITION
+    found = await directory.any_tenant(tenant.tenant_id, tenant.uid)
+    assert found is not None
+    assert (found.state, found.erase_ms) == (ACTIVE, 0)
+    assert not await OperationStore(platform.engine).unfinished_of(tenant.uid)
+    # When another has the id after all, what is kept is the tenant as it was last.
+    await tenants.delete(tenant_pb2.DeleteTenantRequest(name=name), platform, Mark.new())
+    last = await directory.any_tenant(tenant.tenant_id, tenant.uid)
+    await tenants.create(tenant_pb2.CreateTenantRequest(tenant_id=tenant.tenant_id), platform, Mark.new())
+    assert await directory.any_tenant(tenant.tenant_id, tenant.uid) == last
+
+
+async def test_no_copy_of_a_record_outlives_an_erasure(bench: Bench) -> None:
+    platform, (tenant, copy) = bench.platform, await with_a_copy(bench)
+    await erasing.bury(platform.engine, tenant.tenant_id, tenant.uid)
+    assert await platform.directory.tenants.store.get(copy.rid) is None
+    # The stub is kept when another takes the id.
+    await tenants.create(tenant_pb2.CreateTenantRequest(tenant_id=tenant.tenant_id), platform, Mark.new())
+    for _ in range(2):
+        stub = await erasing.bury(platform.engine, tenant.tenant_id, tenant.uid)
+        assert stub == await platform.directory.any_tenant(tenant.tenant_id, tenant.uid)
+        assert stub.state == ERASED
 
 
 async def queued() -> bool:

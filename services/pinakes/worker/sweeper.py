@@ -126,21 +126,24 @@ async def purge_tenants(platform: Platform) -> int:
             page = await platform.directory.tenants.store.page(None, (state,), after, PAGE)
             for record in map(TenantRecord.from_json, page):
                 after = record.tenant_id if state == DELETED else former_rid(record.tenant_id, record.uid)
-                over = record.goes_ms(platform.settings.undelete_days) <= now_ms()
-                if begun < PURGED_AT_ONCE and record.state == DELETED and over:
+                if begun < PURGED_AT_ONCE and erasing.over(record, platform.settings.undelete_days):
                     begun += await _purge(platform, record)
             if len(page) < PAGE:
                 break
     return begun
 
 
-async def _purge(platform: Platform, record: TenantRecord) -> bool:
+async def _purge(platform: Platform, listed: TenantRecord) -> bool:
     """Begin to erase a tenant, or find that it is being erased; return whether it is.
 
-    The audit log has it on disk before, so that no tenant goes unseen; told twice if this worker dies between.
+    What is listed may be a copy that was kept for another tenant, which then didn't take the id. The audit log has it on
+    disk before, so that no tenant goes unseen; told twice if this worker dies between.
     """
     reason = "the time for undeleting is over"
     try:
+        record = await platform.directory.any_tenant(listed.tenant_id, listed.uid)
+        if record is None or not erasing.over(record, platform.settings.undelete_days):
+            return False
         if await erasing.find(platform, record.uid) is None:
             told = platform.audit.record(
                 Kind.CHANGE, "tenant.purged", subject="worker", resource=names.tenant(record.tenant_id), reason=reason
@@ -150,7 +153,7 @@ async def _purge(platform: Platform, record: TenantRecord) -> bool:
                 return False
         operation = await erasing.begin(platform, record, erasing.PLATFORM, reason)
     except Fault as fault:
-        _log.warning("a tenant can't be purged", tenant=record.tenant_id, error=fault)
+        _log.warning("a tenant can't be purged", tenant=listed.tenant_id, error=fault)
         return False
     return operation.state not in FINISHED
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pinakes.core.engine.records import Conflict, RecordStore
@@ -16,6 +17,7 @@ from pinakes.core.faults import Fault, Kind, concurrent_change
 from pinakes.core.operations.job import Stopped
 from pinakes.core.operations.records import SUCCEEDED, UNFINISHED, OperationRecord
 from pinakes.core.operations.store import OperationStore
+from pinakes.core.rpc import names
 from pinakes.core.tenancy.directory import REPLACED, former_rid
 from pinakes.core.tenancy.models import DAY_MS, DELETED, ERASED, TenantRecord, now_ms
 
@@ -40,12 +42,14 @@ async def begin(platform: Platform, tenant: TenantRecord, requester: str, reason
     """Stop a tenant that is to be erased and make sure that there is an operation for it, which is returned.
 
     What it has under way is cancelled. Asked for again, the operation that is there is returned, unless that has failed.
+    The platform by itself stops none that was undeleted: raises a fault of kind PRECONDITION.
     """
     try:
         queued = await platform.queue.queued(tenant.uid)
     except Fault:
         queued = 0  # the worker looks again, and waits until it can
-    stopped = await _stop(platform.engine, tenant)
+    days = platform.settings.undelete_days if requester == PLATFORM else None
+    stopped = await _stop(platform.engine, tenant, days)
     platform.directory.tenants.remember(tenant.tenant_id, stopped)
     store = OperationStore(platform.engine)
     parameters = {"requester": requester, "reason": reason, "queued": queued}
@@ -126,12 +130,22 @@ def operation_id(tenant_uid: str, number: int) -> str:
     return hashlib.sha256(f"erase\0{tenant_uid}\0{number}".encode()).hexdigest()[:20]
 
 
-async def _stop(engine: Engine, tenant: TenantRecord) -> TenantRecord:
-    """Mark a tenant's record as to be erased: unreachable, and without a way back."""
+def over(record: TenantRecord, days: float) -> bool:
+    """Tell whether a tenant is deleted and its time for undeleting is over."""
+    return record.state == DELETED and record.goes_ms(days) <= now_ms()
+
+
+async def _stop(engine: Engine, tenant: TenantRecord, days: float | None) -> TenantRecord:
+    """Mark a tenant's record as to be erased: unreachable, and without a way back. With `days` only if these are over."""
 
     def decide(record: TenantRecord) -> TenantRecord:
         if record.state == ERASED or (record.state == DELETED and record.erase_ms):
             return record
+        if days is not None and not over(record, days):
+            name = names.tenant(tenant.tenant_id)
+            raise Fault(
+                Kind.PRECONDITION, "TENANT_NOT_DELETED", f"{name} was undeleted", resource=("pinakes/Tenant", name)
+            )
         now = now_ms()
         return record.changed(state=DELETED, delete_ms=record.delete_ms or now, erase_ms=now)
 
@@ -150,7 +164,18 @@ async def bury(engine: Engine, tenant_id: str, tenant_uid: str) -> TenantRecord:
             update_ms=now, delete_ms=record.delete_ms or now, erase_ms=record.erase_ms or now,
         )  # fmt: skip
 
-    return await change(engine, tenant_id, tenant_uid, decide)
+    stub = await change(engine, tenant_id, tenant_uid, decide)
+    await _forget_copy(engine, stub)
+    return stub
+
+
+async def _forget_copy(engine: Engine, stub: TenantRecord) -> None:
+    """Remove a copy that was kept for another tenant, which then didn't take the id: it says what the stub no longer does."""
+    store = RecordStore(engine, "tenants")
+    kept = await store.get(former_rid(stub.tenant_id, stub.uid))
+    if kept is not None and kept.record["version"] < stub.version:
+        with suppress(Conflict):  # it is the stub by now
+            await store.delete(kept)
 
 
 async def change(engine: Engine, tenant_id: str, tenant_uid: str, decide: Decide) -> TenantRecord:

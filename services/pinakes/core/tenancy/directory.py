@@ -142,8 +142,7 @@ class CachedRecords(Generic[R]):
                         return before
                     if before.state not in {DELETED, ERASED}:
                         raise exists
-                    with suppress(Conflict):  # another call has just kept it
-                        await self.store.create(former_rid(rid, old.record["uid"]), parent, REPLACED, old.record)
+                    await self._keep_former(former_rid(rid, old.record["uid"]), parent, old.record)
                     # With the marks until now, by which who made the deleted one sees that it did.
                     made = mark.put(dataclasses.replace(record, version=before.version + 1, marks=before.marks))
                     await self.store.replace(old, parent, made.state, made.to_json())
@@ -152,6 +151,15 @@ class CachedRecords(Generic[R]):
             self.remember(rid, made)
             return made
         raise exists
+
+    async def _keep_former(self, rid: str, parent: str, record: dict[str, Any]) -> None:
+        """Keep a deleted record beside the one that takes its id. Raises `Conflict` if others keep it at the same time."""
+        kept = await self.store.get(rid)
+        if kept is None:
+            await self.store.create(rid, parent, REPLACED, record)
+        elif kept.record["version"] < record["version"]:
+            # Of an attempt that didn't come to its end: the deleted one may have been brought back and moved since then.
+            await self.store.replace(kept, parent, REPLACED, record)
 
     async def made(self, rid: str, uid: str, mark: Mark) -> R | None:
         """Return the record that an earlier attempt of the request with this mark has made, with this uid, or None."""
