@@ -275,9 +275,11 @@ class Directory:
 
     def start(self) -> None:
         """Begin to poll in the background, and to review what polls may miss."""
+        # Each kind for itself: one whose index can't be asked, or takes long, doesn't make revocations of another wait.
         self._tasks = [
-            asyncio.create_task(self._every(self._poll_seconds, CachedRecords.poll), name="directory-poll"),
-            asyncio.create_task(self._every(REVIEW_SECONDS, CachedRecords.review), name="directory-review"),
+            asyncio.create_task(_every(seconds, ask, records), name=f"directory-{ask.__name__}-{records.store.kind}")
+            for records in (self.keys, self.tenants, self.collections)
+            for seconds, ask in ((self._poll_seconds, CachedRecords.poll), (REVIEW_SECONDS, CachedRecords.review))
         ]
 
     async def close(self) -> None:
@@ -343,16 +345,18 @@ class Directory:
         """Return a key, revoked ones too, or None."""
         return await self.keys.get(key_id, administration=administration)
 
-    async def _every(self, seconds: float, ask: Callable[[CachedRecords[Any]], Awaitable[None]]) -> None:
-        while True:
-            try:
-                for records in (self.keys, self.tenants, self.collections):
-                    await ask(records)
-            except (Fault, EngineRefusal, TimeoutError) as error:
-                _log.warning("records can't be polled", error=error)
-            except Exception:
-                _log.exception("polling records failed")
-            await asyncio.sleep(seconds)
+
+async def _every(
+    seconds: float, ask: Callable[[CachedRecords[Any]], Awaitable[None]], records: CachedRecords[Any]
+) -> None:
+    while True:
+        try:
+            await ask(records)
+        except (Fault, EngineRefusal, TimeoutError) as error:
+            _log.warning("records can't be polled", kind=records.store.kind, error=error)
+        except Exception:
+            _log.exception("polling records failed", kind=records.store.kind)
+        await asyncio.sleep(seconds)
 
 
 def overlap_ms(engine: Engine) -> int:

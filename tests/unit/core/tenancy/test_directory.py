@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from pinakes.core.engine.client import Engine
-from pinakes.core.faults import Fault, Kind
+from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.settings import Settings
 from pinakes.core.tenancy import directory
 from pinakes.core.tenancy.directory import CachedRecords, Directory, overlap_ms
@@ -156,3 +157,52 @@ def test_polls_look_back_for_as_long_as_the_settings_let_a_write_be_late(
 ) -> None:
     made = engine(engine_timeout_seconds=timeout, max_clock_skew_seconds=skew)
     assert overlap_ms(made) == seconds * 1000
+
+
+async def hanging(_since: int) -> dict[str, Any]:
+    """Answer nothing."""
+    await asyncio.sleep(3600)
+    return {}
+
+
+async def failing(_since: int) -> dict[str, Any]:
+    """Answer as an index does of which a shard isn't there."""
+    raise unavailable("the search engine")
+
+
+@pytest.mark.parametrize("keys", [hanging, failing])
+async def test_keys_that_cannot_be_polled_make_no_change_of_tenants_and_collections_wait(
+    monkeypatch: pytest.MonkeyPatch, keys: Callable[[int], Awaitable[dict[str, Any]]]
+) -> None:
+    monkeypatch.setattr(directory, "REVIEW_SECONDS", 0.01)
+    away = engine()
+    here = Directory(away, 3600.0, 0.01)
+    tenant, collection, reviewed = TENANT.changed(display_name="new"), record(0).changed(), set()
+
+    def store(kind: str, polled: Callable[[int], Awaitable[dict[str, Any]]]) -> Any:
+        async def versions(rids: list[str]) -> dict[str, int]:
+            reviewed.add(kind)
+            return {}
+
+        return SimpleNamespace(kind=kind, changed_since=polled, versions=versions)
+
+    async def tenants(_since: int) -> dict[str, Any]:
+        return {"acme": tenant.to_json()}
+
+    async def collections(_since: int) -> dict[str, Any]:
+        return {"u/default": collection.to_json()}
+
+    here.tenants.remember("acme", TENANT)
+    here.collections.remember("u/default", record(0))
+    here.keys.store, here.tenants.store = store("keys", keys), store("tenants", tenants)
+    here.collections.store = store("collections", collections)
+    here.start()
+    try:
+        async with asyncio.timeout(5):
+            while (here.tenants.known("acme"), here.collections.known("u/default")) != (tenant, collection):
+                await asyncio.sleep(0.01)
+            while not {"tenants", "collections"} <= reviewed:
+                await asyncio.sleep(0.01)
+    finally:
+        await here.close()
+        await away.close()
