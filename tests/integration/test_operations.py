@@ -14,8 +14,11 @@ from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.operations.job import Context, Stopped, Why
 from pinakes.core.operations.messages import operation_message
 from pinakes.core.operations.records import CANCELLED, FAILED, RUNNING, SUCCEEDED, Progress, Row
+from pinakes.core.tenancy.marks import Mark
 from pinakes.local import Platform as Local
+from pinakes.tenant.commands import tenants
 from pinakes.v1 import operations_pb2 as verbs_pb2
+from pinakes.v1 import tenant_pb2
 from tests.integration._operations import COUNT, LEASE_SECONDS, PAGES, Bench, answer, bench, job, last
 
 __all__ = ["bench"]
@@ -341,3 +344,17 @@ async def test_an_engine_that_is_away_for_longer_than_a_lease_is_waited_for(benc
             paused.resume()
         done = await bench.done(home, operation_id)
     assert (done.state, done.progress.done) == (SUCCEEDED, PAGES)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_an_operation_under_way_ends_soon_after_its_tenant_was_deleted(bench: Bench, *, replaced: bool) -> None:
+    home = await bench.home()
+    operation_id, tenant_id = await home.start(COUNT.verb), home.tenant.tenant_id
+    async with bench.worker(COUNT):
+        await bench.until(home, operation_id, lambda found: found.checkpoint)
+        await tenants.delete(tenant_pb2.DeleteTenantRequest(name=f"tenants/{tenant_id}"), bench.platform, Mark.new())
+        if replaced:
+            await tenants.create(tenant_pb2.CreateTenantRequest(tenant_id=tenant_id), bench.platform, Mark.new())
+        found = await bench.done(home, operation_id)
+    assert (found.state, found.error["reason"]) == (FAILED, "TENANT_NOT_FOUND")
+    assert 0 < found.checkpoint["number"] < PAGES

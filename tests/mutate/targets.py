@@ -81,6 +81,7 @@ _HIDDEN = ("tests/unit/search/test_hidden_words.py",)
 _INSIGHT = ("tests/unit/search/test_insight_privacy.py", "tests/unit/search/test_insight.py")
 _CLASSES = ("tests/unit/core/tenancy/test_personal.py", "tests/unit/index/test_collection_changes.py")
 _AUDIT = ("tests/unit/core/rpc/test_audited_calls.py",)
+_TURN = ("tests/unit/worker/test_import_turn.py",)
 _LEASE = ("tests/unit/core/tenancy/test_placement.py",)
 _DIRECTORY = ("tests/unit/core/tenancy/test_directory.py",)
 _TAKEN = ("tests/unit/core/audit/test_log.py",)
@@ -184,6 +185,8 @@ TARGETS: tuple[Target, ...] = (
     Target(CORE + "identity/seen.py", "SeenCredentials._stands", _KEYS),
     Target(CORE + "tenancy/directory.py", "Directory.tenant_of", _KEYS),
     Target(CORE + "tenancy/directory.py", "CachedRecords.known", _DIRECTORY),
+    Target(CORE + "tenancy/directory.py", "Directory.whole_tenant", _TURN),
+    Target("services/pinakes/worker/jobs/import_.py", "_in_turn", _TURN, (guards,)),
     Target(CORE + "tenancy/lease.py", "PlacementLease._known", _LEASE),
     Target(CORE + "tenancy/lease.py", "_there", _LEASE),
     Target(CORE + "identity/peppers.py", "Peppers.matches", _KEYS),

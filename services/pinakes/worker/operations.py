@@ -19,7 +19,7 @@ from pinakes.core.operations.job import Job, Why
 from pinakes.core.operations.records import CANCELLING, OperationRecord
 from pinakes.core.operations.store import OperationStore, free
 from pinakes.core.telemetry.logs import logger
-from pinakes.core.tenancy.models import SUSPENDED
+from pinakes.core.tenancy.models import DELETED, SUSPENDED
 from pinakes.worker.jobs import JOBS
 from pinakes.worker.leased import Leased
 
@@ -97,16 +97,20 @@ class Runner:
             await self._store.sweep(self._platform.settings.operation_days)
 
     async def _paused(self, record: OperationRecord) -> bool:
-        """Whether an operation has to wait because its tenant is suspended; one that is under way here is stopped."""
+        """Whether an operation has to wait because its tenant is suspended.
+
+        One that is under way here is stopped, also if the tenant was deleted: then who takes it next finds that, and it fails.
+        """
         job = self._jobs.get(record.verb)
         if job is None or record.state == CANCELLING:
             return False
-        tenant = await self._platform.directory.known_tenant(record.tenant_id)
-        if tenant is None or tenant.uid != record.tenant_uid or tenant.state != SUSPENDED or SUSPENDED in job.states:
+        tenant = await self._platform.directory.whole_tenant(record.tenant_id, record.tenant_uid)
+        state = DELETED if tenant is None else tenant.state
+        if state in job.states:
             return False
         if record.rid in self._running:
             self._running[record.rid][0].stop(Why.PAUSE)
-        return True
+        return state == SUSPENDED
 
     def _candidates(self, found: Iterable[OperationRecord]) -> Iterator[OperationRecord]:
         """Yield what may be taken, one of each tenant, those that waited longest for their turn first."""

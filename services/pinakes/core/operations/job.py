@@ -58,7 +58,7 @@ class Why(StrEnum):
     DRAIN = "drain"
     """This worker ends: another goes on at the checkpoint."""
     PAUSE = "pause"
-    """The tenant is suspended: it goes on at the checkpoint when that is over."""
+    """The tenant is suspended or deleted: it goes on at the checkpoint when that is over, or fails if it isn't to be."""
     LOST = "lost"
     """The lease is lost: another worker is at it already."""
 

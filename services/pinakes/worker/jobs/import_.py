@@ -140,9 +140,15 @@ async def _pieces(context: Context, reader: LineReader, start: Position) -> Asyn
 
 
 async def _in_turn(context: Context, piece: Piece) -> TenantRecord:
-    """Wait until the tenant's ingest rate lets a piece in, and charge it. Returns the tenant as its limits are now."""
+    """Wait until the tenant's ingest rate lets a piece in, and charge it. Returns the tenant as its limits are now.
+
+    Raises a fault of kind NOT_FOUND if it was deleted: another that has its id since has nothing to do with this.
+    """
+    mine = context.tenant
     while True:
-        tenant = await context.platform.directory.tenant(context.tenant.tenant_id) or context.tenant
+        tenant = await context.platform.directory.whole_tenant(mine.tenant_id, mine.uid)
+        if tenant is None:
+            raise not_found("pinakes/Tenant", names.tenant(mine.tenant_id))
         budget = context.platform.limiter.work(tenant)
         try:
             await budget.take()
