@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a mover knows of the engine's tasks: one that can't be asked for isn't forgotten, one that failed is begun again."""
+"""What a mover knows of the engine's tasks: one that can't be asked for isn't forgotten, one that failed is begun again.
+
+And by whose clock it writes down where a tenant is.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pinakes.core.faults import Fault, Kind, unavailable
 from pinakes.core.operations.job import Context
 from pinakes.core.operations.records import MOVE, OperationRecord
 from pinakes.core.tenancy.models import TenantRecord
-from pinakes.core.tenancy.placement import POOL, Place
+from pinakes.core.tenancy.placement import POOL, Place, Placement, Step
 from pinakes.worker.jobs.move import Mover
 
 Json = dict[str, Any]
@@ -77,3 +80,24 @@ async def test_a_copy_that_failed_is_begun_again_by_the_next_run() -> None:
     assert checkpoint == {"task": ""}
     await copied(engine, checkpoint)
     assert engine.begun == ["/_reindex"] * 2
+
+
+async def test_a_mover_whose_clock_is_wrong_writes_no_placement_down() -> None:
+    class Late:
+        async def ready(self) -> None:
+            raise Fault(Kind.UNAVAILABLE, "CLOCK_SKEW", "writing isn't available now; try again")
+
+    async def save(context: Context) -> None:
+        pass
+
+    class Tenants:
+        async def change(self, *_: Any) -> None:
+            raise AssertionError("it was written down")
+
+    platform: Any = SimpleNamespace(engine=Engine(), revisions=Late(), directory=SimpleNamespace(tenants=Tenants()))
+    operation = OperationRecord(operation_id="o", tenant_uid="u", tenant_id="t", verb=MOVE)
+    mover = Mover(Context(platform, operation, TenantRecord(tenant_id="t", uid="u"), None, None, save))
+    before = Placement()
+    with pytest.raises(Fault) as caught:
+        await mover._enter(before, Step.COPYING)
+    assert caught.value.reason == "CLOCK_SKEW"

@@ -280,7 +280,11 @@ class Mover:
         await self._write(placement, placement.at(step, now_ms(), **changes))
 
     async def _write(self, before: Placement, after: Placement) -> None:
-        """Write a placement down, if it is still the one before."""
+        """Write a placement down, if it is still the one before.
+
+        Others find it by when it changed: by a clock that is far from the engine's they would go on by the one before.
+        """
+        await self._platform.revisions.ready()
         await self._context.check()
         tenant = self._context.tenant
 
