@@ -124,12 +124,13 @@ class Place:
     core: Core
     parts: Parts
 
-    def collection(
+    async def collection(
         self, *, languages: Sequence[str] = ("en",), settings: ranking_pb2.SearchSettings | None = None
     ) -> Searched:
-        """Open a new collection of a new tenant, with all kinds of attributes."""
+        """Open a new collection of a new tenant, with all kinds of attributes. The tenant has a record, the collection none."""
         name = f"t-{uuid.uuid4().hex[:12]}"
         tenant = TenantRecord(tenant_id=name, uid=uuid.uuid4().hex)
+        await self.core.directory.tenants.store.create(name, "", tenant.state, tenant.to_json())
         collection = CollectionRecord(
             tenant_uid=tenant.uid, collection_id="default", uid=uuid.uuid4().hex, languages=tuple(languages),
             attributes=ATTRIBUTES, search=encoded(settings) if settings is not None else "",

@@ -22,7 +22,7 @@ HIDES = ranking_pb2.SearchSettings(
 @pytest.fixture
 async def few(place: Place) -> Searched:
     """Give a few documents."""
-    opened = place.collection(settings=HIDES)
+    opened = await place.collection(settings=HIDES)
     await opened.write(
         {"id": "a", "title": "asyncio tasks hidden", "attributes": {"kind": "book", "price": 3}},
         {"id": "b", "title": "asyncio", "body": "tasks for all", "attributes": {"kind": "book", "price": 2}},
@@ -150,7 +150,7 @@ async def test_absent_documents_and_bad_searches_are_refused_with_their_place(fe
 
 
 async def test_beyond_the_window_there_is_no_place(place: Place) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     for start in range(0, 10_002, 1667):
         await opened.write(
             *(

@@ -15,7 +15,7 @@ __all__ = ["place"]
 @pytest.fixture
 async def texts(place: Place) -> Searched:
     """Give documents with texts that are hard to mark."""
-    opened = place.collection(languages=("en", "de"))
+    opened = await place.collection(languages=("en", "de"))
     await opened.write(
         {
             "id": "html", "title": 'The <b>parser</b> & "you"',
@@ -89,7 +89,7 @@ async def test_what_a_filter_finds_is_not_marked(texts: Searched) -> None:
 
 
 async def test_a_body_of_a_mebibyte_does_not_break_highlights(place: Place) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     body = "needle first. " + "word " * 209_000 + "needle last."
     await opened.write({"id": "big", "title": "Big", "body": body})
     found = await passages(opened, "needle", passages=5)

@@ -131,7 +131,7 @@ async def test_nothing_that_a_tenant_finds_depends_on_its_neighbours(
     chance = random.Random(seed)
     words = sorted({"".join(chance.choices(LETTERS, k=chance.randrange(5, 10))) for _ in range(60)})
     chance.shuffle(words)
-    own = place.collection()
+    own = await place.collection()
     await write(own, library(words, chance))
     asked = questions(words, chance)
     before = await snapshot(own, asked)
@@ -141,7 +141,7 @@ async def test_nothing_that_a_tenant_finds_depends_on_its_neighbours(
     assert await snapshot(own, asked) == before
 
     for _ in range(2):
-        await write(place.collection(), hostile(words, own, chance))
+        await write(await place.collection(), hostile(words, own, chance))
     same(await snapshot(own, asked), before)
 
     # In other segments, documents are in another order.

@@ -50,7 +50,7 @@ def made(rng: random.Random, name: str) -> dict[str, Any]:
 @pytest.fixture
 async def stable(place: Place, rng: random.Random) -> Searched:
     """Give a collection with documents that stay as they are."""
-    opened = place.collection()
+    opened = await place.collection()
     await opened.write(*(made(rng, f"s{n:03}") for n in rng.sample(range(1000), STABLE)))
     return opened
 

@@ -42,7 +42,7 @@ def shop() -> list[dict[str, Any]]:
 @pytest.fixture
 async def items(place: Place) -> Searched:
     """Give the documents of the shop in a collection."""
-    opened = place.collection()
+    opened = await place.collection()
     await opened.write(*shop())
     return opened
 
@@ -94,7 +94,7 @@ async def test_values_are_looked_for_inside_a_facet(items: Searched) -> None:
 
 
 async def test_any_text_may_be_looked_for_inside_a_facet(place: Place) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     odd = ["a.*b", "a|b", 'x"@&<1-2>~#^$', "[x]\\{y}", "line\nbreak", "ÄÖü", "日本", "𝒳y", "plain"]
     await opened.write({"id": "a", "tags": odd, "attributes": {"kind": odd, "free.*": odd}})
     for field in ("tags", "attributes.kind", "attributes.free.*"):
@@ -242,7 +242,7 @@ async def test_collapse_keeps_the_first_by_the_order(items: Searched) -> None:
 
 
 async def test_collapse_by_lists_is_refused_with_the_reason(place: Place) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     await opened.write({"id": "a", "title": "x", "attributes": {"kind": ["one", "two"]}})
     with pytest.raises(Fault) as caught:
         await opened.search("x", collapse="attributes.kind")
@@ -251,7 +251,7 @@ async def test_collapse_by_lists_is_refused_with_the_reason(place: Place) -> Non
 
 
 async def test_collapse_of_one_search_spoils_no_other_of_a_batch(place: Place) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     await opened.write({"id": "a", "title": "x", "attributes": {"kind": ["one", "two"]}})
     requests = [
         opened.request("x", collapse="attributes.kind"),
@@ -267,7 +267,7 @@ async def test_collapse_of_one_search_spoils_no_other_of_a_batch(place: Place) -
 
 
 async def test_what_is_nearest_comes_first_and_what_is_nowhere_last(place: Place) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     cities = {"rome": (41.9, 12.5), "milan": (45.5, 9.2), "oslo": (59.9, 10.75)}
     places = {name: {"place": {"lat": lat, "lon": lon}} for name, (lat, lon) in cities.items()} | {
         "none": {},
@@ -284,7 +284,7 @@ async def test_what_is_nearest_comes_first_and_what_is_nowhere_last(place: Place
 
 
 async def test_nothing_of_what_a_caller_may_not_read_is_counted(place: Place) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     await opened.write(
         {"id": "open", "title": "item", "tags": ["seen"]},
         {"id": "own", "title": "item", "tags": ["seen", "own"], "readers": ["ann"]},
@@ -313,7 +313,7 @@ async def test_nothing_of_what_a_caller_may_not_read_is_counted(place: Place) ->
     ],
 )
 async def test_what_may_take_long_shares_no_round_trip(place: Place, fields: dict[str, Any], *, cheap: bool) -> None:
-    opened = place.collection()
+    opened = await place.collection()
     request = opened.request(**{"query": "item"} | fields)
     plan = await make_plan(request, opened.scope, opened.collection, opened.parts)
     assert plan.cheap is cheap
@@ -323,7 +323,7 @@ async def test_what_may_take_long_shares_no_round_trip(place: Place, fields: dic
 
 
 async def test_every_result_says_which_field_has_which_word(place: Place) -> None:
-    opened = place.collection(languages=("en", "de"))
+    opened = await place.collection(languages=("en", "de"))
     await opened.write(
         {"id": "a", "title": "Asyncio tasks", "body": "How to install things", "tags": ["install"]},
         {"id": "b", "title": "Threads", "body": "asyncio is elsewhere"},
@@ -345,7 +345,7 @@ async def test_every_result_says_which_field_has_which_word(place: Place) -> Non
 
 async def test_synonyms_phrases_and_beginnings_are_told_as_such(place: Place) -> None:
     settings = ranking_pb2.SearchSettings(synonyms=[ranking_pb2.Synonym(words=["car", "automobile"])])
-    opened = place.collection(settings=settings)
+    opened = await place.collection(settings=settings)
     await opened.write({"id": "a", "title": "An automobile fast as wind", "body": "engines"})
 
     async def why(query: str) -> list[str]:

@@ -24,7 +24,7 @@ def calls(name: str) -> float:
 
 async def test_concurrent_writers_and_searchers_share_calls(place: Place, engine: Platform) -> None:
     del engine
-    here = place.collection()
+    here = await place.collection()
     await here.write({"id": "first", "title": "zero"})
     before = calls("pinakes_bulk_documents")
     await asyncio.gather(
@@ -41,7 +41,7 @@ async def test_concurrent_writers_and_searchers_share_calls(place: Place, engine
 
 async def test_writes_wait_as_their_tenant_s(place: Place, engine: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     del engine
-    here, seen = place.collection(), []
+    here, seen = await place.collection(), []
     real = here.scope._engine.bulk.write
 
     async def write(lines: Any, **given: Any) -> Any:
@@ -55,7 +55,7 @@ async def test_writes_wait_as_their_tenant_s(place: Place, engine: Platform, mon
 
 async def test_a_search_that_cannot_be_done_fails_alone(place: Place, engine: Platform) -> None:
     del engine
-    here = place.collection()
+    here = await place.collection()
     await here.write({"id": "a", "title": "apple"})
     bad = {"size": 1, "sort": [{"nothing_of_the_kind": "asc"}]}
     good = {"size": 1, "query": {"match": {"title_en": "apple"}}}
@@ -73,7 +73,7 @@ async def test_a_search_that_cannot_be_done_fails_alone(place: Place, engine: Pl
 
 async def test_more_clauses_than_the_engine_takes_are_the_caller_s_fault(place: Place, engine: Platform) -> None:
     del engine
-    here = place.collection()
+    here = await place.collection()
     await here.write({"id": "a", "title": "apple"})
     words = [{"match": {"title_en": f"word{n}"}} for n in range(1100)]
     for cheap in (True, False):

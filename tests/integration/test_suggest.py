@@ -54,7 +54,7 @@ def terms(answer: suggest_pb2.SuggestResponse) -> list[tuple[str, int]]:
 @pytest.fixture
 async def books(place: Place) -> Searched:
     """Give a collection with a few books, one of them for Ann alone."""
-    books = place.collection()
+    books = await place.collection()
     await books.write(*BOOKS)
     return books
 
@@ -73,7 +73,7 @@ async def test_the_last_word_is_completed_the_most_frequent_first(books: Searche
 
 
 async def test_after_a_space_come_the_words_that_most_often_go_with_those_typed(place: Place) -> None:
-    searched = place.collection()
+    searched = await place.collection()
     await searched.write(
         {"id": "a", "title": "the event loop", "tags": ["asyncio"]},
         {"id": "b", "title": "The loop of an event"},
@@ -145,7 +145,7 @@ async def test_the_corrected_query_tells_how_many_documents_it_finds(books: Sear
 
 
 async def test_related_words_stand_out_in_what_the_query_finds(place: Place) -> None:
-    searched = place.collection()
+    searched = await place.collection()
     await searched.write(
         *({"id": f"a{n}", "title": f"the kettle whistle number{n}", "body": "tea"} for n in range(6)),
         *({"id": f"b{n}", "title": f"number{n} common thing", "tags": ["other"]} for n in range(30)),
@@ -162,7 +162,7 @@ async def test_related_words_stand_out_in_what_the_query_finds(place: Place) -> 
 
 
 async def test_scripts_without_spaces_are_completed_by_titles(place: Place) -> None:
-    searched = place.collection(languages=("ja", "zh"))
+    searched = await place.collection(languages=("ja", "zh"))
     await searched.write(
         {"id": "a", "title": "東京タワーの歴史", "language": "ja"},
         {"id": "b", "title": "大阪と東京の地図", "language": "ja"},
@@ -219,7 +219,7 @@ async def test_one_more_call_sees_to_one_error(books: Searched, monkeypatch: pyt
 
 
 async def test_titles_in_the_order_of_titles(place: Place) -> None:
-    searched = place.collection(languages=("en", "de"))
+    searched = await place.collection(languages=("en", "de"))
     await searched.write(
         {"id": "a", "title": "zebra"},
         {"id": "b", "title": "Élan vital"},
@@ -254,7 +254,7 @@ async def test_signs_mean_nothing_to_the_engine(books: Searched, query: str) -> 
 
 
 async def test_a_bound_is_what_the_contract_says(place: Place) -> None:
-    searched = place.collection()
+    searched = await place.collection()
     await searched.write(*({"id": f"n{n}", "title": f"word{chr(97 + n)} {'x' * n}"} for n in range(25)))
     answer = await suggested(searched, "word")
     assert (len(answer.titles), len(answer.terms)) == (5, 5)

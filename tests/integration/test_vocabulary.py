@@ -34,7 +34,7 @@ BOOKS: tuple[dict[str, Any], ...] = (
 @pytest.fixture
 async def books(place: Place) -> Searched:
     """Give a collection with a few books, one of them for Ann alone."""
-    books = place.collection()
+    books = await place.collection()
     await books.write(*BOOKS)
     return books
 
@@ -326,7 +326,7 @@ async def test_what_is_kept_is_bounded(books: Searched, place: Place, monkeypatc
     monkeypatch.setattr(module, "TERMS", 45)
     monkeypatch.setattr(module, "GROUP_TERMS", 10)
     vocabulary = Vocabulary()
-    others = [place.collection() for _ in range(4)]
+    others = [await place.collection() for _ in range(4)]
     for searched in (books, *others):
         for start in range(0, 24, 8):
             await weights(vocabulary, searched, " ".join(f"w{start + n}" for n in range(8)))

@@ -106,7 +106,8 @@ class Runner:
             return False
         tenant = await self._platform.directory.whole_tenant(record.tenant_id, record.tenant_uid)
         state = DELETED if tenant is None else tenant.state
-        if state in job.states:
+        # A tenant that an erasure is under way of may be known as active still: its own record was read to begin.
+        if state in job.states or state not in {SUSPENDED, DELETED}:
             return False
         if record.rid in self._running:
             self._running[record.rid][0].stop(Why.PAUSE)

@@ -84,9 +84,10 @@ class DeletionJournal:
             page = await store.page_with_ids(after, PAGE)
             for rid, kept in page:
                 tenant, after = TenantRecord.from_json(kept), rid
-                places[tenant.uid] = [
-                    (place.alias(prefix), place.routing(tenant.uid)) for place in tenant.placement.places
-                ]
+                # The record by a tenant's own id comes before a copy that is kept beside it, which may be older.
+                places.setdefault(
+                    tenant.uid, [(place.alias(prefix), place.routing(tenant.uid)) for place in tenant.placement.places]
+                )
             if len(page) < PAGE:
                 return places
 

@@ -24,6 +24,8 @@ SLOT_BITS = 12
 SLOTS = STEP = 1 << SLOT_BITS
 # Long, so that writes are accepted into the queue while the engine is away: a slot can only be taken over in the engine.
 LEASE_SECONDS = 7200.0
+CLOCK_SKEW = "CLOCK_SKEW"
+"""Why nothing is written where the clock is far from the engine's."""
 _RENEW_SECONDS = 60.0
 _MARGIN_SECONDS = 10.0
 # Waits in seconds before each look at the engine's clock, of which one must agree.
@@ -185,7 +187,7 @@ class RevisionSource:
                 return
         self._good_until = 0.0
         self._problem = f"the clock differs from the engine's by {skew:.1f} s"
-        raise Fault(Kind.UNAVAILABLE, "CLOCK_SKEW", "writing isn't available now; try again", retry_after=5.0)
+        raise Fault(Kind.UNAVAILABLE, CLOCK_SKEW, "writing isn't available now; try again", retry_after=5.0)
 
     async def _skew(self) -> float:
         """Return by how many seconds the clock differs from that of the node that differs most."""

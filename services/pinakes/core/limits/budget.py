@@ -60,8 +60,8 @@ class Budget:
     async def take(self, *, enter: bool = True) -> None:
         """Count one request, and with `enter` take a place for as long as it lasts: until `leave`.
 
-        Raises a fault of kind EXHAUSTED with `retry_after` when there is nothing left. Asks Redis once, and not while enough
-        is held here; when Redis doesn't answer, this process allows its part of everything by itself.
+        Raises a fault of kind EXHAUSTED with `retry_after` when there is nothing left. Asks Redis once, again only
+        if others used up meanwhile what it had, and not while enough is held here; when Redis doesn't answer, this process allows its part of everything by itself.
         """
         rooms = self.rooms if enter else ()
         now = self._limiter.clock()

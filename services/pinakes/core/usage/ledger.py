@@ -32,6 +32,8 @@ _COUNTING_SHARE = 0.02
 # A write may miss a count that begins so long after it: it wasn't refreshed yet.
 REFRESH_SECONDS = 1.5
 _TENANTS = 10_000
+# Who hasn't asked for a count for so long after it was fresh isn't expected to.
+_ASKED_SECONDS = 60.0
 _CLOSING_SECONDS = 10.0
 _PAGE = 1000
 _log = logger("pinakes.usage")
@@ -78,7 +80,12 @@ class Usage:
     def wrote(self, tenant_uid: str, writes: int, documents: int, size: int) -> None:
         """Count documents written or deleted: how many, and by how many documents and bytes the tenant has grown."""
         self.add(tenant_uid, writes=writes)
-        if (known := self._known.get(tenant_uid)) is not None:
+        known = self._known.get(tenant_uid)
+        if known is None or not (documents or size):
+            return
+        if known.counting is None and time.monotonic() > known.fresh_until + _ASKED_SECONDS:
+            del self._known[tenant_uid]  # nobody asks any more; who does again has it counted anew
+        else:
             known.since.add(documents, size)
 
     async def known(self, tenant: TenantRecord) -> Counts:

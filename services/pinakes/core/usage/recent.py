@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 TOGETHER_SECONDS = 0.1
 """What is added within so long is kept as one, whose time is that of its last part."""
 
+PARTS = 1000
+"""Parts that are kept apart; of more, where nobody can count for long, the oldest are taken for as new as the next."""
+
 
 @dataclass(slots=True)
 class Part:
@@ -39,6 +42,10 @@ class Recent:
         else:
             last = Part(now, now, documents, size)
             self._parts.append(last)
+            if len(self._parts) > PARTS:
+                oldest = self._parts.popleft()
+                self._parts[0].documents += oldest.documents
+                self._parts[0].size += oldest.size
         return last
 
     def since(self, when: float) -> tuple[int, int]:

@@ -102,8 +102,9 @@ async def write_items(  # the knobs of a batch and of a stream
                 _bound(conditional, items, writer, searchable=searchable),
             )
             await writer.acknowledge(searchable=searchable)
-    except Fault:
-        room.give_back()  # who tries again asks for it again
+    except Fault as fault:
+        if fault.kind is Kind.EXHAUSTED:  # of others it isn't known whether something was written
+            room.give_back()  # who tries again asks for it again
         raise
     if items.repeated or items.kept is not None:
         room.give_back()

@@ -412,8 +412,9 @@ async def _accept(
         return will_be
     try:
         done = await _enqueue(request, change, will_be, writer)
-    except Fault:
-        room.give_back()  # who tries again asks for it again
+    except Fault as fault:
+        if fault.kind is Kind.EXHAUSTED:  # of others it isn't known whether it was queued
+            room.give_back()  # who tries again asks for it again
         raise
     if done.seen is not None:
         room.give_back()

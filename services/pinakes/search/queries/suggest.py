@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pinakes.core.faults import Fault
+from pinakes.core.faults import Fault, Kind
 from pinakes.core.query.curation import applied
 from pinakes.core.query.filter import parse_filter
 from pinakes.core.query.filter_compiler import compile_filter
@@ -207,18 +207,28 @@ class _Suggestion:
         words = tuple(better.get(word, word) for word in typed.words)
         return replace(typed, text=head + typed.text[typed.start :], start=len(head), words=words)
 
+    async def _similar(self, word: str, edits: int, seconds: float) -> list[str]:
+        """Return whole words that are like one; none while a part of the index is away, as other parts of an answer are missing."""
+        try:
+            (found,) = await self.scope.similar_words([(word, edits)], seconds)
+        except Fault as fault:
+            if fault.kind is not Kind.UNAVAILABLE:
+                raise
+            return []
+        return [*found]
+
     async def _beginnings(self, typed: Typed) -> tuple[str, ...]:
         """Return own words that begin nearly as the last word does, fewest errors first."""
         edits = edits_of(typed.last)
         seconds = self.parts.platform.settings.limits.search_seconds
         page, similar = await asyncio.gather(
             self.scope.search(self.completions.near(typed, typed.last[:_SHORTER]), seconds, partial=True),
-            self.scope.similar_words([(typed.last, edits)], seconds),
+            self._similar(typed.last, edits, seconds),
         )
         counts = dict(read_words(page, self.scope.owner))
         ranked = sorted(
             (apart, -counts.get(word, 0), word)
-            for word in {*counts, *similar[0]}
+            for word in {*counts, *similar}
             if (apart := distance_to_beginning(typed.last, word)) <= edits
         )
         return tuple(word for _, _, word in ranked[:MOST])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinakes.core.cache.responses import generation_key
 from pinakes.core.engine.moves import Compared, TenantMove
-from pinakes.core.engine.revisions import revision_at
+from pinakes.core.engine.revisions import CLOCK_SKEW, revision_at
 from pinakes.core.faults import Fault, Kind, concurrent_change, not_found, unavailable
 from pinakes.core.operations.job import Context, Job, Stopped, Why
 from pinakes.core.operations.moving import already_there, target_of
@@ -284,7 +284,7 @@ class Mover:
 
         Others find it by when it changed: by a clock that is far from the engine's they would go on by the one before.
         """
-        await self._platform.revisions.ready()
+        await self._ready()
         await self._context.check()
         tenant = self._context.tenant
 
@@ -298,6 +298,15 @@ class Mover:
         await self._platform.directory.tenants.change(tenant.tenant_id, "", "tenant", decide)
         self._entered[after.epoch] = time.monotonic()
         _log.info("move", tenant=tenant.tenant_id, step=str(after.step), operation=self._id, epoch=after.epoch)
+
+    async def _ready(self) -> None:
+        """See that this worker's clock is right; if not, another one may go on with the move."""
+        try:
+            await self._platform.revisions.ready()
+        except Fault as fault:
+            if fault.reason == CLOCK_SKEW:
+                raise Stopped(Why.PAUSE) from None
+            raise
 
     def _answer(self, placement: Placement) -> placement_pb2.MoveTenantResponse:
         kept = self._context.checkpoint

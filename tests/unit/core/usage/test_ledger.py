@@ -7,6 +7,7 @@ import asyncio
 import copy
 from collections.abc import Sequence
 from datetime import date
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from pinakes.core.engine.usage import Counts, Row
 from pinakes.core.faults import Fault, unavailable
 from pinakes.core.tenancy.models import TenantRecord
+from pinakes.core.usage import ledger
 from pinakes.core.usage.ledger import Usage
 
 DAY = 86_400.0
@@ -143,3 +145,21 @@ async def test_a_count_is_taken_once_for_all_who_ask_and_not_at_all_while_the_en
     usage.wrote("u", 3, 1, -200)
     usage.wrote("other", 3, 9, 9)
     assert await usage.known(tenant) == Counts(11, 800)
+
+
+async def test_of_a_tenant_that_nobody_asks_about_any_more_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(ledger, "time", SimpleNamespace(monotonic=lambda: now))
+    usage, store, _ = made()
+    tenant = TenantRecord(tenant_id="t", uid="u")
+    await usage.known(tenant)
+    now += 50.0
+    usage.wrote("u", 1, 1, 100)
+    assert await usage.known(tenant) == Counts(11, 1100)
+    await asyncio.sleep(0)  # it was counted anew beside
+    now += 70.0
+    usage.wrote("u", 1, 1, 100)
+    assert not usage._known
+    assert await usage.known(tenant) == Counts(10, 1000)
+    assert store.counted == 3
+    await usage.close()

@@ -54,3 +54,14 @@ def test_who_adds_all_the_time_has_nothing_that_never_grows_old(monkeypatch: pyt
     subject.forget(clock.now - 1.0)
     assert subject.since(0.0) == (documents, size)
     assert len(subject._parts) <= 11
+
+
+def test_where_nobody_counts_no_more_is_kept_than_a_bound_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, subject = Clock(), Recent()
+    monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=clock))
+    for _ in range(3 * recent.PARTS):
+        clock.now += 1.0
+        subject.add(1, 10)
+    assert len(subject._parts) == recent.PARTS
+    assert subject.since(0.0) == (3 * recent.PARTS, 30 * recent.PARTS)
+    assert subject.since(clock.now - 10.0) == (11, 110)
