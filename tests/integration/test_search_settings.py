@@ -182,6 +182,19 @@ async def test_of_two_versions_the_newer_stays_told(redis_url: str) -> None:
     await cache.close()
 
 
+async def test_a_pause_of_redis_hides_no_change(redis_server: RedisServer) -> None:
+    cache, key = ResponseCache.open(redis_server.url, 1.0, timeout=0.2), version_key("t", "paused")
+    with redis_server.paused():
+        telling = asyncio.create_task(cache.tell_version(key, 7))
+        await asyncio.sleep(0.3)
+    await telling
+    with redis_server.paused():
+        asking = asyncio.create_task(cache.told_version(key))
+        await asyncio.sleep(0.3)
+    assert await asking == 7
+    await cache.close()
+
+
 async def test_without_redis_nothing_is_told_and_nothing_fails(redis_server: RedisServer) -> None:
     off = ResponseCache.open("", 1.0)
     await off.tell_version(b"key", 1)

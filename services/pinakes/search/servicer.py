@@ -151,6 +151,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             if told <= collection.version:
                 return answer, collection, False
         found = await cache.get(key, generation, version)
+        if found.token is None:  # it wasn't in time; what changed is asked for again
+            told = max(told, await cache.told_version(version))
         if max(told, found.version) > collection.version:
             scope, collection = await reopen_scope(self._platform, call, collection.collection_id)
             key = _key(call, collection, method, request)

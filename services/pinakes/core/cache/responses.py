@@ -46,7 +46,9 @@ _TELL = """
 if tonumber(redis.call('get', KEYS[1]) or '0') < tonumber(ARGV[1]) then
   redis.call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
+return 1
 """
+_TRIES = 3
 _DIGEST_BYTES = 16
 _HEADER = 2 + _DIGEST_BYTES
 _RAW, _ZSTD = 0, 2
@@ -222,14 +224,15 @@ class ResponseCache:
 
     async def told_version(self, version: bytes) -> int:
         """Return the newest version of a collection's record that was told; 0 if none was. Raises nothing but cancellation."""
-        return _number(await self._guarded(lambda redis: redis.get(version)))
+        found = await self._insisting(lambda redis: redis.mget([version]))
+        return _number(found[0]) if found else 0
 
     async def tell_version(self, version: bytes, number: int) -> None:
         """Let every look-up that starts after this know of a new version of a collection's record.
 
         Where Redis can't be told, other processes learn it when they next ask the directory what changed.
         """
-        await self._guarded(lambda redis: redis.eval(_TELL, 1, version, number, VERSION_SECONDS))
+        await self._insisting(lambda redis: redis.eval(_TELL, 1, version, number, VERSION_SECONDS))
 
     async def tell_searchable(self, tenant_uid: str) -> None:
         """Let every process know that a tenant writes in mode SEARCHABLE, before it waits for the refresh."""
@@ -329,6 +332,13 @@ class ResponseCache:
             raise
         self._breaker.success(permit)
         return answer
+
+    async def _insisting(self, command: Callable[[Redis], Any]) -> Any:
+        """Run a command that always answers, again if it fails: a pause of a busy process isn't the end of a Redis."""
+        for _ in range(_TRIES):
+            if (answer := await self._guarded(command)) is not None:
+                return answer
+        return None
 
 
 def _number(told: bytes | None) -> int:
